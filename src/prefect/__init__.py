@@ -1,0 +1,1 @@
+__version__ = "3.8.4+pluperfect.0.1.0"
