@@ -1,0 +1,124 @@
+"""Which processes are alive, told by the operating system.
+
+A process that runs flow runs holds an exclusive lock on a file of its own for as long as it lives; its runs name it
+as their owner. The kernel releases the lock however the process ends, kill -9 included. Whoever looks at the database
+tries the locks of the owners it names: one that can be had belongs to a dead process, whose unfinished runs are marked
+crashed, once. There is no heartbeat to miss, so a busy or suspended process is never taken for dead.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from functools import lru_cache
+from pathlib import Path
+
+from prefect._clock import now_us
+from prefect._ids import new_id
+from prefect._store import statements
+
+try:
+    import fcntl
+except ImportError:  # Windows: liveness is not known there; runs are left as they are
+    fcntl = None  # type: ignore[assignment]
+
+
+@lru_cache(maxsize=1)
+def _boot_id() -> str:
+    """Identifies the running kernel; locks are meaningful only among processes that share one."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+class Owner:
+    """This process, as an owner of runs in the database at `database_path`."""
+
+    def __init__(self, database_path: str) -> None:
+        self.id = new_id()
+        self._folder = Path(f"{database_path}.owners")
+        self._fd = -1
+        self._recorded = False
+
+    def ensure(self, connection: sqlite3.Connection) -> str:
+        """Hold the lock and be known to the database; return the owner's id. Runs in the caller's transaction."""
+        if self._fd < 0 and fcntl is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self._folder / self.id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not self._recorded:
+            connection.execute(
+                statements.INSERT_OWNER, (self.id, socket.gethostname(), _boot_id(), os.getpid(), now_us())
+            )
+            self._recorded = True
+        return self.id
+
+    def release(self) -> None:
+        """Let go: called when the process has no unfinished runs and is about to end."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            try:
+                (self._folder / self.id).unlink()
+            except OSError:
+                pass
+
+    def after_fork_in_child(self) -> None:
+        """Give the inherited descriptor back, or the child would keep a dead parent's lock."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def is_alive(folder: Path, owner_id: str) -> bool:
+    """Whether the process that owns `owner_id` still holds its lock."""
+    if fcntl is None:
+        return True
+    try:
+        fd = os.open(folder / owner_id, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # not ours to read: leave it alone
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def dead_owners(connection: sqlite3.Connection, database_path: str) -> list[tuple[str, int]]:
+    """The owners (id, process id) of unfinished runs that are no longer alive, among those of this machine."""
+    folder = Path(f"{database_path}.owners")
+    rows = connection.execute(statements.OWNERS_OF_UNFINISHED_RUNS).fetchall()
+    host, boot = socket.gethostname() if rows else "", _boot_id()
+    dead = []
+    for owner_id, owner_host, owner_boot, pid in rows:
+        same_kernel = bool(boot) and owner_boot == boot
+        if not same_kernel and owner_host != host:
+            continue  # another machine on a shared folder: its kernel's locks cannot be asked
+        rebooted = bool(boot) and bool(owner_boot) and not same_kernel
+        if rebooted or not is_alive(folder, owner_id):
+            dead.append((owner_id, pid))
+    return dead
+
+
+def reconcile(connection: sqlite3.Connection, database_path: str) -> int:
+    """Mark the unfinished runs of dead processes as crashed; return how many flow runs were.
+
+    Runs in the caller's write transaction. Cheap when there is nothing to do: one look at a small partial index.
+    """
+    marked = 0
+    for owner_id, pid in dead_owners(connection, database_path):
+        message = f"The process that ran this flow run (process {pid}) ended without reporting how it went."
+        marked += statements.crash_runs_of(connection, owner_id, message)
+        try:
+            Path(f"{database_path}.owners", owner_id).unlink()
+        except OSError:
+            pass
+    return marked

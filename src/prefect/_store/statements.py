@@ -1,0 +1,132 @@
+"""The statements of a recording process, in plain SQL for SQLite.
+
+They are the ones a run needs while it runs; everything that reads for people goes through `_operations`, on both
+databases. Times are microseconds since the epoch, JSON is text.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from prefect._clock import now_us
+from prefect._ids import new_id
+
+FLOW_ID_BY_NAME: Final = "SELECT id FROM flow WHERE name = ?"
+
+INSERT_FLOW: Final = """
+INSERT INTO flow (id, created, updated, name, tags, labels) VALUES (?, ?, ?, ?, ?, '{}')
+ON CONFLICT (name) DO NOTHING
+"""
+
+INSERT_FLOW_RUN: Final = """
+INSERT INTO flow_run (
+    id, created, updated, name, flow_id, flow_version, parameters, context, empirical_policy, tags, labels,
+    job_variables, parent_task_run_id, parent_flow_run_id, auto_scheduled, state_id, state_type, state_name,
+    state_timestamp, run_count, expected_start_time, next_scheduled_start_time, total_run_time, owner, idempotency_key
+) VALUES (?, ?, ?, ?, ?, ?, ?, '{}', ?, ?, ?, '{}', ?, ?, 0, ?, ?, ?, ?, 0, ?, NULL, 0, ?, NULL)
+"""
+
+UPDATE_FLOW_RUN_STATE: Final = """
+UPDATE flow_run SET
+    updated = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?, run_count = ?, start_time = ?,
+    end_time = ?, total_run_time = ?, next_scheduled_start_time = ?, owner = ?, name = ?
+WHERE id = ?
+"""
+
+INSERT_FLOW_RUN_STATE: Final = """
+INSERT INTO flow_run_state (id, flow_run_id, timestamp, type, name, message, state_details, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (flow_run_id, id) DO NOTHING
+"""
+
+FLOW_RUN_STATE: Final = """
+SELECT s.type, s.name, s.message, s.state_details, s.timestamp, s.id
+FROM flow_run r JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
+WHERE r.id = ?
+"""
+
+FLOW_RUN: Final = """
+SELECT r.id, r.name, f.name, r.parameters, r.tags, r.run_count, r.start_time, r.end_time, r.total_run_time,
+    r.expected_start_time, r.parent_task_run_id, r.parent_flow_run_id, r.created, r.labels, r.flow_id
+FROM flow_run r JOIN flow f ON f.id = r.flow_id WHERE r.id = ?
+"""
+
+# one row per task run, written with its newest values whenever a batch holds a change of it
+UPSERT_TASK_RUN: Final = """
+INSERT INTO task_run (
+    id, created, updated, name, flow_run_id, task_key, dynamic_key, cache_key, cache_expiration, task_version,
+    flow_run_run_count, empirical_policy, task_inputs, tags, labels, state_id, state_type, state_name, state_timestamp,
+    run_count, expected_start_time, next_scheduled_start_time, start_time, end_time, total_run_time
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+    updated = excluded.updated, name = excluded.name, cache_key = excluded.cache_key,
+    cache_expiration = excluded.cache_expiration, task_inputs = excluded.task_inputs, tags = excluded.tags,
+    state_id = excluded.state_id, state_type = excluded.state_type, state_name = excluded.state_name,
+    state_timestamp = excluded.state_timestamp, run_count = excluded.run_count,
+    expected_start_time = excluded.expected_start_time,
+    next_scheduled_start_time = excluded.next_scheduled_start_time, start_time = excluded.start_time,
+    end_time = excluded.end_time, total_run_time = excluded.total_run_time
+WHERE excluded.state_timestamp >= task_run.state_timestamp OR task_run.state_timestamp IS NULL
+"""
+
+INSERT_TASK_RUN_STATE: Final = """
+INSERT INTO task_run_state (id, task_run_id, timestamp, type, name, message, state_details, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (task_run_id, id) DO NOTHING
+"""
+
+INSERT_LOG: Final = """
+INSERT INTO log (id, created, name, level, message, timestamp, flow_run_id, task_run_id, worker_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+INSERT_OWNER: Final = "INSERT INTO owner (id, host, boot_id, pid, created) VALUES (?, ?, ?, ?, ?)"
+
+OWNERS_OF_UNFINISHED_RUNS: Final = """
+SELECT DISTINCT o.id, o.host, o.boot_id, o.pid
+FROM flow_run r JOIN owner o ON o.id = r.owner
+WHERE r.state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED') AND r.owner IS NOT NULL
+"""
+
+_UNFINISHED_RUNS_OF_OWNER: Final = """
+SELECT id FROM flow_run
+WHERE owner = ? AND state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED')
+"""
+
+_UNFINISHED_TASK_RUNS: Final = """
+SELECT id FROM task_run
+WHERE flow_run_id = ? AND state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED')
+"""
+
+_CRASH_FLOW_RUN: Final = """
+UPDATE flow_run SET
+    updated = :now, state_id = :state, state_type = 'CRASHED', state_name = 'Crashed', state_timestamp = :now,
+    end_time = :now, total_run_time = total_run_time + CASE
+        WHEN state_type IN ('RUNNING', 'CANCELLING') THEN max(0, :now - state_timestamp) ELSE 0 END,
+    next_scheduled_start_time = NULL, owner = NULL
+WHERE id = :id
+"""
+
+_CRASH_TASK_RUN: Final = """
+UPDATE task_run SET
+    updated = :now, state_id = :state, state_type = 'CRASHED', state_name = 'Crashed', state_timestamp = :now,
+    end_time = :now, next_scheduled_start_time = NULL
+WHERE id = :id
+"""
+
+
+def crash_runs_of(connection: sqlite3.Connection, owner_id: str, message: str) -> int:
+    """Mark the unfinished flow runs of an owner, and their unfinished task runs, as crashed; return how many flow runs."""
+    runs = connection.execute(_UNFINISHED_RUNS_OF_OWNER, (owner_id,)).fetchall()
+    for (flow_run_id,) in runs:
+        for (task_run_id,) in connection.execute(_UNFINISHED_TASK_RUNS, (flow_run_id,)).fetchall():
+            _crash(connection, _CRASH_TASK_RUN, INSERT_TASK_RUN_STATE, task_run_id, message)
+        _crash(connection, _CRASH_FLOW_RUN, INSERT_FLOW_RUN_STATE, flow_run_id, message)
+    return len(runs)
+
+
+def _crash(connection: sqlite3.Connection, update: str, insert_state: str, run_id: str, message: str) -> None:
+    state_id, now = new_id(), now_us()
+    connection.execute(insert_state, (state_id, run_id, now, "CRASHED", "Crashed", message, "{}", None))
+    connection.execute(update, {"now": now, "state": state_id, "id": run_id})

@@ -1,0 +1,233 @@
+"""The writer: groups what the threads of a process want written into few transactions.
+
+Two kinds of work reach it. *Units* (`commit`) must be on disk before the caller goes on: a flow run's state change.
+*Streams* (`add_stream`) are records that may wait a moment: task runs and logs. Whoever needs a commit takes the
+lock and writes everything that is pending, its own unit last, so that a terminal flow state is never seen before the
+task runs that led to it; the threads that waited meanwhile find their units already written. No thread is handed
+anything, and a program that only commits never starts one; a background thread exists only while streams are waiting.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from prefect._store.sqlite import DatabaseUnavailable, WriteLock, open_database
+
+T = TypeVar("T")
+
+FLUSH_SECONDS = 0.1
+"""How long a record of a stream waits, at most, before the background thread writes it."""
+
+
+class Stream(Protocol):
+    """A source of records that are written in batches."""
+
+    def take(self) -> Any | None:
+        """Detach and return what is pending (None when there is nothing)."""
+
+    def write(self, connection: sqlite3.Connection, batch: Any) -> None:
+        """Write a batch taken before, in the transaction that is open."""
+
+    def restore(self, batch: Any) -> None:
+        """Put a batch back, before anything newer: its transaction was rolled back."""
+
+
+class _Unit:
+    __slots__ = ("done", "error", "value", "work")
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        self.work = work
+        self.done = False
+        self.error: BaseException | None = None
+        self.value: Any = None
+
+
+class Writer:
+    """Writes to one SQLite database on behalf of one process.
+
+    Args:
+        path: the database file; it and its folder are made when first needed.
+
+    A writer survives a fork: the child opens its own connection and leaves what was pending to its parent.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._write_lock = WriteLock(f"{path}.lock")
+        self._streams: list[Stream] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._units: deque[_Unit] = deque()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self.failure: BaseException | None = None
+        """The error that kept the latest batch of stream records from being written, or None."""
+
+    def add_stream(self, stream: Stream) -> None:
+        self._streams.append(stream)
+
+    # -- units --------------------------------------------------------------------------------------------------
+
+    def commit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work(connection)` in a transaction and return its value once it is committed.
+
+        Everything recorded to the streams before this call is committed with it.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be opened or written; nothing of this unit was written.
+            Exception: whatever `work` raised; nothing it wrote is kept, other units are not affected.
+        """
+        unit = _Unit(work)
+        self._units.append(unit)
+        with self._lock:
+            if not unit.done:
+                self._drain()
+        if unit.error is not None:
+            raise unit.error
+        return unit.value
+
+    def flush(self) -> None:
+        """Write everything that is pending.
+
+        Raises:
+            DatabaseUnavailable: it could not be written; it is kept and will be tried again.
+        """
+        with self._lock:
+            self._drain()
+            if self.failure is not None:
+                raise DatabaseUnavailable(self.path, self.failure) from self.failure
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work(connection)`, which only reads, outside any transaction of ours."""
+        with self._lock:
+            return work(self._open())
+
+    # -- streams ------------------------------------------------------------------------------------------------
+
+    def notify(self) -> None:
+        """Tell the writer that a stream has records; they are written within `FLUSH_SECONDS`."""
+        if not self._wake.is_set():
+            self._wake.set()
+            if self._thread is None:
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._background, name="prefect-writer", daemon=True)
+                self._thread.start()
+
+    def _background(self) -> None:
+        wake = self._wake
+        while not self._closed:
+            wake.wait()
+            time.sleep(FLUSH_SECONDS)  # let a batch gather; a commit in the meantime takes it along
+            wake.clear()
+            if self._closed:
+                return
+            with self._lock:
+                self._drain()
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_database(self.path, self._write_lock)
+        return self._connection
+
+    def _drain(self) -> None:
+        """Write all that is pending in one transaction. Called with the lock held."""
+        units: list[_Unit] = []
+        while self._units:
+            units.append(self._units.popleft())
+        batches = [(stream, batch) for stream in self._streams if (batch := stream.take()) is not None]
+        if not units and not batches:
+            return
+        try:
+            self._write(units, batches)
+            self.failure = None
+        except BaseException as exc:
+            for stream, batch in reversed(batches):
+                stream.restore(batch)
+            self.failure = exc
+            for unit in units:
+                unit.error = exc if isinstance(exc, DatabaseUnavailable) else DatabaseUnavailable(self.path, exc)
+            if not isinstance(exc, (DatabaseUnavailable, sqlite3.Error, OSError)):
+                raise
+        finally:
+            for unit in units:
+                unit.done = True
+
+    def _write(self, units: list[_Unit], batches: list[tuple[Stream, Any]]) -> None:
+        connection = self._open()
+        with self._write_lock:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for stream, batch in batches:
+                    stream.write(connection, batch)
+                for unit in units:
+                    _run_unit(connection, unit, alone=len(units) == 1 and not batches)
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Write what is pending and let go of the file. The writer opens it again if it is used again."""
+        with self._lock:
+            self._drain()
+            self._closed = True
+            self._wake.set()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._write_lock.close()
+            self._thread = None
+            self._wake = threading.Event()
+            self._closed = False
+
+    def after_fork_in_child(self) -> None:
+        """Start afresh in a forked child. The parent writes what was pending at the fork; the child's copy is dropped.
+
+        The parent's connection is not closed here: closing it would release the parent's POSIX locks on the file.
+        """
+        self._orphan = self._connection
+        for stream in self._streams:
+            stream.take()
+        self._reset()
+        self._write_lock = WriteLock(f"{self.path}.lock")
+
+
+def _run_unit(connection: sqlite3.Connection, unit: _Unit, *, alone: bool) -> None:
+    """Run one unit under its own savepoint, so that its failure undoes nothing of the others'."""
+    if alone:
+        try:
+            unit.value = unit.work(connection)
+        except sqlite3.OperationalError:
+            raise
+        except Exception as exc:
+            connection.execute("ROLLBACK")
+            unit.error = exc
+        return
+    connection.execute("SAVEPOINT unit")
+    try:
+        unit.value = unit.work(connection)
+    except sqlite3.OperationalError:
+        raise
+    except Exception as exc:
+        connection.execute("ROLLBACK TO unit")
+        unit.error = exc
+    connection.execute("RELEASE unit")
