@@ -15,13 +15,20 @@ SCHEMA_REVISION = "0001"
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
-
-def schema_path(dialect: str) -> str:
-    """The file of the script for `"sqlite"` or `"postgresql"`."""
-    return os.path.join(_HERE, f"{dialect}.sql")
+SQLITE_SCRIPT = os.path.join(_HERE, "sqlite.sql")
+POSTGRESQL_SCRIPT = os.path.join(_HERE, "postgresql.sql")
 
 
-def schema_sql(dialect: str) -> str:
-    """The script for `"sqlite"` or `"postgresql"`, without `BEGIN` and `COMMIT`: the caller has the transaction."""
-    with open(schema_path(dialect), encoding="utf-8") as file:
+def read_script(path: str) -> str:
+    """The whole script, without `BEGIN` and `COMMIT`: the caller decides about the transaction."""
+    with open(path, encoding="utf-8") as file:
         return file.read()
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a generated script, one by one.
+
+    A statement ends with a semicolon at the end of a line; the generator writes no other such line.
+    """
+    lines = (line for line in script.splitlines() if not line.startswith("--"))
+    return [part.strip() for part in "\n".join(lines).split(";\n") if part.strip(" \n;")]

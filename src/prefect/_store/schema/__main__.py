@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
-from prefect._store.schema import SCHEMA_REVISION, schema_path, schema_sql
+from prefect._store.schema import POSTGRESQL_SCRIPT, SCHEMA_REVISION, SQLITE_SCRIPT, read_script
 from prefect._store.tables import metadata
 
-TARGETS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
+TARGETS: dict[str, type[Dialect]] = {SQLITE_SCRIPT: sqlite.dialect, POSTGRESQL_SCRIPT: postgresql.dialect}
 
 _HEADER = """\
 -- Generated from prefect/_store/tables.py by `python -m prefect._store.schema --write`. Do not edit.
@@ -41,12 +41,12 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m prefect._store.schema --write | --check", file=sys.stderr)
         return 2
     stale = []
-    for name, dialect in TARGETS.items():
-        script, path = render(dialect()), schema_path(name)
+    for path, dialect in TARGETS.items():
+        script = render(dialect())
         if arguments == ["--write"]:
             with open(path, "w", encoding="utf-8", newline="\n") as file:
                 file.write(script)
-        elif schema_sql(name) != script:
+        elif read_script(path) != script:
             stale.append(path)
     for path in stale:
         print(f"{path} is not what the tables say; run `python -m prefect._store.schema --write`", file=sys.stderr)
