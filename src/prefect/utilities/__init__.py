@@ -1,0 +1,1 @@
+"""Helpers whose paths flow scripts and integrations import."""
