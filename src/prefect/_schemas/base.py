@@ -8,24 +8,15 @@ sends to it may not, so that a misspelt field is an error and not a loss.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
-from typing_extensions import Self
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from prefect._ids import new_uuid
+from prefect._schemas.moments import DateTime
 
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-DateTime = Annotated[datetime, AfterValidator(_aware)]
-"""A moment in time. Text in ISO 8601, seconds since the epoch, or a datetime; one without a zone is taken as UTC."""
-
-_DICTS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[dict[str, Any]])
+_DICTS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[dict[str, Any]], config=ConfigDict(defer_build=True))
 
 
 class PrefectBaseModel(BaseModel):
