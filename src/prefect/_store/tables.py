@@ -141,10 +141,13 @@ sa.Index(
     sqlite_where=flow_run.c.parent_flow_run_id.is_not(None),
     postgresql_where=flow_run.c.parent_flow_run_id.is_not(None),
 )
-# the unfinished runs of each process, few at any time: looked at whenever somebody looks at the database; a query
-# uses it only if it says `owner IS NOT NULL AND end_time IS NULL`
-_unfinished = sa.and_(flow_run.c.owner.is_not(None), flow_run.c.end_time.is_(None))
-sa.Index(None, flow_run.c.owner, sqlite_where=_unfinished, postgresql_where=_unfinished)
+# the unfinished runs of each process (a finished run has no owner), looked at whenever somebody looks at the database
+sa.Index(
+    None,
+    flow_run.c.owner,
+    sqlite_where=flow_run.c.owner.is_not(None),
+    postgresql_where=flow_run.c.owner.is_not(None),
+)
 
 flow_run_state = sa.Table(
     "flow_run_state", metadata, *_state_columns("flow_run_id", "flow_run"), sqlite_with_rowid=False

@@ -79,7 +79,7 @@ CREATE TABLE flow_run (
 
 CREATE INDEX ix_flow_run__expected_start_time ON flow_run (expected_start_time);
 
-CREATE INDEX ix_flow_run__owner ON flow_run (owner) WHERE owner IS NOT NULL AND end_time IS NULL;
+CREATE INDEX ix_flow_run__owner ON flow_run (owner) WHERE owner IS NOT NULL;
 
 CREATE INDEX ix_flow_run__parent_flow_run_id ON flow_run (parent_flow_run_id) WHERE parent_flow_run_id IS NOT NULL;
 
