@@ -13,32 +13,7 @@ from prefect._schemas.naming import (
 )
 
 if TYPE_CHECKING:
-    from prefect._schemas.fields import (
-        ClientRetryExtraCodes,
-        JsonStringOrDict,
-        KeyValueLabels,
-        KeyValueLabelsField,
-        LaxUrl,
-        ListOfNonEmptyStrings,
-        LogLevel,
-        Name,
-        NameOrEmpty,
-        NonEmptyishName,
-        NonNegativeFloat,
-        NonNegativeInteger,
-        NonNegativeTimeDelta,
-        PositiveInteger,
-        PositiveInterval,
-        SecondsTimeDelta,
-        SecretDict,
-        StatusCode,
-        StrictVariableValue,
-        TaskRetryDelaySeconds,
-        TimeZone,
-        URILike,
-        ValidAssetKey,
-        VariableValue,
-    )
+    from prefect._schemas.fields import *  # noqa: F403
 
 # the rest is made of pydantic's parts, and loads it when first used
 _LAZY = (
