@@ -1,0 +1,592 @@
+"""The table of settings, continued: the server, its database and its services. See `_table`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect._lazy import lazy_module
+from prefect.settings._fields import Group, group, setting
+
+if TYPE_CHECKING:
+    import urllib.parse as urllib_parse
+    from datetime import timedelta
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+    from prefect.settings._fields import LogLevel
+    from prefect.settings._table import Settings
+else:
+    urllib_parse = lazy_module("urllib.parse")
+
+
+class ServerAPISettings(Group, path="server.api"):
+    """The API that the server offers."""
+
+    auth_string: SecretStr | None = setting(None, "`user:password` that clients must give (HTTP basic authentication).")
+    host: str = setting("127.0.0.1", "Address the server listens on.")
+    port: int = setting(4200, "Port the server listens on.")
+    base_path: str | None = setting(None, "Path under which the API is offered, when not /api.")
+    default_limit: int = setting(
+        200,
+        "Largest number of rows in one answer, and the number when none is asked.",
+        aliases=("PREFECT_API_DEFAULT_LIMIT",),
+    )
+    keepalive_timeout: int = setting(5, "Seconds that an idle connection is kept.")
+    csrf_protection_enabled: bool = setting(
+        False, "Ask clients for CSRF tokens.", aliases=("PREFECT_SERVER_CSRF_PROTECTION_ENABLED",)
+    )
+    csrf_token_expiration: timedelta = setting(
+        "PT1H", "How long a CSRF token is valid.", aliases=("PREFECT_SERVER_CSRF_TOKEN_EXPIRATION",)
+    )
+    cors_allowed_origins: str = setting(
+        "*",
+        "Origins that browsers may call from, separated by commas.",
+        aliases=("PREFECT_SERVER_CORS_ALLOWED_ORIGINS",),
+    )
+    cors_allowed_methods: str = setting(
+        "*",
+        "HTTP methods that browsers may use, separated by commas.",
+        aliases=("PREFECT_SERVER_CORS_ALLOWED_METHODS",),
+    )
+    cors_allowed_headers: str = setting(
+        "*", "Headers that browsers may send, separated by commas.", aliases=("PREFECT_SERVER_CORS_ALLOWED_HEADERS",)
+    )
+    websocket_ping_interval: float = setting(20.0, "Seconds between two pings on a websocket.")
+    websocket_ping_timeout: float = setting(
+        20.0, "Seconds without an answer to a ping after which a websocket is closed."
+    )
+    max_parameter_size: int = setting(524_288, "Largest parameters of a flow run, in bytes of JSON.", minimum=0)
+
+
+class ServerConcurrencySettings(Group, path="server.concurrency"):
+    """Concurrency limits."""
+
+    lease_storage: str = setting(
+        "prefect.server.concurrency.lease_storage.memory", "Module that keeps the leases of concurrency slots."
+    )
+    initial_deployment_lease_duration: float = setting(
+        300.0, "Seconds that a run may hold its deployment's slot before it renews it.", minimum=30, maximum=3600
+    )
+    maximum_concurrency_slot_wait_seconds: float = setting(
+        30, "Longest wait, in seconds, that a client which finds no slot is told.", minimum=0
+    )
+
+
+class SQLAlchemyTLSSettings(Group, path="server.database.sqlalchemy.connect_args.tls"):
+    """TLS to the database."""
+
+    enabled: bool = setting(False, "Speak TLS with the database.")
+    ca_file: str | None = setting(None, "File of certificate authorities to trust.")
+    cert_file: str | None = setting(None, "File of the client's certificate.")
+    key_file: str | None = setting(None, "File of the client's key.")
+    check_hostname: bool = setting(True, "Compare the certificate's name with the host's.")
+
+
+class SQLAlchemyConnectArgsSettings(Group, path="server.database.sqlalchemy.connect_args"):
+    """Arguments for connecting to PostgreSQL."""
+
+    application_name: str | None = setting(None, "Name under which the connections appear in the database.")
+    search_path: str | None = setting(None, "Schemas in which tables are looked for.")
+    statement_cache_size: int | None = setting(None, "Prepared statements kept for each connection.")
+    prepared_statement_cache_size: int | None = setting(None, "Prepared statements kept by SQLAlchemy.")
+    tls: SQLAlchemyTLSSettings = group(SQLAlchemyTLSSettings)
+
+
+class SQLAlchemySettings(Group, path="server.database.sqlalchemy"):
+    """The pool of connections."""
+
+    connect_args: SQLAlchemyConnectArgsSettings = group(SQLAlchemyConnectArgsSettings)
+    pool_size: int = setting(5, "Connections kept open.", aliases=("PREFECT_SQLALCHEMY_POOL_SIZE",))
+    pool_recycle: int = setting(3600, "Seconds after which a connection is replaced.")
+    pool_timeout: float | None = setting(30.0, "Seconds to wait for a free connection. None waits for ever.")
+    max_overflow: int = setting(
+        10, "Connections opened beyond pool_size when all are in use.", aliases=("PREFECT_SQLALCHEMY_MAX_OVERFLOW",)
+    )
+
+
+class ServerDatabaseSettings(Group, path="server.database"):
+    """The database."""
+
+    sqlalchemy: SQLAlchemySettings = group(SQLAlchemySettings)
+    connection_url: SecretStr | None = setting(
+        lambda root: _connection_url(root),
+        "URL of the database. May refer to ${PREFECT_SERVER_DATABASE_PASSWORD}. By default put together from the "
+        "settings below, else a SQLite file in the home directory.",
+        aliases=("PREFECT_API_DATABASE_CONNECTION_URL",),
+    )
+    driver: str | None = setting(
+        None,
+        "Kind of database, when the URL is put together from its parts.",
+        aliases=("PREFECT_API_DATABASE_DRIVER",),
+        choices=("postgresql+asyncpg", "sqlite+aiosqlite"),
+    )
+    host: str | None = setting(None, "Host of the database.", aliases=("PREFECT_API_DATABASE_HOST",))
+    port: int | None = setting(None, "Port of the database.", aliases=("PREFECT_API_DATABASE_PORT",))
+    user: str | None = setting(None, "User of the database.", aliases=("PREFECT_API_DATABASE_USER",))
+    name: str | None = setting(
+        None, "Name of the database; the file's path for SQLite.", aliases=("PREFECT_API_DATABASE_NAME",)
+    )
+    password: SecretStr | None = setting(None, "Password of the user.", aliases=("PREFECT_API_DATABASE_PASSWORD",))
+    echo: bool = setting(False, "Log every statement.", aliases=("PREFECT_API_DATABASE_ECHO",))
+    migrate_on_start: bool = setting(
+        True, "Bring the schema up to date at start.", aliases=("PREFECT_API_DATABASE_MIGRATE_ON_START",)
+    )
+    timeout: float | None = setting(
+        10.0,
+        "Seconds that a statement, or a wait for SQLite's lock, may take.",
+        aliases=("PREFECT_API_DATABASE_TIMEOUT",),
+    )
+    connection_timeout: float | None = setting(
+        5.0, "Seconds that connecting may take.", aliases=("PREFECT_API_DATABASE_CONNECTION_TIMEOUT",)
+    )
+    migration_timeout: float | None = setting(
+        None, "Seconds that one statement of a migration may take. None sets no limit.", positive=True
+    )
+
+
+class ServerDeploymentsSettings(Group, path="server.deployments"):
+    """Deployments."""
+
+    concurrency_slot_wait_seconds: float = setting(
+        30.0,
+        "Seconds after which a run that found its deployment's limit reached is tried again.",
+        aliases=("PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS",),
+        minimum=0,
+    )
+
+
+class ServerDocketSettings(Group, path="server.docket"):
+    """The queue of the server's own background work."""
+
+    name: str = setting("prefect-server", "Name of the queue.")
+    url: str = setting("memory://", "Where the queue is kept.")
+
+
+class ServerEphemeralSettings(Group, path="server.ephemeral"):
+    """Running without a server."""
+
+    enabled: bool = setting(
+        False, "Work without a server when api.url is not set.", aliases=("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE",)
+    )
+    startup_timeout_seconds: int = setting(20, "Seconds that a temporary server may take to start.")
+
+
+class ServerEventsSettings(Group, path="server.events"):
+    """Events received by the server."""
+
+    stream_out_enabled: bool = setting(
+        True, "Offer the stream of events to clients.", aliases=("PREFECT_API_EVENTS_STREAM_OUT_ENABLED",)
+    )
+    related_resource_cache_ttl: timedelta = setting(
+        "PT5M",
+        "How long the resources related to an event are remembered.",
+        aliases=("PREFECT_API_EVENTS_RELATED_RESOURCE_CACHE_TTL",),
+    )
+    maximum_labels_per_resource: int = setting(
+        500, "Labels that a resource may have.", aliases=("PREFECT_EVENTS_MAXIMUM_LABELS_PER_RESOURCE",)
+    )
+    maximum_related_resources: int = setting(
+        100, "Related resources that an event may have.", aliases=("PREFECT_EVENTS_MAXIMUM_RELATED_RESOURCES",)
+    )
+    maximum_size_bytes: int = setting(
+        1_500_000, "Largest event, in bytes of JSON.", aliases=("PREFECT_EVENTS_MAXIMUM_SIZE_BYTES",)
+    )
+    expired_bucket_buffer: timedelta = setting(
+        "PT1M",
+        "How long the count of an automation is kept after its time is over.",
+        aliases=("PREFECT_EVENTS_EXPIRED_BUCKET_BUFFER",),
+    )
+    proactive_granularity: timedelta = setting(
+        "PT5S",
+        "Time between two looks for automations that wait for something not to happen.",
+        aliases=("PREFECT_EVENTS_PROACTIVE_GRANULARITY",),
+    )
+    retention_period: timedelta = setting(
+        "P7D", "How long events are kept.", aliases=("PREFECT_EVENTS_RETENTION_PERIOD",)
+    )
+    maximum_websocket_backfill: timedelta = setting(
+        "PT15M",
+        "How far back a stream of events may start.",
+        aliases=("PREFECT_EVENTS_MAXIMUM_WEBSOCKET_BACKFILL",),
+    )
+    websocket_backfill_page_size: int = setting(
+        250,
+        "Past events read at once for a stream.",
+        aliases=("PREFECT_EVENTS_WEBSOCKET_BACKFILL_PAGE_SIZE",),
+        positive=True,
+    )
+    messaging_broker: str = setting(
+        "prefect.server.utilities.messaging.memory",
+        "Module that carries messages inside the server.",
+        aliases=("PREFECT_MESSAGING_BROKER",),
+    )
+    messaging_cache: str = setting(
+        "prefect.server.utilities.messaging.memory",
+        "Module that remembers which messages were seen.",
+        aliases=("PREFECT_MESSAGING_CACHE",),
+    )
+    causal_ordering: str = setting(
+        "prefect.server.events.ordering.memory", "Module that puts events in the order of their causes."
+    )
+    maximum_event_name_length: int = setting(1024, "Longest name of an event, in characters.", positive=True)
+
+
+class ServerFlowRunGraphSettings(Group, path="server.flow_run_graph"):
+    """The picture of a flow run."""
+
+    max_nodes: int = setting(10_000, "Most nodes in it.", aliases=("PREFECT_API_MAX_FLOW_RUN_GRAPH_NODES",))
+    max_artifacts: int = setting(10_000, "Most artifacts in it.", aliases=("PREFECT_API_MAX_FLOW_RUN_GRAPH_ARTIFACTS",))
+
+
+class ServerLogsSettings(Group, path="server.logs"):
+    """Log lines received by the server."""
+
+    stream_out_enabled: bool = setting(False, "Offer the stream of log lines to clients.")
+    stream_publishing_enabled: bool = setting(False, "Put log lines on the stream.")
+
+
+class ServicesBaseSetting(Group):
+    """What the settings of every service have."""
+
+    enabled: bool = setting(True, "Run this service.")
+
+
+class ServerServicesCancellationCleanupSettings(ServicesBaseSetting, path="server.services.cancellation_cleanup"):
+    """The service that finishes cancellations."""
+
+    enabled: bool = setting(
+        True,
+        "Cancel what a cancelled run had started.",
+        aliases=("PREFECT_API_SERVICES_CANCELLATION_CLEANUP_ENABLED",),
+    )
+    loop_seconds: float = setting(
+        20, "Seconds between two rounds.", aliases=("PREFECT_API_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS",)
+    )
+    cancelling_timeout_seconds: float = setting(
+        300, "Seconds after which a run that does not stop is marked cancelled.", positive=True
+    )
+
+
+class ServerServicesCleanupReconcilerSettings(ServicesBaseSetting, path="server.services.cleanup_reconciler"):
+    """The service that has left-over infrastructure removed."""
+
+    enabled: bool = setting(True, "Have infrastructure of ended runs removed.")
+    loop_seconds: float = setting(5, "Seconds between two rounds.", positive=True)
+    batch_size: int = setting(100, "Runs handled in one round.", positive=True)
+
+
+class ServerServicesDBVacuumSettings(ServicesBaseSetting, path="server.services.db_vacuum"):
+    """The service that removes old data."""
+
+    enabled: set[str] | bool | None = setting(
+        "events", "Classes of data to remove when old: names, true for all, or false."
+    )
+    loop_seconds: float = setting(3600, "Seconds between two rounds.", positive=True)
+    retention_period: timedelta = setting("P90D", "Age from which data is removed; above one hour.", minimum=3601)
+    batch_size: int = setting(200, "Rows removed in one transaction.", positive=True)
+    event_retention_overrides: dict[str, timedelta] = setting(
+        '{"prefect.flow-run.heartbeat": "P7D"}', "Other ages for events of some names, as a JSON object."
+    )
+
+
+class ServerServicesEventPersisterSettings(ServicesBaseSetting, path="server.services.event_persister"):
+    """The service that writes events to the database."""
+
+    enabled: bool = setting(
+        True, "Write events to the database.", aliases=("PREFECT_API_SERVICES_EVENT_PERSISTER_ENABLED",)
+    )
+    batch_size: int = setting(
+        20,
+        "Events written in one transaction.",
+        aliases=("PREFECT_API_SERVICES_EVENT_PERSISTER_BATCH_SIZE",),
+        positive=True,
+    )
+    read_batch_size: int = setting(
+        1,
+        "Events taken from the queue at once.",
+        aliases=("PREFECT_API_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE",),
+        positive=True,
+    )
+    flush_interval: float = setting(
+        5,
+        "Seconds after which an incomplete batch is written.",
+        aliases=("PREFECT_API_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL",),
+        positive=True,
+    )
+    queue_max_size: int = setting(50_000, "Events that may wait.", positive=True)
+    max_flush_retries: int = setting(5, "Times that writing a batch is tried again.", positive=True)
+
+
+class ServerServicesEventLoggerSettings(ServicesBaseSetting, path="server.services.event_logger"):
+    """The service that logs events."""
+
+    enabled: bool = setting(False, "Log every event.", aliases=("PREFECT_API_SERVICES_EVENT_LOGGER_ENABLED",))
+
+
+class ServerServicesForemanSettings(ServicesBaseSetting, path="server.services.foreman"):
+    """The service that tells which workers, pools, queues and deployments are ready."""
+
+    enabled: bool = setting(True, "Keep their status up to date.", aliases=("PREFECT_API_SERVICES_FOREMAN_ENABLED",))
+    loop_seconds: float = setting(
+        15, "Seconds between two rounds.", aliases=("PREFECT_API_SERVICES_FOREMAN_LOOP_SECONDS",)
+    )
+    inactivity_heartbeat_multiple: int = setting(
+        3,
+        "Signs of life that a worker may miss before it counts as offline.",
+        aliases=("PREFECT_API_SERVICES_FOREMAN_INACTIVITY_HEARTBEAT_MULTIPLE",),
+    )
+    fallback_heartbeat_interval_seconds: int = setting(
+        30,
+        "Seconds between signs of life of a worker that does not say.",
+        aliases=("PREFECT_API_SERVICES_FOREMAN_FALLBACK_HEARTBEAT_INTERVAL_SECONDS",),
+    )
+    deployment_last_polled_timeout_seconds: int = setting(
+        60,
+        "Seconds after the last poll when a deployment counts as not ready.",
+        aliases=("PREFECT_API_SERVICES_FOREMAN_DEPLOYMENT_LAST_POLLED_TIMEOUT_SECONDS",),
+    )
+    work_queue_last_polled_timeout_seconds: int = setting(
+        60,
+        "Seconds after the last poll when a work queue counts as not ready.",
+        aliases=("PREFECT_API_SERVICES_FOREMAN_WORK_QUEUE_LAST_POLLED_TIMEOUT_SECONDS",),
+    )
+
+
+class ServerServicesLateRunsSettings(ServicesBaseSetting, path="server.services.late_runs"):
+    """The service that marks runs as late."""
+
+    enabled: bool = setting(
+        True, "Mark runs that did not start in time.", aliases=("PREFECT_API_SERVICES_LATE_RUNS_ENABLED",)
+    )
+    loop_seconds: float = setting(
+        5, "Seconds between two rounds.", aliases=("PREFECT_API_SERVICES_LATE_RUNS_LOOP_SECONDS",)
+    )
+    after_seconds: timedelta = setting(
+        "PT15S",
+        "How long after its time a run counts as late.",
+        aliases=("PREFECT_API_SERVICES_LATE_RUNS_AFTER_SECONDS",),
+    )
+
+
+class ServerServicesSchedulerSettings(ServicesBaseSetting, path="server.services.scheduler"):
+    """The service that creates the runs of schedules."""
+
+    enabled: bool = setting(True, "Create the runs of schedules.", aliases=("PREFECT_API_SERVICES_SCHEDULER_ENABLED",))
+    loop_seconds: float = setting(
+        60, "Seconds between two rounds.", aliases=("PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS",)
+    )
+    deployment_batch_size: int = setting(
+        100, "Deployments read at once.", aliases=("PREFECT_API_SERVICES_SCHEDULER_DEPLOYMENT_BATCH_SIZE",)
+    )
+    max_runs: int = setting(
+        100, "Most future runs of one deployment.", aliases=("PREFECT_API_SERVICES_SCHEDULER_MAX_RUNS",)
+    )
+    min_runs: int = setting(
+        3, "Fewest future runs of one deployment.", aliases=("PREFECT_API_SERVICES_SCHEDULER_MIN_RUNS",)
+    )
+    max_scheduled_time: timedelta = setting(
+        "P100D",
+        "How far ahead runs are created at most.",
+        aliases=("PREFECT_API_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME",),
+    )
+    min_scheduled_time: timedelta = setting(
+        "PT1H",
+        "How far ahead runs are created at least.",
+        aliases=("PREFECT_API_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME",),
+    )
+    insert_batch_size: int = setting(
+        500, "Runs written in one transaction.", aliases=("PREFECT_API_SERVICES_SCHEDULER_INSERT_BATCH_SIZE",)
+    )
+    recent_deployments_loop_seconds: float = setting(5, "Seconds between two looks at deployments that just changed.")
+
+
+class ServerServicesPauseExpirationsSettings(ServicesBaseSetting, path="server.services.pause_expirations"):
+    """The service that ends pauses that lasted too long."""
+
+    enabled: bool = setting(
+        True, "Fail runs whose pause has expired.", aliases=("PREFECT_API_SERVICES_PAUSE_EXPIRATIONS_ENABLED",)
+    )
+    loop_seconds: float = setting(
+        5, "Seconds between two rounds.", aliases=("PREFECT_API_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS",)
+    )
+
+
+class ServerServicesRepossessorSettings(ServicesBaseSetting, path="server.services.repossessor"):
+    """The service that takes back concurrency slots."""
+
+    enabled: bool = setting(True, "Take back slots whose lease has expired.")
+    loop_seconds: float = setting(15, "Seconds between two rounds.")
+
+
+class ServerServicesTaskRunRecorderSettings(ServicesBaseSetting, path="server.services.task_run_recorder"):
+    """The service that records task runs told by events."""
+
+    enabled: bool = setting(
+        True, "Record task runs told by events.", aliases=("PREFECT_API_SERVICES_TASK_RUN_RECORDER_ENABLED",)
+    )
+    read_batch_size: int = setting(1, "Events taken from the queue at once.", positive=True)
+    batch_size: int = setting(1, "Task runs written in one transaction.", positive=True)
+    flush_interval: float = setting(5, "Seconds after which an incomplete batch is written.", positive=True)
+
+
+class ServerServicesTriggersSettings(ServicesBaseSetting, path="server.services.triggers"):
+    """The service that evaluates automations."""
+
+    enabled: bool = setting(
+        True, "Evaluate the triggers of automations.", aliases=("PREFECT_API_SERVICES_TRIGGERS_ENABLED",)
+    )
+    read_batch_size: int = setting(1, "Events taken from the queue at once.", positive=True)
+    pg_notify_reconnect_interval_seconds: int = setting(
+        10, "Seconds before PostgreSQL's notifications are asked for again after the connection broke."
+    )
+    pg_notify_heartbeat_interval_seconds: int = setting(5, "Seconds between two checks of that connection.")
+
+
+class ServerServicesSettings(Group, path="server.services"):
+    """The server's services."""
+
+    cancellation_cleanup: ServerServicesCancellationCleanupSettings = group(ServerServicesCancellationCleanupSettings)
+    cleanup_reconciler: ServerServicesCleanupReconcilerSettings = group(ServerServicesCleanupReconcilerSettings)
+    db_vacuum: ServerServicesDBVacuumSettings = group(ServerServicesDBVacuumSettings)
+    event_persister: ServerServicesEventPersisterSettings = group(ServerServicesEventPersisterSettings)
+    event_logger: ServerServicesEventLoggerSettings = group(ServerServicesEventLoggerSettings)
+    foreman: ServerServicesForemanSettings = group(ServerServicesForemanSettings)
+    late_runs: ServerServicesLateRunsSettings = group(ServerServicesLateRunsSettings)
+    scheduler: ServerServicesSchedulerSettings = group(ServerServicesSchedulerSettings)
+    pause_expirations: ServerServicesPauseExpirationsSettings = group(ServerServicesPauseExpirationsSettings)
+    repossessor: ServerServicesRepossessorSettings = group(ServerServicesRepossessorSettings)
+    task_run_recorder: ServerServicesTaskRunRecorderSettings = group(ServerServicesTaskRunRecorderSettings)
+    triggers: ServerServicesTriggersSettings = group(ServerServicesTriggersSettings)
+
+
+class ServerTasksSchedulingSettings(Group, path="server.tasks.scheduling"):
+    """Tasks run in the background."""
+
+    max_scheduled_queue_size: int = setting(
+        1000, "Task runs that may wait in one queue.", aliases=("PREFECT_TASK_SCHEDULING_MAX_SCHEDULED_QUEUE_SIZE",)
+    )
+    max_retry_queue_size: int = setting(
+        100, "Retries that may wait in one queue.", aliases=("PREFECT_TASK_SCHEDULING_MAX_RETRY_QUEUE_SIZE",)
+    )
+    pending_task_timeout: timedelta = setting(
+        "PT0S",
+        "How long a task run may stay pending before it is queued again. Zero: for ever.",
+        aliases=("PREFECT_TASK_SCHEDULING_PENDING_TASK_TIMEOUT",),
+    )
+
+
+class ServerTasksSettings(Group, path="server.tasks"):
+    """Task runs."""
+
+    tag_concurrency_slot_wait_seconds: float = setting(
+        10,
+        "Seconds after which a task run that found its tag's limit reached is tried again.",
+        aliases=("PREFECT_TASK_RUN_TAG_CONCURRENCY_SLOT_WAIT_SECONDS",),
+        minimum=0,
+    )
+    max_cache_key_length: int = setting(
+        2000, "Longest cache key, in characters.", aliases=("PREFECT_API_TASK_CACHE_KEY_MAX_LENGTH",)
+    )
+    scheduling: ServerTasksSchedulingSettings = group(ServerTasksSchedulingSettings)
+
+
+class ServerUISettings(Group, path="server.ui"):
+    """The server's pages."""
+
+    enabled: bool = setting(True, "Offer the pages.", aliases=("PREFECT_UI_ENABLED",))
+    v2_enabled: bool = setting(True, "Offer the second generation of pages.")
+    api_url: str | None = setting(
+        lambda root: _ui_api_url(root),
+        "Address of the API as the browser sees it; by default where the server listens.",
+        aliases=("PREFECT_UI_API_URL",),
+    )
+    serve_base: str = setting("/", "Path under which the pages are offered.", aliases=("PREFECT_UI_SERVE_BASE",))
+    static_directory: str | None = setting(
+        None, "Directory for files made for the pages.", aliases=("PREFECT_UI_STATIC_DIRECTORY",)
+    )
+    show_promotional_content: bool = setting(True, "Show offers of other products.")
+
+
+class ServerWorkerChannelSettings(Group, path="server.worker_channel"):
+    """Orders to workers."""
+
+    cleanup_queue_storage: str = setting(
+        "prefect.server.worker_communication.cleanup_queue.memory", "Module that keeps the orders to clean up."
+    )
+    cleanup_lease_seconds: float = setting(
+        30.0, "Seconds a worker has for an order before another gets it.", positive=True
+    )
+    cleanup_max_delivery_attempts: int = setting(3, "Times that an order is given out.", minimum=1)
+    cleanup_completed_idempotency_retention_seconds: float | None = setting(
+        None, "Seconds that a finished order is remembered. None: for ever."
+    )
+
+
+class ServerSettings(Group, path="server"):
+    """The server."""
+
+    logging_level: LogLevel = setting(
+        "WARNING", "Lowest level of messages the server logs.", aliases=("PREFECT_LOGGING_SERVER_LEVEL",)
+    )
+    analytics_enabled: bool = setting(True, "Allow anonymous usage statistics.")
+    metrics_enabled: bool = setting(False, "Offer Prometheus metrics.", aliases=("PREFECT_API_ENABLE_METRICS",))
+    log_retryable_errors: bool = setting(
+        False, "Log errors after which clients try again.", aliases=("PREFECT_API_LOG_RETRYABLE_ERRORS",)
+    )
+    register_blocks_on_start: bool = setting(
+        True, "Register the known types of blocks at start.", aliases=("PREFECT_API_BLOCKS_REGISTER_ON_START",)
+    )
+    memoize_block_auto_registration: bool = setting(
+        True,
+        "Skip that when nothing changed since the last time.",
+        aliases=("PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION",),
+    )
+    memo_store_path: Path = setting(
+        lambda root: root.home / "memo_store.toml",
+        "File that remembers what was registered.",
+        aliases=("PREFECT_MEMO_STORE_PATH",),
+    )
+    deployment_schedule_max_scheduled_runs: int = setting(
+        50,
+        "Most runs of one schedule waiting at a time.",
+        aliases=("PREFECT_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS",),
+    )
+    api: ServerAPISettings = group(ServerAPISettings)
+    concurrency: ServerConcurrencySettings = group(ServerConcurrencySettings)
+    database: ServerDatabaseSettings = group(ServerDatabaseSettings)
+    deployments: ServerDeploymentsSettings = group(ServerDeploymentsSettings)
+    docket: ServerDocketSettings = group(ServerDocketSettings)
+    ephemeral: ServerEphemeralSettings = group(ServerEphemeralSettings)
+    events: ServerEventsSettings = group(ServerEventsSettings)
+    flow_run_graph: ServerFlowRunGraphSettings = group(ServerFlowRunGraphSettings)
+    logs: ServerLogsSettings = group(ServerLogsSettings)
+    services: ServerServicesSettings = group(ServerServicesSettings)
+    tasks: ServerTasksSettings = group(ServerTasksSettings)
+    ui: ServerUISettings = group(ServerUISettings)
+    worker_channel: ServerWorkerChannelSettings = group(ServerWorkerChannelSettings)
+
+
+def _connection_url(root: Settings) -> str:
+    parts = root.server.database
+    name = parts.name
+    if parts.driver == "postgresql+asyncpg":
+        return _postgresql_url(root)
+    # SQLAlchemy takes everything after the third slash as the path, so an absolute one brings its own slash
+    return f"sqlite+aiosqlite:///{name or root.home / 'prefect.db'}"
+
+
+def _postgresql_url(root: Settings) -> str:
+    parts = root.server.database
+    user = urllib_parse.quote(parts.user or "", safe="")
+    password = root.reveal("server.database.password")
+    if password is not None:
+        user += ":" + urllib_parse.quote(password, safe="")
+    address = (parts.host or "localhost") + (f":{parts.port}" if parts.port is not None else "")
+    return f"postgresql+asyncpg://{user + '@' if user else ''}{address}/{parts.name or ''}"
+
+
+def _ui_api_url(root: Settings) -> str:
+    if root.api.url:
+        return root.api.url
+    return f"http://{root.server.api.host}:{root.server.api.port}{root.server.api.base_path or '/api'}"
