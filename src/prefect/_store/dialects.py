@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.sql.functions import FunctionElement
 
 from prefect._store import sqlite
 
@@ -53,7 +54,7 @@ def is_sqlite(url: sa.URL) -> bool:
 def sqlite_path(url: str | sa.URL) -> str:
     """The database file of an SQLite URL, or `":memory:"`."""
     path = parse_url(url).database or ":memory:"
-    return ":memory:" if path.startswith((":memory:", "file::memory:")) else path.removeprefix("file:").split("?")[0]
+    return ":memory:" if path.startswith((":memory:", "file::memory:")) else path.removeprefix("file:")
 
 
 def make_engine(url: str | sa.URL, *, read_only: bool = False, foreign_keys: bool = True) -> sa.Engine:
@@ -87,76 +88,44 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-class json_array_contains(sa.sql.expression.ColumnElement[bool]):
-    """Whether a JSON array of strings contains a string."""
+class json_array_contains(FunctionElement[bool]):
+    """Whether a JSON array of strings contains a string: `json_array_contains(array, string)`."""
 
-    inherit_cache = True
+    name = "json_array_contains"
     type = sa.Boolean()
-    _traverse_internals = [
-        ("array", sa.sql.visitors.InternalTraversal.dp_clauseelement),
-        ("value", sa.sql.visitors.InternalTraversal.dp_clauseelement),
-    ]
-
-    def __init__(self, array: sa.ColumnElement[Any], value: str) -> None:
-        self.array = array
-        self.value = sa.bindparam(None, value, type_=sa.Text, unique=True)
-
-
-@compiles(json_array_contains, "sqlite")
-def _contains_sqlite(element: json_array_contains, compiler: Any, **kw: Any) -> str:
-    array, value = compiler.process(element.array, **kw), compiler.process(element.value, **kw)
-    return f"EXISTS (SELECT 1 FROM json_each({array}) WHERE json_each.value = {value})"
-
-
-@compiles(json_array_contains, "postgresql")
-def _contains_postgresql(element: json_array_contains, compiler: Any, **kw: Any) -> str:
-    array, value = compiler.process(element.array, **kw), compiler.process(element.value, **kw)
-    return f"jsonb_exists({array}, {value})"
-
-
-class json_array_is_empty(sa.sql.expression.ColumnElement[bool]):
-    """Whether a JSON array has no elements."""
-
     inherit_cache = True
-    type = sa.Boolean()
-    _traverse_internals = [("array", sa.sql.visitors.InternalTraversal.dp_clauseelement)]
-
-    def __init__(self, array: sa.ColumnElement[Any]) -> None:
-        self.array = array
 
 
-@compiles(json_array_is_empty, "sqlite")
-def _empty_sqlite(element: json_array_is_empty, compiler: Any, **kw: Any) -> str:
-    return f"json_array_length({compiler.process(element.array, **kw)}) = 0"
+class json_array_size(FunctionElement[int]):
+    """The number of elements of a JSON array: `json_array_size(array)`."""
 
-
-@compiles(json_array_is_empty, "postgresql")
-def _empty_postgresql(element: json_array_is_empty, compiler: Any, **kw: Any) -> str:
-    return f"jsonb_array_length({compiler.process(element.array, **kw)}) = 0"
-
-
-class json_text(sa.sql.expression.ColumnElement[str]):
-    """A top-level text member of a JSON object, NULL when absent."""
-
+    name = "json_array_size"
+    type = sa.Integer()
     inherit_cache = True
+
+
+class json_member(FunctionElement[str]):
+    """A member of a JSON object as text, NULL when absent: `json_member(document, name)`."""
+
+    name = "json_member"
     type = sa.Text()
-    _traverse_internals = [
-        ("document", sa.sql.visitors.InternalTraversal.dp_clauseelement),
-        ("key", sa.sql.visitors.InternalTraversal.dp_string),
-    ]
-
-    def __init__(self, document: sa.ColumnElement[Any], key: str) -> None:
-        if not key.isidentifier():
-            raise ValueError(f"{key!r} is not a plain JSON member name.")  # it becomes part of the SQL text
-        self.document = document
-        self.key = key
+    inherit_cache = True
 
 
-@compiles(json_text, "sqlite")
-def _json_text_sqlite(element: json_text, compiler: Any, **kw: Any) -> str:
-    return f"json_extract({compiler.process(element.document, **kw)}, '$.{element.key}')"
+def _render(template: str) -> Any:
+    def compile_(element: FunctionElement[Any], compiler: Any, **kw: Any) -> str:
+        return template.format(*(compiler.process(clause, **kw) for clause in element.clauses))
+
+    return compile_
 
 
-@compiles(json_text, "postgresql")
-def _json_text_postgresql(element: json_text, compiler: Any, **kw: Any) -> str:
-    return f"({compiler.process(element.document, **kw)} ->> '{element.key}')"
+_SQL = {
+    (json_array_contains, "sqlite"): "(EXISTS (SELECT 1 FROM json_each({0}) WHERE json_each.value = {1}))",
+    (json_array_contains, "postgresql"): "jsonb_exists({0}, {1})",
+    (json_array_size, "sqlite"): "json_array_length({0})",
+    (json_array_size, "postgresql"): "jsonb_array_length({0})",
+    (json_member, "sqlite"): "json_extract({0}, '$.' || {1})",
+    (json_member, "postgresql"): "({0} ->> {1})",
+}
+for (_function, _dialect), _template in _SQL.items():
+    compiles(_function, _dialect)(_render(_template))

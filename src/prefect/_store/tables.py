@@ -113,7 +113,7 @@ flow_run = sa.Table(
     _json("tags", list),
     _json("labels"),
     _json("job_variables"),
-    # the parents have no foreign key: a run outlives the parent that is deleted, and keeps saying what it was
+    # the parents have no foreign key, as two tables cannot refer to each other without harm to the order of inserts
     sa.Column("parent_task_run_id", Id),
     sa.Column("parent_flow_run_id", Id),
     sa.Column("auto_scheduled", sa.Boolean, nullable=False, default=False),

@@ -1,0 +1,93 @@
+"""Flow runs and the states they went through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from prefect._operations import rows
+from prefect._operations.registry import NotFound, operation
+from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.filters import FlowFilter, FlowRunFilter, TaskRunFilter
+from prefect._schemas.flow_runs import FlowRun
+from prefect._schemas.sorting import FlowRunSort
+from prefect._schemas.states import State
+from prefect._store import queries
+from prefect._store.tables import flow_run, flow_run_state, log, task_run, task_run_state
+
+
+class FlowRunSelection(PrefectBaseModel):
+    """Which flow runs: those that match, of flows that match, with task runs that match."""
+
+    flows: FlowFilter | None = None
+    flow_runs: FlowRunFilter | None = None
+    task_runs: TaskRunFilter | None = None
+
+    def clause(self) -> sa.ColumnElement[bool]:
+        return queries.where_flow_runs(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs)
+
+
+class FlowRunQuery(FlowRunSelection, rows.Page):
+    """A page of flow runs."""
+
+    sort: FlowRunSort = FlowRunSort.ID_DESC
+
+
+def _flow_run(row: Mapping[str, Any]) -> FlowRun:
+    return FlowRun.model_validate(rows.run_fields(row, flow_run_id=row["id"], task_run_id=None))
+
+
+@operation("GET", "/flow_runs/{id}")
+def read_flow_run(tx: sa.Connection, id: UUID) -> FlowRun:
+    """One flow run.
+
+    Raises:
+        NotFound: there is no such flow run.
+    """
+    statement = rows.runs_with_states(flow_run, flow_run_state).where(flow_run.c.id == id)
+    return _flow_run(rows.one(tx, statement, "flow run", id))
+
+
+@operation("POST", "/flow_runs/filter")
+def read_flow_runs(tx: sa.Connection, body: FlowRunQuery) -> list[FlowRun]:
+    """The flow runs that match, a page of them."""
+    statement = rows.runs_with_states(flow_run, flow_run_state).where(body.clause())
+    statement = statement.order_by(*queries.FLOW_RUN_ORDERS[body.sort.value])
+    return [_flow_run(row) for row in tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()]
+
+
+@operation("POST", "/flow_runs/count")
+def count_flow_runs(tx: sa.Connection, body: FlowRunSelection) -> int:
+    """How many flow runs match."""
+    return rows.count(tx, flow_run, body.clause())
+
+
+@operation("GET", "/flow_run_states/")
+def read_flow_run_states(tx: sa.Connection, flow_run_id: UUID) -> list[State]:
+    """The states that a flow run went through, oldest first."""
+    return rows.state_history(tx, flow_run_state, flow_run_id)
+
+
+@operation("DELETE", "/flow_runs/{id}", writes=True, status=204)
+def delete_flow_run(tx: sa.Connection, id: UUID) -> None:
+    """Delete a flow run with its states, task runs and logs. Its sub-flow runs stay, as runs without a parent.
+
+    Raises:
+        NotFound: there is no such flow run.
+    """
+    own_task_runs = sa.select(task_run.c.id).where(task_run.c.flow_run_id == id)
+    # from the leaves up, so that nothing depends on whether this connection enforces foreign keys
+    tx.execute(
+        sa.update(flow_run)
+        .where(sa.or_(flow_run.c.parent_flow_run_id == id, flow_run.c.parent_task_run_id.in_(own_task_runs)))
+        .values(parent_flow_run_id=None, parent_task_run_id=None)
+    )
+    tx.execute(sa.delete(log).where(log.c.flow_run_id == id))
+    tx.execute(sa.delete(task_run_state).where(task_run_state.c.task_run_id.in_(own_task_runs)))
+    tx.execute(sa.delete(task_run).where(task_run.c.flow_run_id == id))
+    tx.execute(sa.delete(flow_run_state).where(flow_run_state.c.flow_run_id == id))
+    if tx.execute(sa.delete(flow_run).where(flow_run.c.id == id)).rowcount == 0:
+        raise NotFound("flow run", id)

@@ -1,0 +1,112 @@
+"""How an operation is declared, and the list of those declared.
+
+    @operation("GET", "/flow_runs/{id}")
+    def read_flow_run(tx: Connection, id: UUID) -> FlowRun: ...
+
+The declaration says everything a transport needs: which parameters are part of the path, which one is the body (it is
+called `body`), that the others are part of the query string, and what comes back. The function stays an ordinary one
+and is called directly by whoever is in the same process.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+
+_IN_PATH = re.compile(r"{(\w+)}")
+
+
+class NotFound(LookupError):
+    """The operation is about an object that the database does not hold."""
+
+    def __init__(self, kind: str, key: UUID | str) -> None:
+        self.kind = kind
+        self.key = key
+        super().__init__(f"{kind.capitalize()} '{key}' not found.")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a transport needs to know of an operation."""
+
+    name: str
+    method: Method
+    path: str
+    writes: bool
+    """Whether it needs a transaction that may write."""
+    status: int
+    """The HTTP status of success."""
+    function: Callable[..., Any]
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return typing.get_type_hints(self.function, include_extras=True)
+
+    @cached_property
+    def _parameters(self) -> dict[str, inspect.Parameter]:
+        parameters = dict(inspect.signature(self.function).parameters)
+        parameters.pop("tx")
+        return parameters
+
+    @property
+    def path_parameters(self) -> dict[str, Any]:
+        """Names and types of the parameters that are part of the path."""
+        return {name: self._hints[name] for name in _IN_PATH.findall(self.path)}
+
+    @property
+    def query_parameters(self) -> dict[str, Any]:
+        """Names and types of the parameters that are part of the query string."""
+        elsewhere = {"body", *_IN_PATH.findall(self.path)}
+        return {name: self._hints[name] for name in self._parameters if name not in elsewhere}
+
+    @property
+    def body(self) -> Any:
+        """The type of the request's body, or None when it has none."""
+        return self._hints.get("body")
+
+    @property
+    def output(self) -> Any:
+        """The type of what it returns."""
+        return self._hints["return"]
+
+
+OPERATIONS: dict[str, Operation] = {}
+"""The operations of all imported modules, by name."""
+
+
+def operation(method: Method, path: str, *, writes: bool = False, status: int = 200) -> Callable[[F], F]:
+    """Declare a function `(tx, ...) -> result` as an operation of the API.
+
+    Args:
+        method: the HTTP method.
+        path: the route below `/api`; names in braces are parameters of the function.
+        writes: whether it needs a transaction that may write.
+        status: the HTTP status of success.
+
+    Raises:
+        TypeError: the function does not fit its declaration.
+        ValueError: the name or the route is declared already.
+    """
+
+    def declare(function: F) -> F:
+        names = list(inspect.signature(function).parameters)
+        missing = [name for name in ["tx", *_IN_PATH.findall(path)] if name not in names]
+        if missing:
+            raise TypeError(f"Operation {function.__name__!r} ({method} {path}) lacks the parameters {missing}.")
+        for other in OPERATIONS.values():
+            if other.name == function.__name__ or (other.method, other.path) == (method, path):
+                raise ValueError(f"{method} {path} ({function.__name__!r}) is declared already, as {other.name!r}.")
+        OPERATIONS[function.__name__] = Operation(function.__name__, method, path, writes, status, function)
+        return function
+
+    return declare

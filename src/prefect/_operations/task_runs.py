@@ -1,0 +1,71 @@
+"""Task runs and the states they went through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from prefect._operations import rows
+from prefect._operations.registry import operation
+from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.filters import FlowFilter, FlowRunFilter, TaskRunFilter
+from prefect._schemas.sorting import TaskRunSort
+from prefect._schemas.states import State
+from prefect._schemas.task_runs import TaskRun
+from prefect._store import queries
+from prefect._store.tables import task_run, task_run_state
+
+
+class TaskRunSelection(PrefectBaseModel):
+    """Which task runs: those that match, of flow runs and flows that match."""
+
+    flows: FlowFilter | None = None
+    flow_runs: FlowRunFilter | None = None
+    task_runs: TaskRunFilter | None = None
+
+    def clause(self) -> sa.ColumnElement[bool]:
+        return queries.where_task_runs(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs)
+
+
+class TaskRunQuery(TaskRunSelection, rows.Page):
+    """A page of task runs."""
+
+    sort: TaskRunSort = TaskRunSort.ID_DESC
+
+
+def _task_run(row: Mapping[str, Any]) -> TaskRun:
+    return TaskRun.model_validate(rows.run_fields(row, flow_run_id=row["flow_run_id"], task_run_id=row["id"]))
+
+
+@operation("GET", "/task_runs/{id}")
+def read_task_run(tx: sa.Connection, id: UUID) -> TaskRun:
+    """One task run.
+
+    Raises:
+        NotFound: there is no such task run.
+    """
+    statement = rows.runs_with_states(task_run, task_run_state).where(task_run.c.id == id)
+    return _task_run(rows.one(tx, statement, "task run", id))
+
+
+@operation("POST", "/task_runs/filter")
+def read_task_runs(tx: sa.Connection, body: TaskRunQuery) -> list[TaskRun]:
+    """The task runs that match, a page of them."""
+    statement = rows.runs_with_states(task_run, task_run_state).where(body.clause())
+    statement = statement.order_by(*queries.TASK_RUN_ORDERS[body.sort.value])
+    return [_task_run(row) for row in tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()]
+
+
+@operation("POST", "/task_runs/count")
+def count_task_runs(tx: sa.Connection, body: TaskRunSelection) -> int:
+    """How many task runs match."""
+    return rows.count(tx, task_run, body.clause())
+
+
+@operation("GET", "/task_run_states/")
+def read_task_run_states(tx: sa.Connection, task_run_id: UUID) -> list[State]:
+    """The states that a task run went through, oldest first."""
+    return rows.state_history(tx, task_run_state, task_run_id)
