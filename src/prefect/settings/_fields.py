@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
     import pydantic
 
+    from prefect.settings import _sources as sources
+    from prefect.settings._sources import Source
     from prefect.settings._table import Settings
     from prefect.settings.legacy import Setting
 else:
     pydantic = lazy_module("pydantic")
     re = lazy_module("re")
+    sources = lazy_module("prefect.settings._sources")  # it reads this module's classes
 
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -237,7 +240,26 @@ class Group:
     def __init__(self, **values: Any) -> None:
         for part in reversed(self._path.split(".")):
             values = {part: values}
-        self.__dict__["_root"] = self._root_type(**values)
+        root = object.__new__(self._root_type)
+        root._read(type(self), values)
+        self.__dict__["_root"] = root
+
+    @staticmethod
+    def settings_customise_sources(
+        settings_cls: type[Group],
+        init_settings: Source,
+        env_settings: Source,
+        dotenv_settings: Source,
+        file_secret_settings: Source | None,
+    ) -> tuple[Source, ...]:
+        """The sources in order of precedence; a subclass may leave out, reorder or add some.
+
+        Arguments, environment, `.env`, `prefect.toml`, `[tool.prefect]` of `pyproject.toml`, the active profile.
+        A source is anything with `read(given)` that returns `{path: (raw value, origin)}`; `given` is what the
+        sources before it found. There is no source of secret files: `file_secret_settings` is None.
+        """
+        files = sources.toml_files(settings_cls)
+        return (init_settings, env_settings, dotenv_settings, *files, sources.ProfileFile(settings_cls))
 
     @classmethod
     def fields(cls) -> Iterator[Field]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from prefect._lazy import lazy_module
 from prefect.settings._fields import Group, SettingsError, field_of, fields_by_path
-from prefect.settings._sources import DotEnv, Environment, Init, ProfileFile, Source, TomlFile
+from prefect.settings._sources import DotEnv, Environment, Init, Origin
 
 if TYPE_CHECKING:
     import hashlib
@@ -17,64 +17,41 @@ if TYPE_CHECKING:
 else:
     hashlib = lazy_module("hashlib")
 
+_PROGRAM = Origin("an update of the settings by the program")
+
 
 class SettingsRoot(Group):
     """Base of `Settings`: everything but the table."""
 
     if TYPE_CHECKING:
         _values: dict[str, Any]
-        _sources: dict[str, str]
+        _sources: dict[str, Origin]
 
     def __init__(self, **values: Any) -> None:
+        self._read(type(self), values)
+
+    def _read(self, hook: type[Group], values: dict[str, Any]) -> None:
+        """Read the sources that `hook.settings_customise_sources` chooses; `values` are the arguments."""
         cls = type(self)
-        sources = cls.settings_customise_sources(cls, Init(cls, values), Environment(cls), DotEnv(cls), None)
-        state = self.__dict__
-        state["_root"] = self
-        state["_values"] = {}
-        state["_sources"] = {}
-        given: dict[str, tuple[Any, str]] = {}
-        for source in sources:
+        self.__dict__.update(_root=self, _values={}, _sources={})
+        chosen = hook.settings_customise_sources(cls, Init(cls, values), Environment(cls), DotEnv(cls), None)
+        given: dict[str, tuple[Any, Origin]] = {}
+        for source in chosen:
             for path, entry in source.read(given).items():
                 given.setdefault(path, entry)
-        self._accept(given)
+        if given:
+            fields = fields_by_path(cls)
+            for path, (raw, origin) in given.items():
+                self._values[path] = fields[path].read(raw, origin)
+                self._sources[path] = origin
+            self.post_hoc_settings()
 
     @classmethod
-    def _build(cls, values: dict[str, Any], sources: dict[str, str]) -> Self:
+    def _build(cls, values: dict[str, Any], sources: dict[str, Origin]) -> Self:
         """Settings with exactly these values (already read by their fields), whatever the environment says."""
         made = object.__new__(cls)
         made.__dict__.update(_root=made, _values=values, _sources=sources)
         return made.post_hoc_settings()
-
-    def _accept(self, given: Mapping[str, tuple[Any, str]]) -> None:
-        if given:
-            fields = fields_by_path(type(self))
-            for path, (raw, source) in given.items():
-                self._values[path] = fields[path].read(raw, source)
-                self._sources[path] = source
-            self.post_hoc_settings()
-
-    @staticmethod
-    def settings_customise_sources(
-        settings_cls: type[SettingsRoot],
-        init_settings: Source,
-        env_settings: Source,
-        dotenv_settings: Source,
-        file_secret_settings: Source | None,
-    ) -> tuple[Source, ...]:
-        """The sources in order of precedence; a subclass may leave out, reorder or add some.
-
-        Arguments, environment, `.env`, `prefect.toml`, `[tool.prefect]` of `pyproject.toml`, the active profile.
-        A source is anything with `read(given)` that returns `{path: (raw value, words for the source)}`; `given` is
-        what the sources before it found. There is no source of secret files: `file_secret_settings` is None.
-        """
-        return (
-            init_settings,
-            env_settings,
-            dotenv_settings,
-            TomlFile(settings_cls, "prefect.toml", ()),
-            TomlFile(settings_cls, "pyproject.toml", ("tool", "prefect")),
-            ProfileFile(settings_cls),
-        )
 
     @property
     def connected_to_cloud(self) -> bool:
@@ -86,7 +63,7 @@ class SettingsRoot(Group):
         """The value of the setting at a dotted path; a secret as plain text (or None), with no wrapper around it."""
         return fields_by_path(type(self))[path].value_in(self._root)
 
-    def source_of(self, path: str) -> str | None:
+    def source_of(self, path: str) -> Origin | None:
         """Words for where the value of the setting at a dotted path came from; None if it is the default."""
         return self._sources.get(path)
 
@@ -106,17 +83,27 @@ class SettingsRoot(Group):
         Raises:
             SettingsError: a value is not allowed, or a name is not that of a setting.
         """
+        cls = type(self)
+        base = self.without(field_of(key, cls).path for key in restore_defaults or ())
+        given = {field_of(key, cls).path: raw for key, raw in (set_defaults or {}).items()}
+        given = {path: raw for path, raw in given.items() if path not in base._values}
+        given.update((field_of(key, cls).path, raw) for key, raw in (updates or {}).items())
+        return base.with_values({path: (raw, _PROGRAM) for path, raw in given.items()})
+
+    def without(self, paths: Iterable[str]) -> Self:
+        """A copy in which the settings at these dotted paths have their defaults."""
+        dropped = set(paths)
+        values = {path: value for path, value in self._values.items() if path not in dropped}
+        sources = {path: source for path, source in self._sources.items() if path not in dropped}
+        return type(self)._build(values, sources)
+
+    def with_values(self, given: Mapping[str, tuple[Any, Origin]]) -> Self:
+        """A copy with raw values from a source put over those it has: `{path: (raw value, origin)}`."""
+        fields = fields_by_path(type(self))
         values, sources = dict(self._values), dict(self._sources)
-        for key in restore_defaults or ():
-            path = field_of(key, type(self)).path
-            values.pop(path, None)
-            sources.pop(path, None)
-        for changes, only_if_unset in ((set_defaults, True), (updates, False)):
-            for key, raw in (changes or {}).items():
-                field = field_of(key, type(self))
-                if not (only_if_unset and field.path in values):
-                    values[field.path] = field.read(raw, "an update of the settings by the program")
-                    sources[field.path] = "the program"
+        for path, (raw, origin) in given.items():
+            values[path] = fields[path].read(raw, origin)
+            sources[path] = origin
         return type(self)._build(values, sources)
 
     def hash_key(self) -> str:
@@ -130,15 +117,9 @@ class SettingsRoot(Group):
         Raises:
             SettingsError: two settings contradict each other.
         """
-        values = self._values
-        size, batch = "logging.to_api.max_log_size", "logging.to_api.batch_size"
-        if size in values or batch in values:
-            to_api = self._root.logging.to_api
-            if to_api.max_log_size > to_api.batch_size:
-                raise SettingsError(
-                    f"PREFECT_LOGGING_TO_API_MAX_LOG_SIZE ({to_api.max_log_size}) cannot be larger than "
-                    f"PREFECT_LOGGING_TO_API_BATCH_SIZE ({to_api.batch_size}): a line must fit into a batch."
-                )
+        sizes = {"logging.to_api.max_log_size", "logging.to_api.batch_size"}
+        if sizes & self._values.keys():
+            max_log_size_smaller_than_batch_size(self._root.logging.to_api.model_dump())
         return self
 
     def emit_warnings(self) -> Self:
@@ -166,8 +147,37 @@ def misgivings(settings: SettingsRoot) -> list[str]:
             found.append(f"PREFECT_API_URL is {url!r}, an address of pages; the API is at {root.cloud.api_url}/...")
         elif not settings.connected_to_cloud and not url.rstrip("/").endswith("/api"):
             found.append(f"PREFECT_API_URL is {url!r}; the address of a server's API usually ends with /api.")
-    connection = settings._values.get("server.database.connection_url")
-    if settings._values.get("server.database.password") and connection and "PREFECT_" not in connection:
-        given = settings._sources.get("server.database.connection_url")
-        found.append(f"PREFECT_SERVER_DATABASE_PASSWORD is set but not used: the URL from {given} has no place for it.")
+    if unused := warn_on_database_password_value_without_usage(settings):
+        found.append(unused)
     return found
+
+
+def warn_on_database_password_value_without_usage(settings: SettingsRoot) -> str | None:
+    """The warning due when a database password is set and the URL of the database has no place for it, else None."""
+    url = settings._values.get("server.database.connection_url")
+    if url is None or not settings._values.get("server.database.password") or "DATABASE_PASSWORD}" in url:
+        return None
+    origin = settings._sources.get("server.database.connection_url")
+    return (
+        f"PREFECT_SERVER_DATABASE_PASSWORD is set but not used: the database URL, from {origin}, does not refer to it "
+        "as ${PREFECT_SERVER_DATABASE_PASSWORD}."
+    )
+
+
+def max_log_size_smaller_than_batch_size(values: dict[str, Any]) -> dict[str, Any]:
+    """Check that the largest log line fits into a batch; returns the values.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    if values["max_log_size"] > values["batch_size"]:
+        raise SettingsError(
+            f"PREFECT_LOGGING_TO_API_MAX_LOG_SIZE ({values['max_log_size']}) cannot be larger than "
+            f"PREFECT_LOGGING_TO_API_BATCH_SIZE ({values['batch_size']}): a line must fit into a batch."
+        )
+    return values
+
+
+def canonical_environment_prefix(settings: Group) -> str:
+    """What the names of the environment variables of a group start with: `PREFECT_API_` for `settings.api`."""
+    return f"PREFECT_{settings._path.upper().replace('.', '_')}_" if settings._path else "PREFECT_"

@@ -289,6 +289,12 @@ class ServerServicesDBVacuumSettings(ServicesBaseSetting, path="server.services.
         '{"prefect.flow-run.heartbeat": "P7D"}', "Other ages for events of some names, as a JSON object."
     )
 
+    @property
+    def enabled_vacuum_types(self) -> set[str]:
+        """The classes of data that are removed when old."""
+        enabled = self.enabled
+        return enabled if isinstance(enabled, set) else ({"events", "flow_runs"} if enabled else set())
+
 
 class ServerServicesEventPersisterSettings(ServicesBaseSetting, path="server.services.event_persister"):
     """The service that writes events to the database."""

@@ -118,6 +118,11 @@ class TomlFile(Source):
         return table if isinstance(table, dict) else {}
 
 
+def toml_files(settings_cls: type[Group]) -> tuple[Source, Source]:
+    """The two TOML files of the working directory, the stronger one first."""
+    return TomlFile(settings_cls, "prefect.toml", ()), TomlFile(settings_cls, "pyproject.toml", ("tool", "prefect"))
+
+
 class ProfileFile(Source):
     """The active profile: the one that PREFECT_PROFILE names, else the one marked active in the file of profiles."""
 
@@ -126,17 +131,13 @@ class ProfileFile(Source):
         wanted, wanted_by = requested_profile()
         raw = read_file(path)
         if raw is None and wanted is None:
-            return self._default()
-        name, settings, place = profiles.find(raw, path, wanted, wanted_by)
-        if place is None and name == "ephemeral":
-            return self._default()
-        words = f"{{}} of profile {name!r} in {place}" if place else f"{{}} of the built-in profile {name!r}"
-        return from_variables(self.settings_cls, settings, words, "profile")
-
-    def _default(self) -> dict[str, tuple[Any, Origin]]:
-        # the built-in profile "ephemeral", spelled out so that a run without profiles reads no file
-        origin = Origin("PREFECT_SERVER_EPHEMERAL_ENABLED of the built-in profile 'ephemeral'", "profile")
-        return {"server.ephemeral.enabled": ("true", origin)}
+            # the built-in profile "ephemeral", spelled out so that a run without profiles reads no file
+            origin = Origin("PREFECT_SERVER_EPHEMERAL_ENABLED of the built-in profile 'ephemeral'", "profile")
+            return {"server.ephemeral.enabled": ("true", origin)}
+        found: dict[str, tuple[Any, Origin]] = {}
+        for words, variables in reversed(profiles.find(raw, path, wanted, wanted_by)):
+            found.update(from_variables(self.settings_cls, variables, words, "profile"))
+        return found
 
 
 def profiles_path(settings_cls: type[Group], given: Given) -> str:

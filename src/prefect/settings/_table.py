@@ -81,7 +81,7 @@ class CloudSettings(Group, path="cloud"):
     enable_orchestration_telemetry: bool = setting(True, "Send traces of runs when connected to Prefect Cloud.")
     max_log_size: int = setting(25_000, "Longest log line, in characters, that Prefect Cloud takes.")
     ui_url: str | None = setting(
-        lambda root: _cloud_ui_url(root.cloud.api_url),
+        lambda root: default_cloud_ui_url(root.cloud),
         "Address of the pages of Prefect Cloud; by default derived from its API's.",
     )
 
@@ -357,7 +357,9 @@ class Settings(SettingsRoot):
 Group._root_type = Settings
 
 
-def _cloud_ui_url(api_url: str) -> str | None:
+def default_cloud_ui_url(settings: CloudSettings) -> str | None:
+    """The address of the pages that belong to the API of Prefect Cloud in these settings."""
+    api_url = settings.api_url
     for start in ("https://api.", "http://api."):
         if api_url.startswith(start):
             return (start.removesuffix("api.") + "app." + api_url.removeprefix(start)).removesuffix("/api")

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from prefect.settings._table import Settings
 
 if TYPE_CHECKING:
+    from contextvars import Token
+
     from prefect.settings.legacy import Setting
+    from prefect.settings.profiles import Profile
+
+    SettingsToken = tuple[Token[Settings | None], Token[Profile | None]]
 
 # what replaces the settings of the process, in this thread or asyncio task
 _override: ContextVar[Settings | None] = ContextVar("prefect_settings", default=None)
+# the profile put in the place of the process's, if any
+_profile: ContextVar[Profile | None] = ContextVar("prefect_profile", default=None)
 # the settings of the process under one key: `dict.setdefault` is atomic, so threads that race to read them agree
 # on one object without a lock (which a fork could leave locked)
 _process: dict[str, Settings] = {}
@@ -40,14 +47,15 @@ def refresh_settings() -> Settings:
     return settings
 
 
-def push_settings(settings: Settings) -> Token[Settings | None]:
-    """Put these settings in force in this thread or task, until `pop_settings(token)`."""
-    return _override.set(settings)
+def push_settings(settings: Settings, profile: Profile | None = None) -> SettingsToken:
+    """Put these settings, and the profile they come from, in force in this thread or task until `pop_settings`."""
+    return _override.set(settings), _profile.set(profile if profile is not None else _profile.get())
 
 
-def pop_settings(token: Token[Settings | None]) -> None:
+def pop_settings(token: SettingsToken) -> None:
     """Undo `push_settings`."""
-    _override.reset(token)
+    _override.reset(token[0])
+    _profile.reset(token[1])
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The groups of the server's settings as classes."""

@@ -1,0 +1,5 @@
+"""The `testing` settings; the table itself is in `prefect.settings._table`."""
+
+from prefect.settings._table import TestingSettings
+
+__all__ = ["TestingSettings"]

@@ -1,0 +1,468 @@
+"""Profiles: named sets of settings, kept in `$PREFECT_HOME/profiles.toml`, one of which is active.
+
+    active = "staging"
+
+    [profiles.staging]
+    PREFECT_API_URL = "https://prefect.staging.example/api"
+
+Saving changes only what differs, so comments and order in the file stay.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from prefect._lazy import lazy_module
+from prefect.settings import _sources as sources
+from prefect.settings import context
+from prefect.settings._fields import SettingsError, fields_by_env_name
+from prefect.settings._parse import format_value
+from prefect.settings._table import Settings
+from prefect.settings.context import get_current_settings, pop_settings, push_settings
+from prefect.settings.legacy import Setting, setting_named
+
+if TYPE_CHECKING:
+    import tempfile
+
+    import tomlkit
+
+    from prefect import exceptions
+else:
+    exceptions = lazy_module("prefect.exceptions")
+    tempfile = lazy_module("tempfile")
+    tomlkit = lazy_module("tomlkit")
+
+DEFAULT_PROFILES_PATH = Path(__file__).with_name("profiles.toml")
+DEFAULT_PROFILE_NAME = "ephemeral"
+
+
+class Profile:
+    """A named set of settings.
+
+    Args:
+        name: its name.
+        settings: values by setting (`PREFECT_API_URL`) or its name. A name that is no setting is left out, with a warning.
+        source: the file it came from.
+    """
+
+    __slots__ = ("name", "settings", "source")
+
+    name: str
+    settings: dict[Setting, Any]
+    source: Path | None
+
+    def __init__(
+        self, name: str, settings: Mapping[Setting | str, Any] | None = None, source: Path | None = None
+    ) -> None:
+        self.name = name
+        self.settings = dict(settings or {})  # type: ignore[arg-type]  # names become settings in the next line
+        self.source = source
+        self.model_post_init(None)
+
+    def model_post_init(self, __context: Any) -> None:
+        """Turn names of settings into settings; done whenever a profile is made."""
+        known: dict[Setting, Any] = {}
+        for key, value in self.settings.items():
+            try:
+                known[setting_named(key) if isinstance(key, str) else key] = value
+            except AttributeError:
+                warnings.warn(f"Setting {key!r} is not recognized and left out of profile {self.name!r}", stacklevel=4)
+        self.settings = known
+
+    def to_environment_variables(self) -> dict[str, str]:
+        """Environment variables that give another process the settings of this profile."""
+        return {
+            setting._field.env_name: format_value(value)
+            for setting, value in self.settings.items()
+            if value is not None
+        }
+
+    def validate_settings(self) -> None:
+        """Check every value.
+
+        Raises:
+            ProfileSettingsValidationError: with the setting and the error, for each value that is not allowed.
+        """
+        errors: list[tuple[Setting, SettingsError]] = []
+        for setting, value in self.settings.items():
+            try:
+                setting._field.read(value, f"{setting.name} of profile {self.name!r}")
+            except SettingsError as problem:
+                errors.append((setting, problem))
+        if errors:
+            raise exceptions.ProfileSettingsValidationError(errors)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Profile):
+            return NotImplemented
+        return (self.name, self.settings, self.source) == (other.name, other.settings, other.source)
+
+    __hash__ = None  # type: ignore[assignment]  # it can be changed
+
+    def __repr__(self) -> str:
+        shown = {setting: "********" if setting.is_secret else value for setting, value in self.settings.items()}
+        return f"Profile(name={self.name!r}, settings={shown!r}, source={self.source!r})"
+
+
+class ProfilesCollection:
+    """Profiles by name, one of which may be active.
+
+    Args:
+        profiles: the profiles; names must differ.
+        active: the name of the active one.
+
+    Raises:
+        ValueError: `active` is not the name of one of them.
+    """
+
+    def __init__(self, profiles: Iterable[Profile], active: str | None = None) -> None:
+        self.profiles_by_name = {profile.name: profile for profile in profiles}
+        self.active_name: str | None = None
+        self.set_active(active)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the profiles."""
+        return set(self.profiles_by_name)
+
+    @property
+    def active_profile(self) -> Profile | None:
+        """The active profile."""
+        return None if self.active_name is None else self.profiles_by_name[self.active_name]
+
+    def set_active(self, name: str | None, check: bool = True) -> None:
+        """Make a profile the active one, or none.
+
+        Raises:
+            ValueError: `check` is on and there is no profile of this name.
+        """
+        if check and name is not None and name not in self.profiles_by_name:
+            raise ValueError(f"Unknown profile name {name!r}; there are {_list(self.profiles_by_name)}.")
+        self.active_name = name
+
+    def add_profile(self, profile: Profile) -> None:
+        """Add a profile.
+
+        Raises:
+            ValueError: there is one of this name.
+        """
+        if profile.name in self.profiles_by_name:
+            raise ValueError(f"A profile named {profile.name!r} is already there; `update_profile` changes it.")
+        self.profiles_by_name[profile.name] = profile
+
+    def update_profile(self, name: str, settings: Mapping[Setting | str, Any], source: Path | None = None) -> Profile:
+        """Change settings of a profile, which is made if it is not there. A value of None takes a setting out."""
+        before = self.profiles_by_name.get(name)
+        changed = dict(before.settings) if before else {}
+        changed.update(Profile(name, settings).settings)
+        changed = {setting: value for setting, value in changed.items() if value is not None}
+        if source is None and before is not None:
+            source = before.source
+        profile = self.profiles_by_name[name] = Profile(name, changed, source)
+        return profile
+
+    def remove_profile(self, name: str) -> None:
+        """Remove a profile; when it is the active one, none is active.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        del self.profiles_by_name[name]
+        if self.active_name == name:
+            self.active_name = None
+
+    def without_profile_source(self, path: Path | None) -> ProfilesCollection:
+        """The profiles that did not come from this file."""
+        kept = [profile for profile in self.profiles_by_name.values() if profile.source != path]
+        active = self.active_name if self.active_name in {profile.name for profile in kept} else None
+        return ProfilesCollection(kept, active)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of a file of profiles: `{"active": name, "profiles": {name: {variable: value}}}`."""
+        return {
+            "active": self.active_name,
+            "profiles": {
+                profile.name: {setting._field.env_name: value for setting, value in profile.settings.items()}
+                for profile in self.profiles_by_name.values()
+            },
+        }
+
+    def items(self) -> list[tuple[str, Profile]]:
+        """Pairs of name and profile."""
+        return list(self.profiles_by_name.items())
+
+    def __getitem__(self, name: str) -> Profile:
+        return self.profiles_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.profiles_by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.profiles_by_name
+
+    def __len__(self) -> int:
+        return len(self.profiles_by_name)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ProfilesCollection):
+            return NotImplemented
+        return (self.profiles_by_name, self.active_name) == (other.profiles_by_name, other.active_name)
+
+    __hash__ = None  # type: ignore[assignment]  # it can be changed
+
+    def __repr__(self) -> str:
+        return f"ProfilesCollection({list(self.profiles_by_name.values())!r}, active={self.active_name!r})"
+
+
+def load_profiles(include_defaults: bool = True) -> ProfilesCollection:
+    """The profiles in the file of profiles, and the built-in ones.
+
+    Args:
+        include_defaults: with the built-in profiles; one of the user's is put over the built-in one of its name.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    profiles = _load(DEFAULT_PROFILES_PATH) if include_defaults else ProfilesCollection([])
+    path = user_profiles_path()
+    if path.exists():
+        mine = _load(path)
+        for name, profile in mine.items():
+            if name in profiles:  # what a built-in profile says holds unless the user's of its name says otherwise
+                profile.settings = {**profiles[name].settings, **profile.settings}
+            profiles.profiles_by_name[name] = profile
+        if mine.active_name is not None:
+            profiles.set_active(mine.active_name, check=False)
+    if profiles.active_name is not None and profiles.active_name not in profiles:
+        raise SettingsError(_unknown(profiles.active_name, f"active in {path}", profiles))
+    return profiles
+
+
+def save_profiles(profiles: ProfilesCollection) -> None:
+    """Write all profiles but the built-in ones to the file of profiles, keeping its comments and order."""
+    path = user_profiles_path()
+    mine = [profile for profile in profiles.profiles_by_name.values() if profile.source != DEFAULT_PROFILES_PATH]
+    before = sources.read_file(str(path))
+    try:
+        document = tomlkit.parse(before.decode()) if before else tomlkit.document()
+    except (tomlkit.exceptions.ParseError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"{path} cannot be changed: {problem}") from problem
+    if profiles.active_name is None:
+        document.pop("active", None)
+    elif document.get("active") != profiles.active_name:
+        document["active"] = profiles.active_name
+    if "profiles" not in document:
+        document.append("profiles", tomlkit.table(is_super_table=True))
+    tables: Any = document["profiles"]
+    for name in [name for name in tables if name not in {profile.name for profile in mine}]:
+        del tables[name]
+    for profile in mine:
+        if profile.name not in tables:
+            tables[profile.name] = tomlkit.table()
+        _update_table(tables[profile.name], profile)
+    _replace_file(path, tomlkit.dumps(document))
+
+
+def _update_table(table: Any, profile: Profile) -> None:
+    wanted = {setting._field.path: (setting, value) for setting, value in profile.settings.items() if value is not None}
+    names = fields_by_env_name(Settings)
+    for key in list(table):
+        field = names.get(key)
+        if field is None:
+            continue  # not ours to remove: another version may know it
+        if field.path not in wanted:
+            del table[key]
+            continue
+        _, value = wanted.pop(field.path)
+        if table[key] != _toml_value(value):
+            table[key] = _toml_value(value)
+    for setting, value in wanted.values():
+        table[setting._field.env_name] = _toml_value(value)
+
+
+def _toml_value(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str) else format_value(value)
+
+
+def _replace_file(path: Path, text: str) -> None:
+    """Write a file so that it is never seen half written, and only its owner may read it: it may hold keys."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(os.path.realpath(path))  # a link stays a link
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
+    handle, temporary = tempfile.mkstemp(prefix=target.name, suffix=".tmp", dir=target.parent)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load_profile(name: str) -> Profile:
+    """The profile of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    profiles = load_profiles()
+    if name not in profiles:
+        raise ValueError(f"Profile {name!r} not found; there are {_list(profiles)}.")
+    return profiles[name]
+
+
+def load_current_profile() -> Profile:
+    """The active profile with the settings it has in its file; one of no name and no settings when none is active."""
+    override = context._profile.get()
+    return override if override is not None else active_profile()
+
+
+def active_profile() -> Profile:
+    """The profile that PREFECT_PROFILE asks for, else the one marked active, else the built-in one."""
+    profiles = load_profiles()
+    wanted, wanted_by = sources.requested_profile()
+    name = wanted or profiles.active_name or DEFAULT_PROFILE_NAME
+    if name not in profiles:
+        raise SettingsError(_unknown(name, wanted_by, profiles))
+    return profiles[name]
+
+
+def update_current_profile(settings: Mapping[Setting | str, Any]) -> Profile:
+    """Change settings of the active profile and save it. A value of None takes a setting out.
+
+    Returns:
+        the profile as it is now. Settings already read in this process do not change.
+
+    Raises:
+        ProfileSettingsValidationError: a value is not allowed; nothing is saved.
+    """
+    current = load_current_profile()
+    profiles = load_profiles()
+    if current.name not in profiles:
+        profiles.add_profile(Profile(current.name, current.settings))
+    changed = profiles.update_profile(current.name, settings)
+    if changed.source == DEFAULT_PROFILES_PATH:
+        changed.source = None  # a built-in profile that is changed becomes one of the user's
+    changed.validate_settings()
+    save_profiles(profiles)
+    return changed
+
+
+class ProfileInUse(NamedTuple):
+    """What `use_profile` puts in force."""
+
+    profile: Profile
+    settings: Settings
+
+
+@contextmanager
+def use_profile(
+    profile: Profile | str, override_environment_variables: bool = False, include_current_context: bool = True
+) -> Iterator[ProfileInUse]:
+    """Use a profile for the duration of a `with` block, in this thread or asyncio task.
+
+    Args:
+        profile: the profile, or the name of one in the file of profiles.
+        override_environment_variables: let it win over the environment and the files of the working directory.
+        include_current_context: keep what the settings in force have beyond it; otherwise start from the sources
+            without the active profile.
+
+    Raises:
+        ValueError: there is no profile of this name.
+        SettingsError: it gives a value that is not allowed.
+    """
+    used = load_profile(profile) if isinstance(profile, str) else profile
+    if include_current_context:
+        base = get_current_settings()
+    else:
+        read = Settings()
+        base = read.without(path for path, origin in read._sources.items() if origin.kind == "profile")
+    given = {
+        setting._field.path: (value, sources.Origin(f"{setting.name} of profile {used.name!r}", "profile"))
+        for setting, value in used.settings.items()
+        if override_environment_variables or not _is_stronger(base.source_of(setting._field.path))
+    }
+    settings = base.with_values(given)
+    token = push_settings(settings, used)
+    try:
+        yield ProfileInUse(used, settings)
+    finally:
+        pop_settings(token)
+
+
+def _is_stronger(origin: sources.Origin | None) -> bool:
+    return origin is not None and origin.kind in {"env", ".env", "prefect.toml", "pyproject.toml"}
+
+
+def user_profiles_path() -> Path:
+    """The file of the user's profiles. Found without reading it, so that a bad profile can be mended."""
+    override = context._override.get()
+    if override is not None:
+        return override.profiles_path
+    given: dict[str, tuple[Any, sources.Origin]] = {}
+    for source in (sources.Environment(Settings), sources.DotEnv(Settings), *sources.toml_files(Settings)):
+        for path, entry in source.read(given).items():
+            given.setdefault(path, entry)
+    return Path(sources.profiles_path(Settings, given))
+
+
+def find(raw: bytes | None, path: str, wanted: str | None, wanted_by: str) -> list[tuple[str, dict[str, Any]]]:
+    """The values that the profile in force gives, by variable: first the user's, then those of the built-in profile
+    of the same name, which shine through. Each with words, to be filled with a variable's name, for where they are.
+
+    Args:
+        raw: the content of the file of profiles; None when there is no file.
+        path: that file.
+        wanted: the profile asked for by name, if any; otherwise the one marked active in the file.
+        wanted_by: words for where the name comes from.
+
+    Raises:
+        SettingsError: the file is not as it should be, or there is no such profile.
+    """
+    active, tables = _read_tables(raw, path) if raw is not None else (None, {})
+    name = wanted or active or DEFAULT_PROFILE_NAME
+    _, built_in = _read_tables(DEFAULT_PROFILES_PATH.read_bytes(), str(DEFAULT_PROFILES_PATH))
+    if name not in tables and name not in built_in:
+        raise SettingsError(_unknown(name, wanted_by if wanted else f"active in {path}", {**built_in, **tables}))
+    return [
+        (f"{{}} of profile {name!r} in {path}", tables.get(name, {})),
+        (f"{{}} of the built-in profile {name!r}", built_in.get(name, {})),
+    ]
+
+
+def _load(path: Path) -> ProfilesCollection:
+    active, tables = _read_tables(path.read_bytes(), str(path))
+    profiles = ProfilesCollection(Profile(name, dict(table), path) for name, table in tables.items())
+    profiles.set_active(active, check=False)
+    return profiles
+
+
+def _read_tables(raw: bytes, path: str) -> tuple[str | None, dict[str, dict[str, Any]]]:
+    content = sources.parse_toml(raw, path)
+    active = content.get("active")
+    tables = content.get("profiles", {})
+    if not (active is None or isinstance(active, str)) or not isinstance(tables, dict):
+        raise SettingsError(f'{path} must have `active = "name"` and tables `[profiles.name]`')
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise SettingsError(f"{path}: profiles.{name} must be a table of settings, `[profiles.{name}]`")
+    return active or None, tables
+
+
+def _unknown(name: str, wanted_by: str, profiles: Iterable[str]) -> str:
+    return (
+        f"There is no profile {name!r} ({wanted_by}); there are {_list(profiles)}. "
+        f"`prefect profile use` chooses one, `prefect profile create {name}` makes it."
+    )
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
