@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 
 _ADJECTIVES = """
 able agile airy alert amber ample ancient apt aqua arctic ardent artful astute august auburn autumn azure balmy
@@ -23,7 +23,7 @@ spry stable starry steady stellar still stoic strong sturdy subtle summer sunny 
 tangerine teal tender thankful thrifty tidal tidy timely topaz tranquil trusty turquoise twilight umber unique
 upbeat urban valiant velvet verdant vibrant violet vital vivid warm wary watchful wavy whimsical willing windy
 winged winter wise witty woven young youthful zany zealous zesty
-""".split()
+""".split()  # noqa: SIM905
 
 _ANIMALS = """
 aardvark addax albatross alpaca anchovy angelfish ant anteater antelope armadillo avocet axolotl baboon badger
@@ -46,13 +46,13 @@ salmon sandpiper sardine scallop scorpion seahorse seal serval shark sheep shrew
 snipe sparrow spider spoonbill squid squirrel starfish starling stingray stoat stork sturgeon swallow swan swift tapir
 tarsier tern thrush tiger toad tortoise toucan trout tuna turbot turkey turtle viper vole vulture wallaby walrus
 warbler weasel weevil whale wildcat wolf wolverine wombat woodlark woodpecker worm wren yak zebra zebu
-""".split()
+""".split()  # noqa: SIM905
 
 
 def generate_slug(n_words: int = 2) -> str:
     """A random name: `n_words - 1` adjectives and an animal, with dashes between.
 
-    Drawn from a generator of its own kind, so a program that seeds `random` neither repeats the names nor has its
+    Drawn from the system's source of chance, so a program that seeds `random` neither repeats the names nor has its
     own numbers disturbed.
 
     Raises:
@@ -63,7 +63,8 @@ def generate_slug(n_words: int = 2) -> str:
     return "-".join([*(_choice(_ADJECTIVES) for _ in range(n_words - 1)), _choice(_ANIMALS)])
 
 
-_choice = random.SystemRandom().choice
+def _choice(words: list[str]) -> str:
+    return words[int.from_bytes(os.urandom(4), "big") % len(words)]
 
 
 def obfuscate_string(s: str, show_tail: bool = False) -> str:

@@ -7,13 +7,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter
 from pydantic.types import Secret
 
 from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.moments import check_time_zone
 from prefect._schemas.naming import (
     MAX_ASSET_KEY_LENGTH,
     MAX_VARIABLE_NAME_LENGTH,
@@ -95,22 +95,6 @@ def _seconds(value: Any) -> Any:
 NonNegativeTimeDelta = Annotated[timedelta, AfterValidator(_not_negative)]
 PositiveInterval = Annotated[timedelta, AfterValidator(_positive)]
 SecondsTimeDelta = Annotated[timedelta, BeforeValidator(_seconds)]
-
-
-def check_time_zone(zone: str) -> str:
-    """Return the name of a zone of the IANA time zone database.
-
-    Raises:
-        ValueError: there is no such zone.
-    """
-    try:
-        known = not zone.startswith(("posix/", "right/")) and ZoneInfo(zone) is not None
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones, such as "America"
-        known = False
-    if not known:
-        raise ValueError(f'Invalid timezone: "{zone}" (specify in IANA tzdata format, for example, America/New_York)')
-    return zone
-
 
 TimeZone = Annotated[
     str,

@@ -1,9 +1,10 @@
-"""The type of a moment in time in a wire type or in a user's model."""
+"""Moments in time and the zones they are told in. Pydantic is loaded only when a model has such a field."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from prefect._lazy import lazy_module
 
@@ -39,3 +40,18 @@ else:
 def aware(moment: datetime) -> datetime:
     """The same moment with a zone; one without is taken as UTC."""
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def check_time_zone(zone: str) -> str:
+    """Return the name of a zone of the IANA time zone database.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    try:
+        known = not zone.startswith(("posix/", "right/")) and ZoneInfo(zone) is not None
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones, such as "America"
+        known = False
+    if not known:
+        raise ValueError(f'Invalid timezone: "{zone}" (specify in IANA tzdata format, for example, America/New_York)')
+    return zone

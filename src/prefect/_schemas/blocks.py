@@ -1,0 +1,123 @@
+"""Blocks: types, schemas of their fields, and documents with their values."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field, HttpUrl, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from prefect._schemas.base import ObjectBaseModel
+from prefect._schemas.fields import BlockDocumentName, Name
+
+DEFAULT_BLOCK_SCHEMA_VERSION = "non-versioned"
+
+
+class BlockType(ObjectBaseModel):
+    """A type of block."""
+
+    name: Name
+    slug: str
+    logo_url: HttpUrl | None = None
+    documentation_url: HttpUrl | None = None
+    description: str | None = None
+    code_example: str | None = None
+    # comes with the product, and cannot be changed
+    is_protected: bool = False
+
+
+class BlockSchema(ObjectBaseModel):
+    """The fields that blocks of a type have."""
+
+    # "sha256:..." of the fields
+    checksum: str
+    # as JSON schema
+    fields: dict[str, Any] = Field(default_factory=dict)
+    block_type_id: UUID | None
+    block_type: BlockType | None = None
+    # what blocks of the type can do, such as "read-path"
+    capabilities: list[str] = Field(default_factory=list)
+    version: str = DEFAULT_BLOCK_SCHEMA_VERSION
+
+
+class BlockDocument(ObjectBaseModel):
+    """The values of one block."""
+
+    name: BlockDocumentName | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+    block_schema_id: UUID
+    block_schema: BlockSchema | None = None
+    block_type_id: UUID
+    block_type_name: str | None = None
+    block_type: BlockType | None = None
+    # the blocks inside it, by field
+    block_document_references: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    # made by a program for its own use, without a name
+    is_anonymous: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def validate_name_is_present_if_not_anonymous(cls, values: Any) -> Any:
+        """Check that the block has a name, unless it is anonymous."""
+        return require_name(values)
+
+    @model_serializer(mode="wrap")
+    def serialize_data(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        """Show secrets in `data` only when asked to, with `context={"include_secrets": True}`."""
+        dumped = handler(self)
+        if "data" in dumped and (info.context or {}).get("include_secrets"):
+            dumped["data"] = reveal_secrets(self.data)
+        return dumped
+
+
+class BlockSchemaReference(ObjectBaseModel):
+    """That blocks of one schema have a field with a block of another."""
+
+    parent_block_schema_id: UUID
+    parent_block_schema: BlockSchema | None = None
+    reference_block_schema_id: UUID
+    reference_block_schema: BlockSchema | None = None
+    name: str
+
+
+class BlockDocumentReference(ObjectBaseModel):
+    """That a field of one block holds another block."""
+
+    parent_block_document_id: UUID
+    parent_block_document: BlockDocument | None = None
+    reference_block_document_id: UUID
+    reference_block_document: BlockDocument | None = None
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def validate_parent_and_ref_are_different(cls, values: Any) -> Any:
+        """Check that a block does not hold itself."""
+        return refuse_self_reference(values)
+
+
+def require_name(values: Any) -> Any:
+    """Check that what is to be a block document has a name, unless it is anonymous."""
+    if isinstance(values, dict) and not values.get("is_anonymous", False) and not values.get("name"):
+        raise ValueError("Names must be provided for block documents; only anonymous ones have none.")
+    return values
+
+
+def refuse_self_reference(values: Any) -> Any:
+    """Check that the parent and the block it refers to are two."""
+    if isinstance(values, dict):
+        parent, reference = values.get("parent_block_document_id"), values.get("reference_block_document_id")
+        if parent and reference and str(parent) == str(reference):
+            raise ValueError(f"A block document cannot refer to itself: {parent} is both the parent and the reference.")
+    return values
+
+
+def reveal_secrets(value: Any) -> Any:
+    """The value with the pydantic secrets in it replaced by what they hide."""
+    if hasattr(value, "get_secret_value"):
+        return reveal_secrets(value.get_secret_value())
+    if isinstance(value, dict):
+        return {key: reveal_secrets(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return type(value)(reveal_secrets(item) for item in value)
+    return value

@@ -1,0 +1,135 @@
+"""Schedules for deployments: `Cron`, `Interval`, `RRule`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect._clock import now
+from prefect._schemas.cron import parse_cron
+from prefect._schemas.moments import check_time_zone
+from prefect._schemas.recurrence import check_rrule
+
+__all__ = ["Cron", "Interval", "RRule", "Schedule"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a deployment runs; made with `Cron`, `Interval` or `RRule`, which say what the fields mean.
+
+    Raises:
+        ValueError: more than one of interval, cron and rrule is given, or one of them, or the time zone, is not valid.
+    """
+
+    interval: timedelta | None = None
+    cron: str | None = None
+    rrule: str | None = None
+    timezone: str | None = None
+    anchor_date: datetime = field(default_factory=now)
+    day_or: bool = True
+    active: bool = True
+    parameters: dict[str, Any] = field(default_factory=dict)
+    slug: str | None = None
+
+    def __post_init__(self) -> None:
+        kinds = [name for name in ("interval", "cron", "rrule") if getattr(self, name) is not None]
+        if len(kinds) > 1:
+            raise ValueError(f"Only one schedule type can be defined at a time. Found: {', '.join(kinds)}")
+        if self.interval is not None:
+            object.__setattr__(self, "interval", _span(self.interval))
+        if self.cron is not None:
+            parse_cron(self.cron)
+        if self.rrule is not None:
+            check_rrule(self.rrule)
+        if self.timezone:
+            check_time_zone(self.timezone)
+        if isinstance(self.anchor_date, str):
+            object.__setattr__(self, "anchor_date", datetime.fromisoformat(self.anchor_date))
+
+
+def _span(interval: timedelta | float) -> timedelta:
+    span = interval if isinstance(interval, timedelta) else timedelta(seconds=float(interval))
+    if span <= timedelta(0):
+        raise ValueError(f"An interval must be longer than 0 seconds, got {span.total_seconds():g}")
+    return span
+
+
+def Cron(
+    cron: str,
+    /,
+    timezone: str | None = None,
+    day_or: bool = True,
+    active: bool = True,
+    parameters: dict[str, Any] | None = None,
+    slug: str | None = None,
+) -> Schedule:
+    """Run when a cron expression says so.
+
+    Args:
+        cron: minute, hour, day of month, month, day of week, or a short form such as `@daily`.
+        timezone: IANA name of the zone whose wall clock the expression is read on; UTC unless given.
+        day_or: where both days are restricted, either is enough (POSIX cron); False: both must hold.
+        active: whether the schedule makes runs.
+        parameters: parameters of the runs it makes, over those of the deployment.
+        slug: a name for the schedule, unique within its deployment.
+
+    Raises:
+        ValueError: the expression or the time zone is not valid.
+    """
+    return Schedule(cron=cron, timezone=timezone, day_or=day_or, active=active, parameters=parameters or {}, slug=slug)
+
+
+def Interval(
+    interval: timedelta | float | int,
+    /,
+    anchor_date: datetime | None = None,
+    timezone: str | None = None,
+    active: bool = True,
+    parameters: dict[str, Any] | None = None,
+    slug: str | None = None,
+) -> Schedule:
+    """Run every so often.
+
+    Args:
+        interval: a timedelta or a number of seconds, more than 0.
+        anchor_date: the moment from which intervals are counted; now, unless given.
+        timezone: IANA name of the zone to whose wall clock intervals of whole days keep.
+        active: whether the schedule makes runs.
+        parameters: parameters of the runs it makes, over those of the deployment.
+        slug: a name for the schedule, unique within its deployment.
+
+    Raises:
+        ValueError: the interval is not positive, or there is no such time zone.
+    """
+    return Schedule(
+        interval=_span(interval),
+        anchor_date=anchor_date or now(),
+        timezone=timezone,
+        active=active,
+        parameters=parameters or {},
+        slug=slug,
+    )
+
+
+def RRule(
+    rrule: str,
+    /,
+    timezone: str | None = None,
+    active: bool = True,
+    parameters: dict[str, Any] | None = None,
+    slug: str | None = None,
+) -> Schedule:
+    """Run when a recurrence rule of iCalendar (RFC 5545) says so.
+
+    Args:
+        rrule: the rule, such as `FREQ=WEEKLY;BYDAY=MO`.
+        timezone: IANA name of the zone whose wall clock the rule is read on; UTC unless given.
+        active: whether the schedule makes runs.
+        parameters: parameters of the runs it makes, over those of the deployment.
+        slug: a name for the schedule, unique within its deployment.
+
+    Raises:
+        ValueError: the rule or the time zone is not valid.
+    """
+    return Schedule(rrule=rrule, timezone=timezone, active=active, parameters=parameters or {}, slug=slug)
