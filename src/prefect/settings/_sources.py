@@ -118,7 +118,7 @@ class TomlFile(Source):
         return table if isinstance(table, dict) else {}
 
 
-def toml_files(settings_cls: type[Group]) -> tuple[Source, Source]:
+def toml_files(settings_cls: type[Group]) -> tuple[TomlFile, TomlFile]:
     """The two TOML files of the working directory, the stronger one first."""
     return TomlFile(settings_cls, "prefect.toml", ()), TomlFile(settings_cls, "pyproject.toml", ("tool", "prefect"))
 

@@ -219,11 +219,12 @@ class ProfilesCollection:
         return f"ProfilesCollection({list(self.profiles_by_name.values())!r}, active={self.active_name!r})"
 
 
-def load_profiles(include_defaults: bool = True) -> ProfilesCollection:
+def load_profiles(include_defaults: bool = True, *, check_active: bool = True) -> ProfilesCollection:
     """The profiles in the file of profiles, and the built-in ones.
 
     Args:
         include_defaults: with the built-in profiles; one of the user's is put over the built-in one of its name.
+        check_active: refuse a file in which a profile is active that is not there.
 
     Raises:
         SettingsError: the file cannot be read.
@@ -238,7 +239,7 @@ def load_profiles(include_defaults: bool = True) -> ProfilesCollection:
             profiles.profiles_by_name[name] = profile
         if mine.active_name is not None:
             profiles.set_active(mine.active_name, check=False)
-    if profiles.active_name is not None and profiles.active_name not in profiles:
+    if check_active and profiles.active_name is not None and profiles.active_name not in profiles:
         raise SettingsError(_unknown(profiles.active_name, f"active in {path}", profiles))
     return profiles
 
@@ -261,14 +262,19 @@ def save_profiles(profiles: ProfilesCollection) -> None:
     tables: Any = document["profiles"]
     for name in [name for name in tables if name not in {profile.name for profile in mine}]:
         del tables[name]
+    built_in = _load(DEFAULT_PROFILES_PATH).profiles_by_name
     for profile in mine:
+        shines_through: Mapping[Setting, Any] = {}
         if profile.name not in tables:
             tables[profile.name] = tomlkit.table()
-        _update_table(tables[profile.name], profile)
+        elif profile.name in built_in:
+            shines_through = built_in[profile.name].settings
+        _update_table(tables[profile.name], profile, shines_through)
     _replace_file(path, tomlkit.dumps(document))
 
 
-def _update_table(table: Any, profile: Profile) -> None:
+def _update_table(table: Any, profile: Profile, shines_through: Mapping[Setting, Any]) -> None:
+    """Make a table of the file say what a profile says, except what the built-in profile says anyway."""
     wanted = {setting._field.path: (setting, value) for setting, value in profile.settings.items() if value is not None}
     names = fields_by_env_name(Settings)
     for key in list(table):
@@ -282,6 +288,8 @@ def _update_table(table: Any, profile: Profile) -> None:
         if table[key] != _toml_value(value):
             table[key] = _toml_value(value)
     for setting, value in wanted.values():
+        if shines_through.get(setting) == value:
+            continue
         table[setting._field.env_name] = _toml_value(value)
 
 
@@ -325,13 +333,28 @@ def load_current_profile() -> Profile:
     return override if override is not None else active_profile()
 
 
+def exists(name: str) -> bool:
+    """Whether there is a profile of this name, the user's or built in."""
+    return name in load_profiles(check_active=False)
+
+
+def active_profile_name() -> str:
+    """The name that PREFECT_PROFILE asks for, else the one marked active, else the built-in one's."""
+    wanted, _ = sources.requested_profile()
+    return wanted or load_profiles(check_active=False).active_name or DEFAULT_PROFILE_NAME
+
+
 def active_profile() -> Profile:
-    """The profile that PREFECT_PROFILE asks for, else the one marked active, else the built-in one."""
-    profiles = load_profiles()
+    """The profile in force in this process: see `active_profile_name`.
+
+    Raises:
+        SettingsError: there is no profile of this name.
+    """
+    profiles = load_profiles(check_active=False)
     wanted, wanted_by = sources.requested_profile()
     name = wanted or profiles.active_name or DEFAULT_PROFILE_NAME
     if name not in profiles:
-        raise SettingsError(_unknown(name, wanted_by, profiles))
+        raise SettingsError(_unknown(name, wanted_by if wanted else f"active in {user_profiles_path()}", profiles))
     return profiles[name]
 
 
@@ -345,7 +368,7 @@ def update_current_profile(settings: Mapping[Setting | str, Any]) -> Profile:
         ProfileSettingsValidationError: a value is not allowed; nothing is saved.
     """
     current = load_current_profile()
-    profiles = load_profiles()
+    profiles = load_profiles(check_active=False)
     if current.name not in profiles:
         profiles.add_profile(Profile(current.name, current.settings))
     changed = profiles.update_profile(current.name, settings)

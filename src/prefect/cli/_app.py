@@ -1,0 +1,207 @@
+"""The root of the command line: a table of commands, each in a module that is imported when it runs.
+
+To add a command:
+1. write `cli/<noun>.py` with a `cyclopts.App` named `app`: `app = cyclopts.App(name="flow-run", help="...")` and functions under
+   `@app.command`, or `@app.default` for a command without sub-commands. It says things through `prefect.cli._console`
+   and fails with `_console.fail("what happened, and what to do")`;
+2. add a line to `COMMANDS`.
+
+`prefect --help` prints this table and imports nothing else; options of the program itself are read here, by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import prefect
+from prefect._lazy import lazy_module
+
+if TYPE_CHECKING:
+    import cyclopts
+
+    from prefect.cli import _console
+    from prefect.settings import profiles
+else:
+    cyclopts = lazy_module("cyclopts")
+    _console = lazy_module("prefect.cli._console")
+    profiles = lazy_module("prefect.settings.profiles")
+
+
+class Command(NamedTuple):
+    """A line of the table."""
+
+    name: str
+    help: str
+    module: str
+    aliases: tuple[str, ...] = ()
+
+
+COMMANDS = (
+    Command("config", "See and change settings.", "prefect.cli.config"),
+    Command("flow", "See flows.", "prefect.cli.flow", ("flows",)),
+    Command("flow-run", "See flow runs and their logs.", "prefect.cli.flow_run", ("flow-runs",)),
+    Command("profile", "Choose between sets of settings.", "prefect.cli.profile", ("profiles",)),
+    Command("task-run", "See task runs and their logs.", "prefect.cli.task_run", ("task-runs",)),
+    Command("version", "Show the version and what it runs on.", "prefect.cli.version"),
+)
+
+USAGE = "Usage: prefect [OPTIONS] COMMAND [ARGS]..."
+
+OPTIONS = (
+    ("-p, --profile NAME", "Use this profile, for this command."),
+    ("--prompt, --no-prompt", "Ask questions, or never; by default only on a terminal."),
+    ("-v, --version", "Show the version."),
+    ("-h, --help", "Show this help; `prefect COMMAND --help` shows that of a command."),
+)
+
+
+class UsageError(Exception):
+    """The command line is not one that can be understood."""
+
+
+class Invocation(NamedTuple):
+    """A command line, taken apart."""
+
+    command: str | None
+    rest: list[str]
+    profile: str | None
+    prompt: bool | None
+    help: bool
+    version: bool
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run a command line (without the program's name).
+
+    Returns:
+        the exit status: 0, or 1 after an error, which was told on standard error in one line.
+    """
+    try:
+        return _dispatch(read_options(argv))
+    except UsageError as problem:
+        return _say_error(str(problem))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # whoever read the output has seen enough; without this, closing it again at exit would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def read_options(argv: Sequence[str]) -> Invocation:
+    """Take the options of the program out of a command line.
+
+    The long ones may stand anywhere before `--`; the short ones only before the command, whose own they may be after it.
+    """
+    command: str | None = None
+    rest: list[str] = []
+    profile: str | None = None
+    prompt: bool | None = None
+    wants_help = wants_version = False
+    tokens = iter(argv)
+    for token in tokens:
+        if token == "--":
+            rest.extend([token, *tokens])
+        elif token == "--profile" or (token == "-p" and command is None):
+            profile = next(tokens, None)
+            if profile is None:
+                raise UsageError(f"{token} needs the name of a profile; `prefect profile ls` lists them.")
+        elif token.startswith("--profile="):
+            profile = token.partition("=")[2]
+        elif token in ("--prompt", "--no-prompt"):
+            prompt = token == "--prompt"
+        elif command is not None:
+            rest.append(token)
+        elif token in ("--help", "-h"):
+            wants_help = True
+        elif token in ("--version", "-v"):
+            wants_version = True
+        elif token.startswith("-"):
+            raise UsageError(f"There is no option {token}; `prefect --help` lists them.")
+        else:
+            command = token
+    return Invocation(command, rest, profile, prompt, wants_help, wants_version)
+
+
+def _dispatch(invocation: Invocation) -> int:
+    if invocation.version:
+        print(prefect.__version__)
+        return 0
+    if invocation.help or invocation.command is None:
+        print(help_text())
+        return 0
+    command = find_command(invocation.command)
+    if invocation.prompt is not None:
+        os.environ["PREFECT_CLI_PROMPT"] = str(invocation.prompt).lower()
+    if invocation.profile is not None:
+        # in the environment, so that it holds for processes that the command starts as well
+        os.environ.pop("PREFECT_PROFILE", None)
+        if not profiles.exists(invocation.profile):
+            raise UsageError(f"There is no profile {invocation.profile!r}; `prefect profile ls` lists them.")
+        os.environ["PREFECT_PROFILE"] = invocation.profile
+    return _run_command(command, invocation.rest)
+
+
+def find_command(name: str) -> Command:
+    """The line of the table for a command's name.
+
+    Raises:
+        UsageError: there is no such command.
+    """
+    for command in COMMANDS:
+        if name == command.name or name in command.aliases:
+            return command
+    known = [each for command in COMMANDS for each in (command.name, *command.aliases)]
+    guesses = import_module("difflib").get_close_matches(name, known, 1)
+    hint = f"did you mean {guesses[0]!r}?" if guesses else "`prefect --help` lists them."
+    raise UsageError(f"There is no command {name!r}; {hint}")
+
+
+def _run_command(command: Command, rest: list[str]) -> int:
+    module: Any = import_module(command.module)
+    root = cyclopts.App(
+        name="prefect", version=prefect.__version__, help_format="plaintext", result_action="return_value"
+    )
+    root.command(module.app, name=(command.name, *command.aliases))
+    try:
+        root([command.name, *rest], exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as problem:
+        raise UsageError(_one_line(problem)) from problem
+    except _console.expected_errors() as problem:
+        return _say_error(str(problem))
+    return 0
+
+
+def _one_line(problem: Exception) -> str:
+    return " ".join(str(problem).split())
+
+
+def _say_error(message: str) -> int:
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+    return 1
+
+
+def help_text() -> str:
+    """What `prefect --help` prints."""
+    available = [command for command in COMMANDS if find_spec(command.module) is not None]
+    rows = [(", ".join((command.name, *command.aliases)), command.help) for command in available]
+    width = max(len(left) for left, _ in (*rows, *OPTIONS)) + 2
+    return "\n".join(
+        [
+            USAGE,
+            "",
+            "Pluperfect: flows and tasks, run and recorded.",
+            "",
+            "Commands:",
+            *(f"  {left:{width}}{right}" for left, right in rows),
+            "",
+            "Options:",
+            *(f"  {left:{width}}{right}" for left, right in OPTIONS),
+        ]
+    )
