@@ -71,6 +71,8 @@ class Profile:
             try:
                 known[setting_named(key) if isinstance(key, str) else key] = value
             except AttributeError:
+                if str(key).startswith("PREFECT_INTEGRATIONS_"):
+                    continue  # an integration's own; it reads it from the file itself
                 warnings.warn(f"Setting {key!r} is not recognized and left out of profile {self.name!r}", stacklevel=4)
         self.settings = known
 
