@@ -2,57 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from prefect._clock import now
-from prefect._schemas.cron import parse_cron
-from prefect._schemas.moments import check_time_zone
-from prefect._schemas.recurrence import check_rrule
+from prefect._schemas.schedule_spec import Schedule, span_of
 
 __all__ = ["Cron", "Interval", "RRule", "Schedule"]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When a deployment runs; made with `Cron`, `Interval` or `RRule`, which say what the fields mean.
-
-    Raises:
-        ValueError: more than one of interval, cron and rrule is given, or one of them, or the time zone, is not valid.
-    """
-
-    interval: timedelta | None = None
-    cron: str | None = None
-    rrule: str | None = None
-    timezone: str | None = None
-    anchor_date: datetime = field(default_factory=now)
-    day_or: bool = True
-    active: bool = True
-    parameters: dict[str, Any] = field(default_factory=dict)
-    slug: str | None = None
-
-    def __post_init__(self) -> None:
-        kinds = [name for name in ("interval", "cron", "rrule") if getattr(self, name) is not None]
-        if len(kinds) > 1:
-            raise ValueError(f"Only one schedule type can be defined at a time. Found: {', '.join(kinds)}")
-        if self.interval is not None:
-            object.__setattr__(self, "interval", _span(self.interval))
-        if self.cron is not None:
-            parse_cron(self.cron)
-        if self.rrule is not None:
-            check_rrule(self.rrule)
-        if self.timezone:
-            check_time_zone(self.timezone)
-        if isinstance(self.anchor_date, str):
-            object.__setattr__(self, "anchor_date", datetime.fromisoformat(self.anchor_date))
-
-
-def _span(interval: timedelta | float) -> timedelta:
-    span = interval if isinstance(interval, timedelta) else timedelta(seconds=float(interval))
-    if span <= timedelta(0):
-        raise ValueError(f"An interval must be longer than 0 seconds, got {span.total_seconds():g}")
-    return span
 
 
 def Cron(
@@ -103,7 +59,7 @@ def Interval(
         ValueError: the interval is not positive, or there is no such time zone.
     """
     return Schedule(
-        interval=_span(interval),
+        interval=span_of(interval),
         anchor_date=anchor_date or now(),
         timezone=timezone,
         active=active,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from pydantic import Field, HttpUrl, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic_core import to_jsonable_python
 
+from prefect._names import obfuscate
 from prefect._schemas.base import ObjectBaseModel
 from prefect._schemas.fields import BlockDocumentName, Name
 
@@ -65,8 +68,10 @@ class BlockDocument(ObjectBaseModel):
     def serialize_data(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
         """Show secrets in `data` only when asked to, with `context={"include_secrets": True}`."""
         dumped = handler(self)
-        if "data" in dumped and (info.context or {}).get("include_secrets"):
-            dumped["data"] = reveal_secrets(self.data)
+        if "data" in dumped:
+            show = reveal if (info.context or {}).get("include_secrets") else obfuscate
+            hidden = map_secrets(self.data, show)
+            dumped["data"] = to_jsonable_python(hidden, timedelta_mode="float") if info.mode == "json" else hidden
         return dumped
 
 
@@ -112,12 +117,17 @@ def refuse_self_reference(values: Any) -> Any:
     return values
 
 
-def reveal_secrets(value: Any) -> Any:
-    """The value with the pydantic secrets in it replaced by what they hide."""
+def reveal(secret: Any) -> Any:
+    """What a pydantic secret hides."""
+    return secret.get_secret_value()
+
+
+def map_secrets(value: Any, show: Callable[[Any], Any]) -> Any:
+    """A copy of nested data with each pydantic secret in it replaced by `show(secret)`."""
     if hasattr(value, "get_secret_value"):
-        return reveal_secrets(value.get_secret_value())
+        return show(value)
     if isinstance(value, dict):
-        return {key: reveal_secrets(item) for key, item in value.items()}
+        return {key: map_secrets(item, show) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return type(value)(reveal_secrets(item) for item in value)
+        return type(value)(map_secrets(item, show) for item in value)
     return value

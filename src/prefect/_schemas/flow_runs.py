@@ -47,9 +47,7 @@ class FlowRunPolicy(PrefectBaseModel):
         return values
 
 
-class FlowRun(TimeSeriesBaseModel, ObjectBaseModel):
-    """A run of a flow."""
-
+class _FlowRun(TimeSeriesBaseModel, ObjectBaseModel):
     name: str = Field(default_factory=lambda: generate_slug(2), examples=["amber-otter"])
     flow_id: UUID
     state_id: UUID | None = None
@@ -94,18 +92,28 @@ class FlowRun(TimeSeriesBaseModel, ObjectBaseModel):
     state_type: StateType | None = None
     state_name: str | None = None
 
+    def __eq__(self, other: Any) -> bool:
+        """Equal up to the two estimates, which grow while a run goes on."""
+        if type(self) is not type(other):
+            return NotImplemented
+        moving = {"estimated_run_time": timedelta(0), "estimated_start_time_delta": timedelta(0)}
+        return super(_FlowRun, self.model_copy(update=moving)).__eq__(other.model_copy(update=moving))
+
+
+class FlowRun(_FlowRun):
+    """A run of a flow."""
+
     @field_validator("name", mode="before")
     @classmethod
     def set_default_name(cls, name: str | None) -> str:
         """Give a run without a name one."""
         return name or generate_slug(2)
 
-    def __eq__(self, other: Any) -> bool:
-        """Equal up to the two estimates, which grow while a run goes on."""
-        if type(self) is not type(other):
-            return NotImplemented
-        moving = {"estimated_run_time": timedelta(0), "estimated_start_time_delta": timedelta(0)}
-        return super(FlowRun, self.model_copy(update=moving)).__eq__(other.model_copy(update=moving))
+
+class FlowRunResponse(_FlowRun):
+    """A flow run, as it is read."""
+
+    work_pool_id: UUID | None
 
 
 class FlowRunInput(ObjectBaseModel):

@@ -1,0 +1,1 @@
+"""Requests to make or change something: one file per noun."""

@@ -1,0 +1,89 @@
+"""The wire types of the API, under one roof; see the modules beside this one for filters and orders."""
+
+from typing import TYPE_CHECKING
+
+from prefect._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from prefect._schemas.actions.blocks import *  # noqa: F403
+    from prefect._schemas.actions.concurrency import *  # noqa: F403
+    from prefect._schemas.actions.deployments import *  # noqa: F403
+    from prefect._schemas.actions.records import *  # noqa: F403
+    from prefect._schemas.actions.runs import *  # noqa: F403
+    from prefect._schemas.actions.work_pools import *  # noqa: F403
+    from prefect._schemas.admin import *  # noqa: F403
+    from prefect._schemas.artifacts import *  # noqa: F403
+    from prefect._schemas.blocks import *  # noqa: F403
+    from prefect._schemas.concurrency import *  # noqa: F403
+    from prefect._schemas.deployments import *  # noqa: F403
+    from prefect._schemas.enums import *  # noqa: F403
+    from prefect._schemas.flow_runs import *  # noqa: F403
+    from prefect._schemas.flows import *  # noqa: F403
+    from prefect._schemas.logs import *  # noqa: F403
+    from prefect._schemas.orchestration import *  # noqa: F403
+    from prefect._schemas.states import *  # noqa: F403
+    from prefect._schemas.task_runs import *  # noqa: F403
+    from prefect._schemas.variables import *  # noqa: F403
+    from prefect._schemas.work_pools import *  # noqa: F403
+
+# module -> the names in it; each is imported when first used
+_WHERE = {
+    "prefect._schemas.states": "State StateDetails StateType TERMINAL_STATES",
+    "prefect._schemas.enums": (
+        "BranchingScheduleHandling ConcurrencyLimitStrategy DeploymentStatus RunType SetStateStatus "
+        "WorkPoolStatus WorkQueueStatus WorkerStatus"
+    ),
+    "prefect._schemas.flows": "Flow",
+    "prefect._schemas.flow_runs": "FlowRun FlowRunInput FlowRunPolicy FlowRunResponse",
+    "prefect._schemas.task_runs": "Constant FlowRunResult Parameter RunInput TaskRun TaskRunPolicy TaskRunResult",
+    "prefect._schemas.deployments": (
+        "Deployment DeploymentBranchingOptions DeploymentResponse DeploymentSchedule VersionInfo"
+    ),
+    "prefect._schemas.work_pools": (
+        "Agent DEFAULT_AGENT_WORK_POOL_NAME FlowRunSlotSummary Integration QueueFilter WorkPool "
+        "WorkPoolConcurrencyStatus WorkPoolStorageConfiguration WorkQueue WorkQueueConcurrencyStatus "
+        "WorkQueueConcurrencyStatusDetail WorkQueueHealthPolicy WorkQueueStatusDetail Worker "
+        "WorkerFlowRunResponse WorkerMetadata"
+    ),
+    "prefect._schemas.blocks": (
+        "BlockDocument BlockDocumentReference BlockSchema BlockSchemaReference BlockType DEFAULT_BLOCK_SCHEMA_VERSION"
+    ),
+    "prefect._schemas.artifacts": "Artifact ArtifactCollection",
+    "prefect._schemas.variables": "Variable",
+    "prefect._schemas.logs": "Log",
+    "prefect._schemas.concurrency": (
+        "ConcurrencyLeaseHolder ConcurrencyLimit ConcurrencyLimitConfig ConcurrencyLimitWithLeaseResponse "
+        "ConcurrencyOptions GlobalConcurrencyLimit GlobalConcurrencyLimitResponse MinimalConcurrencyLimitResponse"
+    ),
+    "prefect._schemas.admin": (
+        "Configuration CsrfToken IPAllowlist IPAllowlistEntry IPAllowlistMyAccessResponse SavedSearch "
+        "SavedSearchFilter ServerDefaultResultStorage ServerDefaultResultStorageUpdate Workspace"
+    ),
+    "prefect._schemas.orchestration": (
+        "HistoryResponse HistoryResponseState OrchestrationResult StateAbortDetails StateAcceptDetails "
+        "StateRejectDetails StateWaitDetails"
+    ),
+    "prefect._schemas.actions.blocks": (
+        "BlockDocumentCreate BlockDocumentReferenceCreate BlockDocumentUpdate BlockSchemaCreate BlockTypeCreate "
+        "BlockTypeUpdate"
+    ),
+    "prefect._schemas.actions.concurrency": (
+        "ConcurrencyLimitCreate ConcurrencyLimitV2Create ConcurrencyLimitV2Update GlobalConcurrencyLimitCreate "
+        "GlobalConcurrencyLimitUpdate"
+    ),
+    "prefect._schemas.actions.deployments": (
+        "DeploymentBranch DeploymentCreate DeploymentScheduleCreate DeploymentScheduleUpdate DeploymentUpdate"
+    ),
+    "prefect._schemas.actions.records": (
+        "ArtifactCreate ArtifactUpdate SavedSearchCreate VariableCreate VariableUpdate"
+    ),
+    "prefect._schemas.actions.runs": (
+        "DeploymentFlowRunCreate FlowCreate FlowRunCreate FlowRunUpdate FlowUpdate LogCreate StateCreate "
+        "TaskRunCreate TaskRunUpdate"
+    ),
+    "prefect._schemas.actions.work_pools": "WorkPoolCreate WorkPoolUpdate WorkQueueCreate WorkQueueUpdate",
+}
+
+__getattr__, __dir__, __all__ = lazy_attributes(
+    __name__, {name: module for module, names in _WHERE.items() for name in names.split()}
+)
