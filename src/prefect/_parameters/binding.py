@@ -15,6 +15,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from prefect._lazy import lazy_module
+from prefect._parameters.annotations import names_around
 from prefect.exceptions import ParameterBindError, SignatureMismatchError
 
 if TYPE_CHECKING:
@@ -37,15 +38,16 @@ class FunctionSpec:
         defaults: default values by name, in signature order.
         var_positional: the name of the `*args` parameter, or None.
         var_keyword: the name of the `**kwargs` parameter, or None.
+        local_names: what the names in annotations mean where a local function was defined, if not to be found otherwise.
     """
 
     __slots__ = (
-        "_bound",
         "_plain",
         "_signature",
         "defaults",
         "fn",
         "keyword_only",
+        "local_names",
         "names",
         "positional",
         "positional_only",
@@ -62,6 +64,7 @@ class FunctionSpec:
     defaults: dict[str, Any]
     var_positional: str | None
     var_keyword: str | None
+    local_names: dict[str, Any] | None
     validator: Any  # filled and used by `prefect._parameters.validation`
 
     def __init__(self, fn: Callable[..., Any]) -> None:
@@ -73,6 +76,7 @@ class FunctionSpec:
             self._read_code(target, bound)
         else:
             self._read_signature()
+        self.local_names = names_around(target) if type(target) is FunctionType else None
         self._plain = not (self.positional_only or self.var_positional or self.var_keyword)
 
     def _read_code(self, fn: FunctionType, bound: int) -> None:
