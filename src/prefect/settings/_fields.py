@@ -228,12 +228,13 @@ class Group:
     if TYPE_CHECKING:
         _root: Settings
 
-    def __init_subclass__(cls, path: str = "") -> None:
-        cls._path = path
+    def __init_subclass__(cls, path: str | None = None) -> None:
+        if path is not None:
+            cls._path = path
         annotations = cls.__annotations__
         for name, member in cls.__dict__.items():
             if type(member) is Field:
-                member.bind(path, name, annotations[name])
+                member.bind(cls._path, name, annotations[name])
             elif type(member) is GroupField:
                 member.name = name
 
@@ -262,18 +263,25 @@ class Group:
         return (init_settings, env_settings, dotenv_settings, *files, sources.ProfileFile(settings_cls))
 
     @classmethod
+    def _members(cls) -> dict[str, Field | GroupField]:
+        found: dict[str, Field | GroupField] = {}
+        for base in reversed(cls.__mro__):
+            found.update((name, member) for name, member in vars(base).items() if type(member) in (Field, GroupField))
+        return found
+
+    @classmethod
     def fields(cls) -> Iterator[Field]:
         """Every setting of this group and of the groups in it, in the order of the table."""
-        for member in cls.__dict__.values():
-            if type(member) is Field:
+        for member in cls._members().values():
+            if isinstance(member, Field):
                 yield member
-            elif type(member) is GroupField:
+            else:
                 yield from member.type.fields()
 
     @classmethod
     def groups(cls) -> dict[str, type[Group]]:
         """The groups directly inside this one, by name."""
-        return {name: member.type for name, member in cls.__dict__.items() if type(member) is GroupField}
+        return {name: member.type for name, member in cls._members().items() if isinstance(member, GroupField)}
 
     def model_dump(
         self,
@@ -293,12 +301,12 @@ class Group:
         """
         reveal = include_secrets if include_secrets is not None else bool((context or {}).get("include_secrets"))
         dumped: dict[str, Any] = {}
-        for name, member in type(self).__dict__.items():
-            if type(member) is GroupField:
+        for name, member in self._members().items():
+            if isinstance(member, GroupField):
                 inner = getattr(self, name).model_dump(mode=mode, exclude_unset=exclude_unset, include_secrets=reveal)
                 if inner or not exclude_unset:
                     dumped[name] = inner
-            elif type(member) is Field and not (exclude_unset and member.path not in self._root._values):
+            elif not exclude_unset or member.path in self._root._values:
                 value = member.value_in(self._root) if reveal or mode == "json" else getattr(self, name)
                 if member.secret and value is not None and not reveal and mode == "json":
                     value = "**********"

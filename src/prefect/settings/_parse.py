@@ -170,8 +170,6 @@ def parse_http_codes(raw: Any) -> set[int]:
 
 def parse_retry_delays(raw: Any) -> float | list[float] | None:
     """Seconds before a retry: one number, or one per attempt separated by commas. Empty text means none."""
-    if isinstance(raw, int | float) and not isinstance(raw, bool):
-        return raw
     if raw is None or raw == "":
         return None
     members = _members(raw)
@@ -181,7 +179,8 @@ def parse_retry_delays(raw: Any) -> float | list[float] | None:
         delays = []
     if not delays or any(delay < 0 for delay in delays):
         raise ValueError("a number of seconds, or one number for each retry separated by commas")
-    return delays[0] if isinstance(raw, str) and len(delays) == 1 and not raw.strip().startswith("[") else delays
+    is_list = raw.strip().startswith("[") if isinstance(raw, str) else not isinstance(raw, int | float)
+    return delays if is_list or len(delays) > 1 else delays[0]
 
 
 def _mapping(raw: Any) -> dict[Any, Any] | None:

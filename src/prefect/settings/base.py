@@ -30,7 +30,7 @@ class PrefectSettingsConfigDict(SettingsConfigDict, total=False):
     """The configuration of a settings class."""
 
     prefect_toml_table_header: tuple[str, ...]
-    """The table of `prefect.toml` that it reads."""
+    """The table that it reads: of `prefect.toml`, and under `tool.prefect` of `pyproject.toml`."""
 
 
 def build_settings_config(path: tuple[str, ...] = (), frozen: bool = False) -> PrefectSettingsConfigDict:
@@ -45,9 +45,7 @@ def build_settings_config(path: tuple[str, ...] = (), frozen: bool = False) -> P
         env_prefix=f"PREFECT_{'_'.join(path).upper()}_" if path else "PREFECT_",
         env_file=".env",
         extra="ignore",
-        toml_file="prefect.toml",
         prefect_toml_table_header=path,
-        pyproject_toml_table_header=("tool", "prefect", *path),
         frozen=frozen,
     )
 

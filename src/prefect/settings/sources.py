@@ -125,8 +125,7 @@ class PrefectTomlConfigSettingsSource(TomlConfigSettingsSourceBase):
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)
-        header = settings_cls.model_config.get("prefect_toml_table_header", ())
-        self.toml_data = places.TomlFile(Settings, "prefect.toml", tuple(header)).table()  # type: ignore[arg-type]
+        self.toml_data = places.TomlFile(Settings, "prefect.toml", _header(settings_cls) or ()).table()
 
 
 class PyprojectTomlConfigSettingsSource(TomlConfigSettingsSourceBase):
@@ -134,8 +133,8 @@ class PyprojectTomlConfigSettingsSource(TomlConfigSettingsSourceBase):
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)
-        header = settings_cls.model_config.get("pyproject_toml_table_header", ("tool", "prefect"))
-        self.toml_data = places.TomlFile(Settings, "pyproject.toml", tuple(header)).table()
+        header = ("tool", "prefect", *(_header(settings_cls) or ()))
+        self.toml_data = places.TomlFile(Settings, "pyproject.toml", header).table()
 
 
 class ProfileSettingsTomlLoader(PydanticBaseSettingsSource):
@@ -197,5 +196,12 @@ def _reads_for_itself(settings_cls: type[BaseSettings], name: str, field: FieldI
     inner = field.annotation
     if not (isinstance(inner, type) and issubclass(inner, BaseSettings)):
         return False
-    own = inner.model_config.get("prefect_toml_table_header")
-    return own is not None and tuple(own) == (*settings_cls.model_config.get("prefect_toml_table_header", ()), name)  # type: ignore[misc]
+    own = _header(inner)
+    return own is not None and own == (*(_header(settings_cls) or ()), name)
+
+
+def _header(settings_cls: type[BaseSettings]) -> tuple[str, ...] | None:
+    """The table that a settings class reads; None when its configuration does not say."""
+    config: Mapping[str, Any] = settings_cls.model_config
+    header = config.get("prefect_toml_table_header")
+    return None if header is None else tuple(header)
