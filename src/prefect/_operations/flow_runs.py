@@ -9,9 +9,12 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._operations import rows
-from prefect._operations.registry import NotFound, operation
+from prefect._operations.errors import NotFound
+from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.filters import FlowFilter, FlowRunFilter, TaskRunFilter
+from prefect._schemas.filters.flow_runs import FlowRunFilter
+from prefect._schemas.filters.flows import FlowFilter
+from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.sorting import FlowRunSort
 from prefect._schemas.states import State

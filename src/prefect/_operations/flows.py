@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from prefect._operations import rows
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.filters import FlowFilter, FlowRunFilter, TaskRunFilter
+from prefect._schemas.filters.flow_runs import FlowRunFilter
+from prefect._schemas.filters.flows import FlowFilter
+from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.flows import Flow
 from prefect._schemas.sorting import FlowSort
 from prefect._store import queries

@@ -9,14 +9,11 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from prefect._operations.errors import NotLocal
 from prefect._store import owners, sqlite
 from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_path
 from prefect._store.schema import SQLITE_SCRIPT, read_script, statements
 from prefect.settings import get_current_settings
-
-
-class NotLocal(RuntimeError):
-    """The settings name a server, or a database that only a server opens."""
 
 
 def open_local() -> LocalDatabase:

@@ -10,7 +10,7 @@ from pydantic import Field
 from prefect._operations import rows
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.filters import LogFilter
+from prefect._schemas.filters.logs import LogFilter
 from prefect._schemas.logs import Log
 from prefect._schemas.sorting import LogSort
 from prefect._store import queries

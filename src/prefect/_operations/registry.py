@@ -17,22 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
-from uuid import UUID
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 _IN_PATH = re.compile(r"{(\w+)}")
-
-
-class NotFound(LookupError):
-    """The operation is about an object that the database does not hold."""
-
-    def __init__(self, kind: str, key: UUID | str) -> None:
-        self.kind = kind
-        self.key = key
-        super().__init__(f"{kind.capitalize()} '{key}' not found.")
 
 
 @dataclass(frozen=True)

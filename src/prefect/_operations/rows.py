@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now, to_us
-from prefect._operations.registry import NotFound
+from prefect._operations.errors import NotFound
 from prefect._rules.states import RUNNING, TERMINAL, RunState
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.states import State, to_public

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from prefect._operations import rows
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.filters import FlowFilter, FlowRunFilter, TaskRunFilter
+from prefect._schemas.filters.flow_runs import FlowRunFilter
+from prefect._schemas.filters.flows import FlowFilter
+from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.sorting import TaskRunSort
 from prefect._schemas.states import State
 from prefect._schemas.task_runs import TaskRun
@@ -69,3 +71,9 @@ def count_task_runs(tx: sa.Connection, body: TaskRunSelection) -> int:
 def read_task_run_states(tx: sa.Connection, task_run_id: UUID) -> list[State]:
     """The states that a task run went through, oldest first."""
     return rows.state_history(tx, task_run_state, task_run_id)
+
+
+def task_run_names(tx: sa.Connection, flow_run_id: UUID) -> dict[UUID, str]:
+    """The names of the task runs of a flow run, by id."""
+    found = tx.execute(sa.select(task_run.c.id, task_run.c.name).where(task_run.c.flow_run_id == flow_run_id))
+    return {row.id: row.name for row in found}

@@ -1,0 +1,18 @@
+"""How operations fail. Transports turn these into what their side expects (an HTTP status, a public exception)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+
+class NotFound(LookupError):
+    """The operation is about an object that the database does not hold."""
+
+    def __init__(self, kind: str, key: UUID | str) -> None:
+        self.kind = kind
+        self.key = key
+        super().__init__(f"{kind.capitalize()} '{key}' not found.")
+
+
+class NotLocal(RuntimeError):
+    """The settings name a server, or a database that only a server opens."""
