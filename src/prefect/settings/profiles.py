@@ -289,10 +289,18 @@ def _update_table(table: Any, profile: Profile, shines_through: Mapping[Setting,
         _, value = wanted.pop(field.path)
         if table[key] != _toml_value(value):
             table[key] = _toml_value(value)
+    # a comment above the next table is, to the parser, the end of this one: new lines go before it
+    body = table.value.body
+    end = len(body)
+    while end and body[end - 1][0] is None:
+        end -= 1
+    below = body[end:]
+    del body[end:]
     for setting, value in wanted.values():
         if shines_through.get(setting) == value:
             continue
         table[setting._field.env_name] = _toml_value(value)
+    body.extend(below)
 
 
 def _toml_value(value: Any) -> Any:
@@ -323,7 +331,7 @@ def load_profile(name: str) -> Profile:
     Raises:
         ValueError: there is none.
     """
-    profiles = load_profiles()
+    profiles = load_profiles(check_active=False)
     if name not in profiles:
         raise ValueError(f"Profile {name!r} not found; there are {_list(profiles)}.")
     return profiles[name]
