@@ -1,1 +1,66 @@
+"""Pluperfect: an independent implementation of the Prefect 3 API.
+
+Importing this package runs nothing and loads next to nothing: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from prefect.context import tags
+    from prefect.flow_runs import (
+        apause_flow_run,
+        aresume_flow_run,
+        asuspend_flow_run,
+        pause_flow_run,
+        resume_flow_run,
+        suspend_flow_run,
+    )
+    from prefect.flows import Flow, flow
+    from prefect.logging import get_run_logger
+    from prefect.states import State
+    from prefect.tasks import Task, task
+    from prefect.transactions import Transaction
+    from prefect.utilities.annotations import allow_failure, unmapped
+
 __version__ = "3.8.4+pluperfect.0.1.0"
+
+_NAMES = {
+    "Flow": "prefect.flows",
+    "State": "prefect.states",
+    "Task": "prefect.tasks",
+    "Transaction": "prefect.transactions",
+    "allow_failure": "prefect.utilities.annotations",
+    "apause_flow_run": "prefect.flow_runs",
+    "aresume_flow_run": "prefect.flow_runs",
+    "asuspend_flow_run": "prefect.flow_runs",
+    "flow": "prefect.flows",
+    "get_run_logger": "prefect.logging",
+    "pause_flow_run": "prefect.flow_runs",
+    "resume_flow_run": "prefect.flow_runs",
+    "suspend_flow_run": "prefect.flow_runs",
+    "tags": "prefect.context",
+    "task": "prefect.tasks",
+    "unmapped": "prefect.utilities.annotations",
+}
+
+__all__ = [  # noqa: RUF022
+    "Flow", "State", "Task", "Transaction", "__version__", "allow_failure", "apause_flow_run", "aresume_flow_run",
+    "asuspend_flow_run", "flow", "get_run_logger", "pause_flow_run", "resume_flow_run", "suspend_flow_run", "tags",
+    "task", "unmapped",
+]  # fmt: skip
+
+_load, __dir__, _ = lazy_attributes(__name__, _NAMES)
+
+_SUBMODULES = frozenset({"runtime", "states", "context", "settings", "flows", "tasks", "futures", "results"})
+
+
+def __getattr__(name: str) -> object:
+    if name in _SUBMODULES:
+        from importlib import import_module
+
+        return import_module(f"prefect.{name}")
+    return _load(name)

@@ -30,6 +30,40 @@ TERMINAL: Final = frozenset({COMPLETED, FAILED, CANCELLED, CRASHED})
 _NO_DETAILS: dict[str, Any] = {}
 
 
+class Value:
+    """The result of a run: the value in memory, the record of it in storage, or both.
+
+    Attributes:
+        value: what the function returned or raised; `GONE` when it is not kept in memory.
+        record: the stored result record (it tells where it is), or None when the value lives in memory only.
+    """
+
+    __slots__ = ("record", "value")
+
+    def __init__(self, value: Any, record: Any = None) -> None:
+        self.value = value
+        self.record = record
+
+    def stored_reference(self) -> Any:
+        """What a database keeps of the result: where it is stored; None when it is in memory only."""
+        return self.record.reference() if self.record is not None else None
+
+    def __repr__(self) -> str:
+        return f"Value({self.value!r})" if self.record is None else f"Value({self.value!r}, {self.record!r})"
+
+
+class _Gone:
+    def __repr__(self) -> str:
+        return "GONE"
+
+    def __reduce__(self) -> str:
+        return "GONE"
+
+
+GONE: Final = _Gone()
+"""Stands for a value that is not in memory."""
+
+
 class RunState:
     """One state of a run.
 

@@ -27,7 +27,16 @@ INSERT INTO flow_run (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, '{}', ?, ?, ?, '{}', ?, ?, 0, ?, ?, ?, ?, 0, ?, NULL, 0, ?, NULL)
 """
 
-UPDATE_FLOW_RUN_STATE: Final = """
+UPDATE_SET_FLOW_RUN_STATE: Final = """
+UPDATE flow_run SET
+    updated = :now, state_id = :state, state_type = :type, state_name = :name,
+    total_run_time = total_run_time + CASE WHEN :ran THEN max(0, :now - state_timestamp) ELSE 0 END,
+    state_timestamp = :now, end_time = CASE WHEN :final THEN :now ELSE NULL END,
+    next_scheduled_start_time = :scheduled
+WHERE id = :id
+"""
+
+FLOW_RUN_STATE: Final = """
 UPDATE flow_run SET
     updated = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?, run_count = ?, start_time = ?,
     end_time = ?, total_run_time = ?, next_scheduled_start_time = ?, owner = ?, name = ?

@@ -208,7 +208,7 @@ class Writer:
         for stream in self._streams:
             stream.take()
         self._reset()
-        self._write_lock = WriteLock(f"{self.path}.lock")
+        self._write_lock.close()  # or a dead parent's lock would live on in this process
 
 
 def _run_unit(connection: sqlite3.Connection, unit: _Unit, *, alone: bool) -> None:

@@ -1,0 +1,451 @@
+"""The life of a flow run, written once.
+
+    begin -> prepare -> [start -> attempt -> settle]* -> finish
+
+`begin` makes the frame; `prepare` waits for the inputs, checks the parameters and names the run; each attempt runs the
+function with the run as the current one and turns what comes of it into a final state; a failed attempt may be followed
+by another; `finish` tells the hooks. A state change is on disk when the step that makes it returns.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+from prefect._clock import now_us
+from prefect._engine import generators, hooks, inputs, naming, outcome, signals
+from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
+from prefect._engine.memory import FlowMemory
+from prefect._engine.options import policy_json
+from prefect._engine.port import Port
+from prefect._engine.recorder import get_recorder
+from prefect._engine.task_run import crash_message, describe, describe_state
+from prefect._lazy import lazy_module
+from prefect._names import generate_slug
+from prefect._rules import retries
+from prefect._rules.states import (
+    CANCELLED,
+    CANCELLING,
+    COMPLETED,
+    CRASHED,
+    FAILED,
+    PAUSED,
+    RUNNING,
+    SCHEDULED,
+    RunState,
+    Value,
+    awaiting_retry,
+    pending,
+    running,
+)
+from prefect.exceptions import Abort, Pause
+from prefect.settings import get_current_settings
+
+if TYPE_CHECKING:
+    from prefect._engine import caching, public
+    from prefect._parameters import validation
+    from prefect.flows import Flow
+    from prefect.logging import loggers
+else:
+    caching = lazy_module("prefect._engine.caching")
+    loggers = lazy_module("prefect.logging.loggers")
+    public = lazy_module("prefect._engine.public")
+    validation = lazy_module("prefect._parameters.validation")
+
+_log = logging.getLogger("prefect.flow_runs")
+_PLAIN = (int, float, str, bool, bytes, type(None))
+
+
+class FlowRunTimeoutError(TimeoutError):
+    """Raised in a flow that runs longer than its `timeout_seconds`."""
+
+
+class _Stand:
+    """The task that stands for a sub-flow in its parent: it is recorded like one and runs nothing."""
+
+    __slots__ = ("name", "policy_json", "retries", "tag_set", "task_key", "version")
+
+    def __init__(self, flow: Flow[..., Any]) -> None:
+        self.name = flow.name
+        self.task_key = f"{flow.fn.__module__}.{getattr(flow.fn, '__qualname__', flow.name)}"
+        self.version = flow.version
+        self.retries = 0
+        self.tag_set: frozenset[str] = frozenset()
+        self.policy_json = policy_json(0, 0)
+
+
+class FlowRun:
+    """One flow run on its way from the call to the final state."""
+
+    __slots__ = ("_prints", "_stand", "_tokens", "frame", "io")
+
+    def __init__(self, io: Port, frame: FlowFrame) -> None:
+        self.io = io
+        self.frame = frame
+        self._tokens: Any = None
+        self._prints: Any = None
+        self._stand: TaskFrame | None = None
+
+    # -- the current run -----------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """Make this run the current one."""
+        self._tokens = current_flow.set(self.frame), current_task.set(None)
+        if self.frame.log_prints and self._prints is None:
+            self._prints = loggers.patch_print()
+            self._prints.__enter__()
+
+    def leave(self) -> None:
+        if self._prints is not None:
+            self._prints.__exit__(None, None, None)
+            self._prints = None
+        if self._tokens is not None:
+            for variable, token in zip((current_flow, current_task), self._tokens, strict=True):
+                try:
+                    variable.reset(token)
+                except ValueError:  # a generator resumed in another context
+                    variable.set(None)
+            self._tokens = None
+
+    # -- states --------------------------------------------------------------------------------------------------
+
+    def propose(self, state: RunState, force: bool = False) -> RunState:
+        """Enter a state, or the one that the rules say instead; it is on disk when this returns.
+
+        Raises:
+            Abort: the run may not go on, for example because it was cancelled.
+        """
+        verdict = self.frame.recorder.flow_state(self.frame, state, force=force)
+        if verdict.kind == "ABORT":
+            raise Abort(verdict.reason)
+        self._mirror()
+        return self.frame.state or state
+
+    def _mirror(self) -> None:
+        """The task run that stands for a sub-flow is in the state of the sub-flow."""
+        state = self.frame.state
+        if self._stand is not None and state is not None:
+            details = {"child_flow_run_id": self.frame.id}
+            twin = RunState(state.type, state.name, state.message, None, details, state.timestamp)
+            self._stand.recorder.task_state(self._stand, twin)
+
+    def stand_for(self, parent_flow: FlowFrame | None, parent_task: TaskFrame | None) -> None:
+        """Record the task run that stands for this sub-flow in its parent."""
+        frame = self.frame
+        stand = TaskFrame(frame.recorder, _Stand(frame.flow), frame.parameters)  # type: ignore[arg-type]
+        stand.name = f"{frame.flow.name}-{stand.id[-3:]}"
+        stand.flow_frame = parent_flow
+        stand.flow_run_id = parent_flow.id if parent_flow is not None else None
+        stand.parent = parent_task
+        if parent_task is not None:
+            stand.inputs = {"__parents__": [{"input_type": "task_run", "id": parent_task.id}]}
+        frame.parent_task_run_id = stand.id
+        frame.recorder.task_state(stand, pending())
+        self._stand = stand
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> bool:
+        """Wait for the inputs, check the parameters, name the run; False when the run ends here."""
+        frame = self.frame
+        flow = frame.flow
+        try:
+            resolved = await inputs.resolve(self.io, frame.parameters, frame.wait_for, frame.parent)
+        except inputs.UpstreamNotReady as exc:
+            self.propose(RunState("PENDING", "NotReady", str(exc)))
+            self._report_end()
+            return False
+        if self._stand is not None and resolved.links:
+            self._stand.inputs = {**(self._stand.inputs or {}), **resolved.links}
+        frame.parameters = resolved.parameters
+        frame.wait_for = None
+        try:
+            if flow.should_validate_parameters:
+                frame.parameters = validation.validate(flow.spec, frame.parameters)
+            if flow.flow_run_name is not None:
+                tokens = current_flow.set(frame)
+                try:
+                    frame.name = naming.flow_run_name(frame)
+                finally:
+                    current_flow.reset(tokens)
+        except Exception as exc:
+            message = f"Validation of flow parameters failed with error: {describe(exc)}"
+            run_logger(frame).error(message)
+            await self._end_failed(exc, message)
+            return False
+        return True
+
+    async def start(self) -> bool:
+        """Wait until the run is due, enter the running state; False when the run may not start."""
+        frame = self.frame
+        first = frame.run_count == 0
+        if frame.state is not None and frame.state.type == SCHEDULED:
+            rest = (frame.state.details.get("scheduled_time", 0) - now_us()) / 1e6
+            if rest > 0:
+                await self.io.sleep(rest)
+        state = self.propose(running("Running" if first else "Retrying"))
+        if state.type != RUNNING:
+            return False
+        if first and _log.isEnabledFor(logging.INFO):
+            kind = "subflow" if self._stand is not None else "flow"
+            run_logger(frame).info("Beginning %s run %r for flow %r", kind, frame.name, frame.flow.name)
+        if frame.flow.on_running_hooks:
+            await self.tell(frame.flow.on_running_hooks)
+        return True
+
+    async def returned(self, value: Any) -> None:
+        """The function returned `value`: wait for what it consists of and enter the state that follows."""
+        frame = self.frame
+        state = None
+        if type(value) not in _PLAIN:
+            for future in inputs.find_futures([value]):
+                await self.io.wait(future)
+            state = outcome.state_of(value, futures_too=True)
+            if state is None:
+                value = outcome.futures.resolve_futures_to_states(value)
+        await self.leave_runner(None)
+        frame.exception = None
+        if state is None:
+            frame.value = value
+            state = RunState(COMPLETED, data=Value(value, self._keep(value)))
+        elif isinstance(state.data, Value):
+            frame.value = state.data.value
+            if self.frame.persist and state.data.record is None:
+                state.data = Value(state.data.value, self._keep(state.data.value))
+        await self.settle(state)
+
+    def _keep(self, value: Any) -> Any:
+        """Store the result where the flow keeps results; returns its record, or None when it keeps none."""
+        if not self.frame.persist:
+            return None
+        store = caching.store_of_flow(self.frame)
+        record = store.create_result_record(value)
+        store.persist_result_record(record)
+        return record
+
+    async def raised(self, exc: BaseException) -> None:
+        """The function, or what belongs to its call, raised `exc`."""
+        frame = self.frame
+        await self.leave_runner(exc)
+        frame.exception = exc
+        logger = run_logger(frame)
+        if isinstance(exc, FlowRunTimeoutError):
+            message = f"Flow run exceeded timeout of {frame.flow.timeout_seconds} second(s)"
+            logger.error(message)
+            await self.settle(RunState(FAILED, "TimedOut", message, Value(exc)))
+        elif isinstance(exc, Exception):
+            logger.error("Encountered an exception during execution:", exc_info=exc)
+            await self.settle(RunState(FAILED, None, f"Flow run encountered an exception: {describe(exc)}", Value(exc)))
+        elif isinstance(exc, Pause):
+            logger.info("Suspended the flow run.")
+        elif isinstance(exc, Abort):
+            await self._aborted(exc)
+        else:
+            message = crash_message(exc)
+            logger.error("Crash detected! %s", message)
+            logger.debug("Crash details:", exc_info=exc)
+            await self._enter_final(RunState(CRASHED, "Crashed", message, Value(exc)))
+
+    async def _aborted(self, exc: Abort) -> None:
+        """Somebody else ended the run, or wants it ended."""
+        known = self.frame.recorder.recorded_flow_state(self.frame.id)
+        if known is not None and known.type == CANCELLING:
+            await self._enter_final(RunState(CANCELLED, message="The flow run was cancelled."))
+        elif known is not None:
+            self.frame.enter(known)
+        run_logger(self.frame).info("The flow run stops here: %s", exc)
+
+    async def settle(self, state: RunState) -> None:
+        """Enter the final state, or try again if it is a failure that may be retried."""
+        frame = self.frame
+        flow = frame.flow
+        if state.type != FAILED or frame.run_count > (flow.retries or 0):
+            await self._enter_final(state)
+            return
+        attempt = frame.run_count - 1
+        delay = retries.retry_delay(_delays(flow), attempt)
+        when = f"{delay:.3g} second(s) from now" if delay else "immediately"
+        run_logger(frame).info("%s - Retry %s/%s will start %s", state.message, attempt + 1, flow.retries, when)
+        self.propose(awaiting_retry(now_us() + int(delay * 1e6), state.message))
+        if frame.memory is not None:
+            frame.memory.new_attempt()
+
+    async def _enter_final(self, state: RunState) -> None:
+        frame = self.frame
+        if state.type == COMPLETED and frame.parent is not None and type(frame.value) not in _PLAIN:
+            frame.parent.link(frame.value, frame.id, "flow_run")
+        try:
+            self.propose(state)
+        except Abort as abort:
+            await self._aborted(abort)
+
+    async def _end_failed(self, exc: Exception, message: str) -> None:
+        self.frame.exception = exc
+        self.propose(RunState(FAILED, None, message, Value(exc)))
+        await self.finish()
+
+    async def leave_runner(self, exc: BaseException | None) -> None:
+        """Wait for the tasks that were submitted (after a failure: for those that have begun) and let the runner go."""
+        runner, self.frame.task_runner = self.frame.task_runner, None
+        if runner is not None:
+            await self.io.block(runner.__exit__, type(exc) if exc is not None else None, exc, None)
+
+    async def finish(self) -> None:
+        """Tell the hooks and the log how the run ended."""
+        frame = self.frame
+        hooks_ = getattr(frame.flow, hooks.FLOW_HOOKS.get(frame.state.type, ""), None)  # type: ignore[union-attr]
+        if hooks_:
+            entered = self._tokens is None
+            if entered:
+                self.enter()
+            try:
+                await self.tell(hooks_)
+            finally:
+                if entered:
+                    self.leave()
+        self._report_end()
+
+    async def tell(self, hooks_: Any) -> None:
+        model = public.flow_run(self.frame)
+        await hooks.run_hooks(self.io, hooks_, self.frame.flow, model, model.state, self.frame.state, run_logger(self.frame))  # type: ignore[arg-type]
+
+    def _report_end(self) -> None:
+        state = self.frame.state
+        level = logging.INFO if state is None or state.type == COMPLETED else logging.ERROR
+        if state is not None and state.type in (PAUSED, SCHEDULED):
+            level = logging.INFO
+        if state is not None and _log.isEnabledFor(level):
+            run_logger(self.frame).log(level, "Finished in state %s", describe_state(state))
+
+
+def begin(
+    io: Port, flow: Flow[..., Any], parameters: dict[str, Any], *, wait_for: Any = None, id: str | None = None
+) -> FlowRun:
+    """Make the frame of a new flow run: a sub-flow run inside another run."""
+    parent, parent_task = current_flow.get(), current_task.get()
+    recorder = parent.recorder if parent is not None else get_recorder()
+    frame = FlowFrame(recorder, flow, parameters, id)
+    frame.name = generate_slug(2)
+    frame.tags = current_tags.get()
+    frame.wait_for = wait_for
+    frame.parent = parent
+    frame.log_prints = _log_prints(flow, parent, parent_task)
+    frame.persist = _persist(flow, parent)
+    if flow.retries:
+        frame.memory = FlowMemory()
+    run = FlowRun(io, frame)
+    frame.enter(pending())
+    if parent is not None or parent_task is not None:
+        frame.parent_flow_run_id = parent.id if parent is not None else None
+        run.stand_for(parent, parent_task)
+    return run
+
+
+def _log_prints(flow: Flow[..., Any], parent: FlowFrame | None, parent_task: TaskFrame | None) -> bool:
+    if flow.log_prints is not None:
+        return flow.log_prints
+    outer = parent_task or parent
+    return outer.log_prints if outer is not None else get_current_settings().logging.log_prints
+
+
+def _persist(flow: Flow[..., Any], parent: FlowFrame | None) -> bool:
+    if flow.persist_result is not None:
+        return flow.persist_result
+    if parent is not None and parent.persist is not None:
+        return parent.persist
+    return get_current_settings().results.persist_by_default
+
+
+def _delays(flow: Flow[..., Any]) -> Any:
+    delays = flow.retry_delay_seconds
+    return delays if delays is not None else get_current_settings().flows.default_retry_delay_seconds
+
+
+# -- the two ways to drive a run ---------------------------------------------------------------------------------------
+
+
+async def run(io: Port, life: FlowRun) -> FlowFrame:
+    """Live the life of a flow run. The outcome is in the frame; only signals (`BaseException`) are raised."""
+    frame = life.frame
+    flow = frame.flow
+    with signals.termination(frame.recorder.close):
+        if not await life.prepare():
+            return frame
+        while not frame.state.is_final:  # type: ignore[union-attr]
+            if not await life.start():
+                break
+            life.enter()
+            try:
+                args, kwargs = flow.spec.call_args(frame.parameters)
+                if flow.timeout_seconds:
+                    value = await io.call_within(flow.timeout_seconds, FlowRunTimeoutError, flow.fn, args, kwargs)
+                else:
+                    value = await io.call(flow.fn, args, kwargs)
+                await life.returned(value)
+            except BaseException as exc:
+                await life.raised(exc)
+                if not isinstance(exc, Exception):
+                    await life.finish()
+                    raise
+            finally:
+                life.leave()
+        await life.finish()
+    return frame
+
+
+async def iterate(io: Port, life: FlowRun, is_async: bool) -> AsyncGenerator[Any, Any]:
+    """Live the life of a generator flow run, passing on what it yields and what is sent to it.
+
+    The run is current only while its own code runs, not while the consumer has the turn.
+    """
+    frame = life.frame
+    if not await life.prepare():
+        outcome.value_or_raise(frame)
+    while not frame.state.is_final:  # type: ignore[union-attr]
+        if not await life.start():
+            break
+        life.enter()
+        try:
+            args, kwargs = frame.flow.spec.call_args(frame.parameters)
+            steps = generators.Steps(io, frame.flow.fn(*args, **kwargs), is_async, _rest_of_limit(frame))
+            while await steps.advance():
+                life.leave()
+                try:
+                    steps.send((yield steps.item))
+                except GeneratorExit:
+                    life.enter()
+                    await steps.close()
+                    await life.returned(None)
+                    await life.finish()
+                    raise
+                except BaseException as thrown:
+                    steps.throw(thrown)
+                life.enter()
+            await life.returned(steps.returned)
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            await life.raised(exc)
+            if not isinstance(exc, Exception):
+                await life.finish()
+                raise
+        finally:
+            life.leave()
+    await life.finish()
+    outcome.value_or_raise(frame)
+
+
+def _rest_of_limit(frame: FlowFrame) -> Any:
+    limit = frame.flow.timeout_seconds
+    if not limit:
+        return None
+    began = frame.state.timestamp  # type: ignore[union-attr]
+    return lambda: (max(limit - (now_us() - began) / 1e6, 1e-6), FlowRunTimeoutError)
+
+
+def run_logger(frame: FlowFrame) -> logging.LoggerAdapter[Any]:
+    """The run's logger, made once."""
+    if frame.logger is None:
+        frame.logger = loggers.flow_run_logger(frame, flow=frame.flow)
+    return frame.logger

@@ -1,0 +1,149 @@
+"""Values a run receives that other runs have yet to make.
+
+Arguments may be, or contain, futures and states of other runs. They are found, waited for and replaced by their
+results before the function is called, and the runs they came from become the run's recorded inputs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from prefect._collections import contains_only_plain
+from prefect._engine.frames import FlowFrame
+from prefect._engine.port import Port
+from prefect._lazy import lazy_module
+from prefect._rules.states import COMPLETED, TERMINAL
+from prefect.utilities.annotations import BaseAnnotation, allow_failure, opaque, quote, unmapped
+
+if TYPE_CHECKING:
+    from prefect import futures, states
+    from prefect.utilities import collections
+else:
+    futures = lazy_module("prefect.futures")
+    states = lazy_module("prefect.states")
+    collections = lazy_module("prefect.utilities.collections")
+
+
+class UpstreamNotReady(Exception):
+    """A run that this one depends on did not complete."""
+
+
+def is_state(value: Any) -> bool:
+    """Whether a value is a public `State`, without importing the class for a program that never made one."""
+    module = sys.modules.get("prefect._schemas.states")
+    return module is not None and isinstance(value, module.State)
+
+
+def visit(expr: Any, see: Callable[[Any], Any], **options: Any) -> Any:
+    return collections.visit_collection(expr, see, **options)
+
+
+def find_futures(expressions: Iterable[Any]) -> list[Any]:
+    """All futures in the expressions, also inside collections and annotations; quoted values are left alone."""
+    found: list[Any] = []
+    for expr in expressions:
+        if contains_only_plain(expr):
+            continue
+        if isinstance(expr, futures.PrefectFuture):
+            found.append(expr)
+            continue
+
+        def see(value: Any, context: dict[str, Any]) -> Any:
+            if isinstance(context.get("annotation"), (quote, opaque)):
+                raise collections.StopVisiting()
+            if isinstance(value, futures.PrefectFuture):
+                found.append(value)
+            return value
+
+        visit(expr, see, return_data=False, context={})
+    return found
+
+
+class Inputs:
+    """The arguments of one run, on their way to being values."""
+
+    __slots__ = ("links", "parameters")
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self.parameters = parameters
+        self.links: dict[str, list[dict[str, str]]] | None = None
+
+    def _link(self, name: str, kind: str, run_id: str) -> None:
+        if self.links is None:
+            self.links = {}
+        entry = {"input_type": kind, "id": run_id}
+        known = self.links.setdefault(name, [])
+        if entry not in known:
+            known.append(entry)
+
+
+async def resolve(
+    io: Port, parameters: dict[str, Any], wait_for: Any, flow_frame: FlowFrame | None, *, strict: bool = True
+) -> Inputs:
+    """Replace futures and states in a run's parameters by results.
+
+    Args:
+        parameters: the arguments by name; not changed.
+        wait_for: futures, states or values the run waits for without using them.
+        flow_frame: the flow run in which the call happens; knows which values came from which runs.
+        strict: raise for an upstream run that did not complete (False for flows' own `wait_for` semantics).
+
+    Raises:
+        UpstreamNotReady: an upstream run did not complete and its use is not wrapped in `allow_failure`.
+    """
+    inputs = Inputs(parameters)
+    for name, value in parameters.items():
+        if contains_only_plain(value):
+            if flow_frame is not None and (origin := flow_frame.origin(value)):
+                inputs._link(name, *origin)
+            continue
+        resolved = await _resolve_one(io, inputs, name, value, flow_frame)
+        if resolved is not value:
+            if inputs.parameters is parameters:
+                inputs.parameters = dict(parameters)
+            inputs.parameters[name] = resolved
+    if wait_for is not None:
+        await _resolve_one(io, inputs, "wait_for", wait_for, flow_frame)
+    return inputs
+
+
+async def _resolve_one(io: Port, inputs: Inputs, name: str, expr: Any, flow_frame: FlowFrame | None) -> Any:
+    for future in find_futures([expr]):
+        await io.wait(future)
+
+    def see(value: Any, context: dict[str, Any]) -> Any:
+        annotation = context.get("annotation")
+        if isinstance(annotation, (quote, opaque)):
+            raise collections.StopVisiting()
+        if flow_frame is not None and (origin := flow_frame.origin(value)):
+            inputs._link(name, *origin)
+        if isinstance(value, futures.PrefectFuture):
+            is_flow = isinstance(value, futures.PrefectFlowRunFuture)
+            run_id = value.flow_run_id if is_flow else value.task_run_id
+            inputs._link(name, "flow_run" if is_flow else "task_run", str(run_id))
+            return _result(value.state, run_id, annotation)
+        if is_state(value):
+            details = value.state_details
+            if details.task_run_id:
+                inputs._link(name, "task_run", str(details.task_run_id))
+            elif details.flow_run_id:
+                inputs._link(name, "flow_run", str(details.flow_run_id))
+            return _result(value, details.task_run_id or details.flow_run_id, annotation)
+        return value
+
+    return visit(expr, see, return_data=True, context={}, remove_annotations=True)
+
+
+def _result(state: Any, run_id: Any, annotation: BaseAnnotation | None) -> Any:
+    if state.type.value != COMPLETED and not (isinstance(annotation, allow_failure) and state.type.value in TERMINAL):
+        raise UpstreamNotReady(f"Upstream task run '{run_id}' did not reach a 'COMPLETED' state.")
+    return states.read_result(state, raise_on_failure=False, retry_result_failure=True, sync=True)
+
+
+def strip_annotations(value: Any) -> Any:
+    """The value inside an annotation given as a whole argument."""
+    while isinstance(value, (unmapped, allow_failure, quote)):
+        value = value.unwrap()
+    return value

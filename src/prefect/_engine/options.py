@@ -1,0 +1,63 @@
+"""What flows and tasks do alike with their options."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal
+
+Kind = Literal["function", "classmethod", "staticmethod"]
+
+
+def function_of(fn: Any, noun: str) -> tuple[Any, Kind]:
+    """The function itself and what wrapped it.
+
+    Raises:
+        TypeError: it cannot be called.
+    """
+    if isinstance(fn, classmethod):
+        return fn.__func__, "classmethod"
+    if isinstance(fn, staticmethod):
+        return fn.__func__, "staticmethod"
+    if not callable(fn):
+        raise TypeError(f"'fn' must be callable: a {noun} is made of a function, not of {type(fn).__name__} {fn!r}.")
+    return fn, "function"
+
+
+def callable_name(fn: Callable[..., Any]) -> str:
+    """The name of a function, or of the class of a callable object."""
+    if isinstance(fn, functools.partial):
+        return callable_name(fn.func)
+    return getattr(fn, "__name__", None) or type(fn).__name__
+
+
+def hooks_of(hooks: Any, option: str, owner: str) -> list[Any]:
+    """A list of state hooks, checked.
+
+    Raises:
+        TypeError: it is not a list, or one of them cannot be called.
+    """
+    if hooks is None:
+        return []
+    if not isinstance(hooks, (list, tuple)):
+        raise TypeError(
+            f"Expected iterable for '{option}'; got {type(hooks).__name__} instead. Please provide a list of hooks to "
+            f"'{option}', for example {option}=[my_hook] (of {owner!r})."
+        )
+    for hook in hooks:
+        if not callable(hook):
+            raise TypeError(
+                f"Expected callables in '{option}'; got {type(hook).__name__} instead. Please provide a list of "
+                f"hooks to '{option}', for example {option}=[my_hook] (of {owner!r})."
+            )
+    return list(hooks)
+
+
+def policy_json(retries: int | None, delays: Any, jitter: float | None = None) -> str:
+    """The retry options as recorded with each run."""
+    listed = isinstance(delays, (list, tuple))
+    delay = f"[{', '.join(str(d) for d in delays)}]" if listed else str(delays or 0)
+    return (
+        f'{{"retries": {retries or 0}, "retry_delay": {delay}, '
+        f'"retry_jitter_factor": {jitter if jitter is not None else "null"}}}'
+    )

@@ -1,0 +1,91 @@
+"""What a run came to: from returned values to states, and back."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from prefect._engine.frames import RunFrame, TaskFrame
+from prefect._engine.inputs import is_state
+from prefect._lazy import lazy_module
+from prefect._rules.outcomes import combine
+from prefect._rules.states import COMPLETED, GONE, RunState, Value
+from prefect.exceptions import UnfinishedRun
+
+if TYPE_CHECKING:
+    from prefect import futures, states
+    from prefect._schemas import states as models
+else:
+    futures = lazy_module("prefect.futures")
+    states = lazy_module("prefect.states")
+    models = lazy_module("prefect._schemas.states")
+
+
+def public_state(frame: RunFrame) -> Any:
+    """The public model of the state a run is in."""
+    is_task = isinstance(frame, TaskFrame)
+    return models.to_public(
+        frame.state,  # type: ignore[arg-type]
+        flow_run_id=frame.flow_run_id if is_task else frame.id,
+        task_run_id=frame.id if is_task else None,
+    )
+
+
+def value_or_raise(frame: TaskFrame) -> Any:
+    """The value of a finished run; raises what it raised."""
+    state = frame.state
+    if state.type == COMPLETED:  # type: ignore[union-attr]
+        if type(state.data) is Value and state.data.value is not GONE:  # type: ignore[union-attr]
+            return state.data.value  # type: ignore[union-attr]
+    elif frame.exception is not None:
+        _reraise(frame.exception)
+    elif not state.is_final:  # type: ignore[union-attr]
+        raise UnfinishedRun(f"Run is in {state.type} state, its result is not available.")  # type: ignore[union-attr]
+    return states.read_result(public_state(frame), raise_on_failure=True, retry_result_failure=True, sync=True)
+
+
+def _reraise(exc: BaseException) -> NoReturn:
+    # the traceback of the first raise is the one that tells where it went wrong; ours adds nothing
+    raise exc.with_traceback(exc.__traceback__)
+
+
+def is_state_collection(value: Any) -> bool:
+    """Whether a value is a list, tuple, set or the values of a dict consisting of states only."""
+    if type(value) not in (list, tuple, set, frozenset):
+        return False
+    return bool(value) and all(is_state(item) for item in value)
+
+
+def has_states() -> bool:
+    """Whether this program ever made a public state (if not, nothing can be one)."""
+    return "prefect._schemas.states" in sys.modules
+
+
+def state_of(value: Any, *, futures_too: bool) -> RunState | None:
+    """The final state that a returned value stands for, or None for an ordinary value.
+
+    A state stands for itself; a collection of states (or, from a flow, futures) for what they add up to.
+    """
+    if is_state(value):
+        return _own_state(value)
+    if futures_too:
+        value = futures.resolve_futures_to_states(value)
+        if is_state(value):
+            return _combined([value], value)
+    if is_state_collection(value):
+        return _combined(list(value), value)
+    return None
+
+
+def _own_state(state: Any) -> RunState:
+    """A returned state, with its data made a result."""
+    light = models.from_public(state)
+    if light.data is not None and not isinstance(light.data, Value) and not hasattr(light.data, "metadata"):
+        light.data = Value(light.data)
+        light._public = None
+    return light
+
+
+def _combined(members: list[Any], value: Any) -> RunState:
+    kind, message = combine([state.type.value for state in members])
+    return RunState(kind, None, message, Value(value))

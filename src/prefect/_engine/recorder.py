@@ -1,0 +1,449 @@
+"""Where runs are written down: ordered, batched, acknowledged.
+
+Task runs and logs are records: appended to a list here, written by the writer within a tenth of a second or with the
+next commit, whichever is first. Flow runs change state by commits: the caller goes on when the change is on disk, and
+everything recorded before it is on disk with it. Records are idempotent by id, so a batch may be written again.
+
+When the database cannot be written (a full disk, a read-only folder) the user's code goes on: what is to be recorded
+is kept and tried again with every later commit and at exit, and one error says what is happening and what to do.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from prefect._clock import now_us
+from prefect._engine.frames import FlowFrame, TaskFrame
+from prefect._ids import new_id
+from prefect._lazy import lazy_module
+from prefect._rules.states import TERMINAL, RunState
+from prefect._rules.transitions import Verdict, decide
+from prefect._store import statements as sql
+from prefect._store.owners import Owner, reconcile
+from prefect._store.sqlite import DatabaseUnavailable
+from prefect._store.writer import Writer
+from prefect.exceptions import ConfigurationError
+from prefect.logging import _sink
+from prefect.settings import get_current_settings
+
+if TYPE_CHECKING:
+    import orjson
+
+    from prefect._parameters import serialization
+else:
+    orjson = lazy_module("orjson")
+    serialization = lazy_module("prefect._parameters.serialization")
+
+_log = logging.getLogger("prefect.recorder")
+
+MAX_PENDING = 20_000
+"""Records that may wait; a thread that records more writes them itself first, so memory stays bounded."""
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _tags(tags: frozenset[str]) -> str:
+    return _json(sorted(tags)) if tags else "[]"
+
+
+def _details(state: RunState) -> str:
+    return _json(state.details) if state.details else "{}"
+
+
+def _data(state: RunState) -> str | None:
+    """The reference to a stored result; a value that lives in memory only is not recorded."""
+    reference = getattr(state.data, "stored_reference", None)
+    return _json(reference()) if reference is not None else None
+
+
+class TaskRunStream:
+    """Task runs on their way to the database."""
+
+    def __init__(self) -> None:
+        self.pending: list[tuple[TaskFrame, RunState, int, int | None, int | None, int, int | None]] = []
+
+    def take(self) -> Any | None:
+        if not self.pending:
+            return None
+        batch, self.pending = self.pending, []
+        return batch
+
+    def restore(self, batch: Any) -> None:
+        self.pending = batch + self.pending
+
+    def write(self, connection: sqlite3.Connection, batch: Any) -> None:
+        newest: dict[TaskFrame, Any] = {}
+        states = []
+        for item in batch:
+            frame, state = item[0], item[1]
+            newest[frame] = item
+            states.append((
+                state.id, frame.id, state.timestamp, state.type, state.name, state.message, _details(state), _data(state),
+            ))  # fmt: skip
+        connection.executemany(sql.UPSERT_TASK_RUN, [_task_run_row(*item) for item in newest.values()])
+        connection.executemany(sql.INSERT_TASK_RUN_STATE, states)
+
+
+def _task_run_row(
+    frame: TaskFrame,
+    state: RunState,
+    run_count: int,
+    start_us: int | None,
+    end_us: int | None,
+    total_us: int,
+    expected_us: int | None,
+) -> tuple[Any, ...]:
+    task, flow_frame = frame.task, frame.flow_frame
+    return (
+        frame.id, frame.created_us, state.timestamp, frame.name, frame.flow_run_id, task.task_key, frame.dynamic_key,
+        frame.cache_key, frame.cache_expiration_us, task.version, flow_frame.run_count if flow_frame else 0,
+        task.policy_json, _json(frame.inputs) if frame.inputs else "{}", _tags(frame.tags), "{}", state.id, state.type,
+        state.name, state.timestamp, run_count, expected_us, state.details.get("scheduled_time"), start_us, end_us,
+        total_us,
+    )  # fmt: skip
+
+
+class LogStream:
+    """Log records on their way to the database."""
+
+    def __init__(self) -> None:
+        self.pending: list[tuple[Any, ...]] = []
+
+    def take(self) -> Any | None:
+        if not self.pending:
+            return None
+        batch, self.pending = self.pending, []
+        return batch
+
+    def restore(self, batch: Any) -> None:
+        self.pending = batch + self.pending
+
+    def write(self, connection: sqlite3.Connection, batch: Any) -> None:
+        connection.executemany(sql.INSERT_LOG, batch)
+
+
+class Recorder:
+    """Records the runs of this process in one local database."""
+
+    def __init__(self, path: str) -> None:
+        self.writer = Writer(path)
+        self.owner = Owner(path)
+        self._task_runs = TaskRunStream()
+        self._logs = LogStream()
+        self.writer.add_stream(self._task_runs)
+        self.writer.add_stream(self._logs)
+        self._reconciled = False
+        self._late: list[Callable[[sqlite3.Connection], Any]] = []
+        self._outage_reported = False
+        self._flow_ids: dict[str, str] = {}
+
+    # -- task runs and logs -------------------------------------------------------------------------------------
+
+    def task_state(self, frame: TaskFrame, state: RunState) -> None:
+        """Enter `state` and record it."""
+        frame.enter(state)
+        pending = self._task_runs.pending
+        pending.append((
+            frame, state, frame.run_count, frame.start_us, frame.end_us, frame.total_us, frame.expected_us,
+        ))  # fmt: skip
+        self._more(len(pending))
+
+    def log(self, record: tuple[str, int, str, int, str | None, str | None, str | None]) -> None:
+        """Record a log line: (logger, level, message, timestamp_us, flow_run_id, task_run_id, worker_id)."""
+        name, level, message, timestamp, flow_run_id, task_run_id, worker_id = record
+        pending = self._logs.pending
+        pending.append((new_id(), now_us(), name, level, message, timestamp, flow_run_id, task_run_id, worker_id))
+        self._more(len(pending))
+
+    def _more(self, pending: int) -> None:
+        self.writer.notify()
+        if pending >= MAX_PENDING and pending % MAX_PENDING == 0:
+            try:
+                self.writer.flush()
+            except DatabaseUnavailable as exc:
+                self._report_outage(exc)
+
+    # -- flow runs ----------------------------------------------------------------------------------------------
+
+    def flow_state(self, frame: FlowFrame, proposed: RunState, *, force: bool = False) -> Verdict:
+        """Propose a state for a flow run; return the verdict when it is on disk.
+
+        The first proposal also creates the run. On a verdict that is not WAIT the frame has entered its state.
+        """
+        previous = frame.state
+
+        def work(connection: sqlite3.Connection) -> Verdict:
+            return self._decide_and_write(connection, frame, previous, proposed, force)
+
+        try:
+            verdict = self._commit(work)
+        except DatabaseUnavailable as exc:
+            self._report_outage(exc)
+            self._late.append(work)
+            verdict = Verdict("ACCEPT", proposed)
+            frame.enter(proposed)
+        return verdict
+
+    def _commit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        late, self._late = self._late, []
+        if not late:
+            return self.writer.commit(work)
+
+        def everything(connection: sqlite3.Connection) -> Any:
+            for earlier in late:
+                earlier(connection)
+            return work(connection)
+
+        try:
+            value = self.writer.commit(everything)
+        except DatabaseUnavailable:
+            self._late = late + self._late
+            raise
+        self._outage_reported = False
+        return value
+
+    def _decide_and_write(
+        self,
+        connection: sqlite3.Connection,
+        frame: FlowFrame,
+        previous: RunState | None,
+        proposed: RunState,
+        force: bool,
+    ) -> Verdict:
+        if not self._reconciled:
+            reconcile(connection, self.writer.path)
+            self._reconciled = True
+        if not frame.created:
+            self._create(connection, frame, previous or proposed)
+            current = previous
+        else:
+            current = self._recorded_state(connection, frame, previous)
+        verdict = decide(current, proposed, now_us=now_us(), force=force)
+        if verdict.kind == "WAIT" or verdict.state is None:
+            return verdict
+        if frame.state is not verdict.state:
+            frame.enter(verdict.state)
+        if verdict.state is not current:
+            self._write_flow_state(connection, frame, verdict.state)
+        return verdict
+
+    def _recorded_state(
+        self, connection: sqlite3.Connection, frame: FlowFrame, known: RunState | None
+    ) -> RunState | None:
+        """The state on disk: the one this process knows, unless somebody else changed it meanwhile."""
+        row = connection.execute(sql.FLOW_RUN_STATE, (frame.id,)).fetchone()
+        if row is None:
+            frame.created = False  # deleted under our feet: write it again rather than lose it
+            self._create(connection, frame, known or RunState("PENDING"))
+            return known
+        type_, name, message, details, timestamp, state_id = row
+        if known is not None and known.id == state_id:
+            return known
+        return RunState(type_, name, message, None, orjson.loads(details), timestamp, state_id)
+
+    def recorded_flow_state(self, flow_run_id: str) -> RunState | None:
+        """The state of any flow run in the database, or None when there is no such run."""
+        row = self.writer.read(lambda connection: connection.execute(sql.FLOW_RUN_STATE, (flow_run_id,)).fetchone())
+        if row is None:
+            return None
+        type_, name, message, details, timestamp, state_id = row
+        return RunState(type_, name, message, None, orjson.loads(details), timestamp, state_id)
+
+    def propose_for(self, flow_run_id: str, proposed: RunState, *, force: bool = False) -> Verdict | None:
+        """Propose a state for a flow run of any process (pause, resume, cancel); None when there is no such run."""
+
+        def work(connection: sqlite3.Connection) -> Verdict | None:
+            row = connection.execute(sql.FLOW_RUN_STATE, (flow_run_id,)).fetchone()
+            if row is None:
+                return None
+            type_, name, message, details, timestamp, state_id = row
+            current = RunState(type_, name, message, None, orjson.loads(details), timestamp, state_id)
+            verdict = decide(current, proposed, now_us=now_us(), force=force)
+            if verdict.kind != "WAIT" and verdict.state is not None and verdict.state is not current:
+                self._overwrite(connection, flow_run_id, current, verdict.state)
+            return verdict
+
+        return self.writer.commit(work)
+
+    def _overwrite(self, connection: sqlite3.Connection, flow_run_id: str, current: RunState, state: RunState) -> None:
+        connection.execute(
+            sql.SET_FLOW_RUN_STATE,
+            {
+                "id": flow_run_id, "now": state.timestamp, "state": state.id, "type": state.type, "name": state.name,
+                "ran": current.type == "RUNNING", "final": state.type in TERMINAL,
+                "scheduled": state.details.get("scheduled_time"),
+            },
+        )  # fmt: skip
+        self._insert_state(connection, flow_run_id, state)
+
+    def _create(self, connection: sqlite3.Connection, frame: FlowFrame, state: RunState) -> None:
+        flow = frame.flow
+        frame.flow_id = self._flow_id(connection, flow.name)
+        connection.execute(
+            sql.INSERT_FLOW_RUN,
+            (
+                frame.id, frame.created_us, now_us(), frame.name, frame.flow_id, flow.version,
+                _json(serialization.dump_parameters(frame.parameters)) if frame.parameters else "{}",
+                flow.policy_json, _tags(frame.tags), _json(frame.labels) if frame.labels else "{}",
+                frame.parent_task_run_id, frame.parent_flow_run_id, state.id, state.type, state.name, state.timestamp,
+                frame.expected_us, self.owner.ensure(connection),
+            ),
+        )  # fmt: skip
+        self._insert_state(connection, frame.id, state)
+        frame.created = True
+
+    def _flow_id(self, connection: sqlite3.Connection, name: str) -> str:
+        known = self._flow_ids.get(name)
+        if known is None:
+            now = now_us()
+            connection.execute(sql.INSERT_FLOW, (new_id(), now, now, name, "[]"))
+            known = self._flow_ids[name] = connection.execute(sql.FLOW_ID_BY_NAME, (name,)).fetchone()[0]
+        return known
+
+    def _write_flow_state(self, connection: sqlite3.Connection, frame: FlowFrame, state: RunState) -> None:
+        finished = state.type in TERMINAL
+        connection.execute(
+            sql.UPDATE_FLOW_RUN_STATE,
+            (
+                now_us(), state.id, state.type, state.name, state.timestamp, frame.run_count, frame.start_us,
+                frame.end_us, frame.total_us, state.details.get("scheduled_time"),
+                None if finished else self.owner.ensure(connection), frame.name, frame.id,
+            ),
+        )  # fmt: skip
+        self._insert_state(connection, frame.id, state)
+
+    @staticmethod
+    def _insert_state(connection: sqlite3.Connection, flow_run_id: str, state: RunState) -> None:
+        connection.execute(
+            sql.INSERT_FLOW_RUN_STATE,
+            (
+                state.id, flow_run_id, state.timestamp, state.type, state.name, state.message, _details(state),
+                _data(state),
+            ),
+        )  # fmt: skip
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Have everything recorded so far on disk, or report that it cannot be."""
+        try:
+            if self._late:
+                self._commit(lambda connection: None)
+            self.writer.flush()
+        except DatabaseUnavailable as exc:
+            self._report_outage(exc)
+
+    def _report_outage(self, exc: DatabaseUnavailable) -> None:
+        if not self._outage_reported:
+            self._outage_reported = True
+            _log.error("%s Runs go on; what they report is kept in memory and written when that is possible.", exc)
+
+    def close(self) -> None:
+        """Write what is pending, give the owner's lock back, close the file."""
+        self.flush()
+        lost = len(self._task_runs.pending) + len(self._late)
+        if lost:
+            _log.error("%d state changes could not be written to %s.", lost, self.writer.path)
+        self.writer.close()
+        self.owner.release()
+
+    def after_fork_in_child(self) -> None:
+        self.writer.after_fork_in_child()
+        self.owner.after_fork_in_child()
+        self.owner = Owner(self.writer.path)
+        self._late = []
+
+
+_recorders: dict[str, Recorder] = {}
+_recorders_lock = threading.Lock()
+_newest: tuple[Any, Recorder] | None = None
+
+
+def get_recorder() -> Recorder:
+    """The recorder for the current settings."""
+    global _newest
+    settings = get_current_settings()
+    newest = _newest
+    if newest is not None and newest[0] is settings:
+        return newest[1]
+    if settings.api.url:
+        raise ConfigurationError(
+            f"PREFECT_API_URL is set to {settings.api.url!r}, but this version records runs only in a local database. "
+            "Unset PREFECT_API_URL (or switch to a profile without it) to run flows here."
+        )
+    path = database_path(settings)
+    with _recorders_lock:
+        recorder = _recorders.get(path)
+        if recorder is None:
+            recorder = _recorders[path] = Recorder(path)
+    _newest = (settings, recorder)
+    return recorder
+
+
+def database_path(settings: Any) -> str:
+    """The file of the local database that the settings name.
+
+    Raises:
+        ConfigurationError: they name a database that is not SQLite.
+    """
+    url = settings.server.database.connection_url
+    if url is None:
+        return str(settings.home / "prefect.db")
+    url = url.get_secret_value() if hasattr(url, "get_secret_value") else str(url)
+    scheme, separator, rest = url.partition(":///")
+    if not separator or not scheme.startswith("sqlite"):
+        raise ConfigurationError(
+            f"Without a server runs are recorded in SQLite, but the database is {scheme}. Start a server on that "
+            "database and set PREFECT_API_URL, or unset PREFECT_API_DATABASE_CONNECTION_URL."
+        )
+    path = rest.partition("?")[0]
+    return os.path.abspath(os.path.expanduser(path)) if path and path != ":memory:" else str(settings.home / "prefect.db")
+
+
+def forget_recorder(path: str) -> None:
+    """Close and drop the recorder of a database that is about to be deleted."""
+    global _newest
+    with _recorders_lock:
+        recorder = _recorders.pop(path, None)
+        _newest = None
+    if recorder is not None:
+        recorder.close()
+
+
+def flush_all() -> None:
+    for recorder in list(_recorders.values()):
+        recorder.flush()
+
+
+def _record_log(*record: Any) -> None:
+    try:
+        recorder = get_recorder()
+    except ConfigurationError:
+        return  # told to the user when the flow starts
+    recorder.log(record if len(record) > 1 else record[0])
+
+
+def _close_all() -> None:
+    for recorder in list(_recorders.values()):
+        recorder.close()
+
+
+def _after_fork_in_child() -> None:
+    global _recorders_lock
+    _recorders_lock = threading.Lock()
+    for recorder in _recorders.values():
+        recorder.after_fork_in_child()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+_sink.set_sink(_record_log)

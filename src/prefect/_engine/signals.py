@@ -1,0 +1,57 @@
+"""Termination: a process that is told to end says so in its runs before it does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+from prefect.exceptions import TerminationSignal
+
+_installed = False
+
+
+def is_installed() -> bool:
+    """Whether a flow run of this process turns SIGTERM into an exception now."""
+    return _installed
+
+
+class termination:
+    """While the block lasts, SIGTERM raises `TerminationSignal` on the main thread; afterwards it ends the process.
+
+    Does nothing off the main thread, inside another such block, or where the program handles SIGTERM itself.
+
+    Args:
+        before_exit: called before the process ends by the signal.
+    """
+
+    def __init__(self, before_exit: Callable[[], None]) -> None:
+        self._before_exit = before_exit
+        self._active = False
+
+    def __enter__(self) -> None:
+        global _installed
+        if (
+            not _installed
+            and threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):
+            signal.signal(signal.SIGTERM, _raise)
+            self._active = _installed = True
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        global _installed
+        if not self._active:
+            return
+        _installed = False
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if isinstance(exc, TerminationSignal):
+            self._before_exit()
+            os.kill(os.getpid(), signal.SIGTERM)  # end as a process does that was told to
+
+
+def _raise(signum: int, frame: FrameType | None) -> Any:
+    raise TerminationSignal(signal=signum)

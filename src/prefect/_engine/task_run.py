@@ -1,0 +1,496 @@
+"""The life of a task run, written once.
+
+    begin -> prepare -> [ready -> attempt]* -> finish
+
+`begin` makes the frame and records it as pending; `prepare` waits for the inputs; each `attempt` runs the function in
+a transaction and turns what comes of it into a state; `finish` tells the hooks. Every step works on the frame, and the
+run is over when its state is final.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextvars import Token
+from typing import TYPE_CHECKING, Any
+
+from prefect._clock import now_us, to_us
+from prefect._engine import generators, hooks, inputs, naming
+from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
+from prefect._engine.port import Port
+from prefect._engine.recorder import get_recorder
+from prefect._lazy import lazy_module
+from prefect._rules import retries
+from prefect._rules.states import (
+    COMPLETED,
+    CRASHED,
+    FAILED,
+    GONE,
+    PENDING,
+    RUNNING,
+    SCHEDULED,
+    RunState,
+    Value,
+    awaiting_retry,
+    pending,
+    running,
+)
+from prefect.exceptions import Abort, Pause, TerminationSignal
+from prefect.settings import get_current_settings
+from prefect.transactions import Transaction
+
+if TYPE_CHECKING:
+    from prefect._engine import caching, outcome, public
+    from prefect.logging import loggers
+    from prefect.tasks import Task
+else:
+    caching = lazy_module("prefect._engine.caching")
+    loggers = lazy_module("prefect.logging.loggers")
+    outcome = lazy_module("prefect._engine.outcome")
+    public = lazy_module("prefect._engine.public")
+
+_log = logging.getLogger("prefect.task_runs")
+
+
+class TaskRunTimeoutError(TimeoutError):
+    """Raised in a task that runs longer than its `timeout_seconds`."""
+
+
+def begin(
+    task: Task[..., Any],
+    parameters: dict[str, Any],
+    *,
+    id: str | None = None,
+    wait_for: Any = None,
+    flow_frame: FlowFrame | None = None,
+    parent: TaskFrame | None = None,
+) -> TaskFrame:
+    """Make the frame of a new task run and record it as pending.
+
+    Without `flow_frame` and `parent` the run belongs to the flow run and task run that are current.
+    """
+    if flow_frame is None:
+        flow_frame = current_flow.get()
+        parent = current_task.get()
+    recorder = flow_frame.recorder if flow_frame is not None else get_recorder()
+    frame = TaskFrame(recorder, task, parameters, id)
+    frame.name = f"{task.name}-{frame.id[-3:]}"
+    frame.wait_for = wait_for
+    frame.parent = parent
+    if flow_frame is not None:
+        frame.flow_frame = flow_frame
+        frame.flow_run_id = flow_frame.id
+        if flow_frame.memory is not None:
+            frame.recalled = flow_frame.memory.ticket(task)
+    tags = current_tags.get()
+    frame.tags = task.tag_set | tags if tags else task.tag_set
+    frame.log_prints = _log_prints(task, flow_frame, parent)
+    frame.persist = _persist(task, flow_frame, parent)
+    if frame.retries is None:
+        frame.retries = get_current_settings().tasks.default_retries
+    recorder.task_state(frame, pending())
+    return frame
+
+
+def _log_prints(task: Task[..., Any], flow_frame: FlowFrame | None, parent: TaskFrame | None) -> bool:
+    """The task's own choice, else that of the run it is called in, else the setting."""
+    if task.log_prints is not None:
+        return task.log_prints
+    if parent is not None:
+        return parent.log_prints
+    if flow_frame is not None:
+        return flow_frame.log_prints
+    return get_current_settings().logging.log_prints
+
+
+def _persist(task: Task[..., Any], flow_frame: FlowFrame | None, parent: TaskFrame | None) -> bool:
+    if task.persist_result is not None:
+        return task.persist_result
+    default = get_current_settings().tasks.default_persist_result
+    if default is not None:
+        return default
+    if parent is not None and parent.persist is not None:
+        return parent.persist
+    if flow_frame is not None and flow_frame.persist is not None:
+        return flow_frame.persist
+    return get_current_settings().results.persist_by_default
+
+
+# -- the two ways to drive a run ---------------------------------------------------------------------------------------
+
+
+async def run(io: Port, frame: TaskFrame) -> TaskFrame:
+    """Live the life of a task run. The outcome is in the frame; only signals (`BaseException`) are raised."""
+    if not await prepare(io, frame):
+        return frame
+    while not frame.state.is_final:  # type: ignore[union-attr]
+        if not await ready(io, frame):
+            break
+        attempt = Attempt(io, frame)
+        try:
+            if not await attempt.start():
+                task = frame.task
+                args, kwargs = task.spec.call_args(frame.call_parameters)
+                if task.timeout_seconds:
+                    value = await io.call_within(task.timeout_seconds, TaskRunTimeoutError, task.fn, args, kwargs)
+                else:
+                    value = await io.call(task.fn, args, kwargs)
+                await attempt.succeed(value)
+        except BaseException as exc:
+            await attempt.fail(exc)
+            if not isinstance(exc, Exception):
+                await finish(io, frame)
+                raise
+        finally:
+            attempt.end()
+    await finish(io, frame)
+    return frame
+
+
+async def iterate(io: Port, frame: TaskFrame, is_async: bool) -> AsyncGenerator[Any, Any]:
+    """Live the life of a generator task run, passing on what it yields and what is sent to it.
+
+    The run is current only while its own code runs, not while the consumer has the turn.
+    """
+    if not await prepare(io, frame):
+        outcome.value_or_raise(frame)
+    while not frame.state.is_final:  # type: ignore[union-attr]
+        if not await ready(io, frame):
+            break
+        attempt = Attempt(io, frame)
+        items: list[Any] = []
+        try:
+            if await attempt.start():
+                attempt.leave()
+                for item in frame.value if isinstance(frame.value, list) else []:
+                    yield item
+            else:
+                args, kwargs = frame.task.spec.call_args(frame.call_parameters)
+                steps = generators.Steps(io, frame.task.fn(*args, **kwargs), is_async, _rest_of_limit(frame))
+                while await steps.advance():
+                    attempt.leave()
+                    if frame.persist or frame.collect:
+                        items.append(steps.item)
+                    try:
+                        steps.send((yield steps.item))
+                    except GeneratorExit:
+                        attempt.enter()
+                        await steps.close()
+                        await attempt.succeed(items if frame.persist else None)
+                        await finish(io, frame)
+                        raise
+                    except BaseException as thrown:
+                        steps.throw(thrown)
+                    attempt.enter()
+                await attempt.succeed(items if frame.persist or frame.collect else steps.returned)
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            await attempt.fail(exc)
+            if not isinstance(exc, Exception):
+                await finish(io, frame)
+                raise
+        finally:
+            attempt.end()
+    await finish(io, frame)
+    outcome.value_or_raise(frame)
+
+
+def _rest_of_limit(frame: TaskFrame) -> Any:
+    """A function that tells the seconds left of the attempt's time limit, or None without a limit."""
+    limit = frame.task.timeout_seconds
+    if not limit:
+        return None
+    began = frame.state.timestamp  # type: ignore[union-attr]
+    return lambda: (max(limit - (now_us() - began) / 1e6, 1e-6), TaskRunTimeoutError)
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+
+
+async def prepare(io: Port, frame: TaskFrame) -> bool:
+    """Wait for the inputs and name the run; False when an upstream run did not complete."""
+    try:
+        resolved = await inputs.resolve(io, frame.parameters, frame.wait_for, frame.flow_frame)
+    except inputs.UpstreamNotReady as exc:
+        frame.recorder.task_state(frame, RunState(PENDING, "NotReady", str(exc)))
+        _report_end(frame)
+        return False
+    frame.call_parameters = resolved.parameters
+    frame.inputs = resolved.links
+    if frame.parent is not None:
+        frame.inputs = {**(frame.inputs or {}), "__parents__": [{"input_type": "task_run", "id": frame.parent.id}]}
+    frame.wait_for = None
+    if frame.task.task_run_name is not None:
+        frame.name = naming.task_run_name(frame)
+    if frame.recalled is not None and frame.flow_frame is not None:
+        frame.recalled = frame.flow_frame.memory.recall(frame)
+        if frame.recalled is not None and frame.recalled.found:
+            _complete(frame, frame.recalled.value, name="Cached", message="Finished in an earlier attempt of the flow run.")
+            _report_end(frame)
+            return False
+    return True
+
+
+async def ready(io: Port, frame: TaskFrame) -> bool:
+    """Wait for a retry to be due and enter the running state."""
+    state = frame.state
+    name = "Running"
+    if state.type == SCHEDULED:  # type: ignore[union-attr]
+        due = state.details.get("scheduled_time", 0)  # type: ignore[union-attr]
+        rest = (due - now_us()) / 1e6
+        if rest > 0:
+            await io.sleep(rest)
+        name = "Retrying"
+    elif state.type == RUNNING:  # type: ignore[union-attr]
+        return True  # an immediate retry has already said so
+    frame.recorder.task_state(frame, running(name))
+    return True
+
+
+class Attempt:
+    """One call of the task's function: the context it runs in, its transaction, and what comes of it."""
+
+    __slots__ = ("_flow_token", "_io", "_prints", "_task_token", "_transaction", "frame")
+
+    def __init__(self, io: Port, frame: TaskFrame) -> None:
+        self._io = io
+        self.frame = frame
+        self._task_token: Token[TaskFrame | None] | None = None
+        self._flow_token: Token[FlowFrame | None] | None = None
+        self._prints: Any = None
+        self._transaction: Transaction | None = None
+
+    def enter(self) -> None:
+        self._task_token = current_task.set(self.frame)
+        self._flow_token = current_flow.set(self.frame.flow_frame)
+        if self.frame.log_prints and self._prints is None:
+            self._prints = loggers.patch_print()
+            self._prints.__enter__()
+
+    def leave(self) -> None:
+        if self._prints is not None:
+            self._prints.__exit__(None, None, None)
+            self._prints = None
+        if self._task_token is not None:
+            _reset(current_task, self._task_token)
+            _reset(current_flow, self._flow_token)
+            self._task_token = self._flow_token = None
+
+    async def start(self) -> bool:
+        """Make the run current and begin its transaction; True when the transaction already has a result."""
+        frame = self.frame
+        self.enter()
+        hooks_ = frame.task.on_running_hooks
+        if hooks_:
+            await _tell(self._io, frame, hooks_)
+        self._transaction = frame.transaction = caching.transaction_for(frame) if _needs_key(frame) else Transaction()
+        self._transaction.__enter__()
+        if frame.cache_key is None or not self._transaction.is_committed():
+            return False
+        record = self._transaction.read()
+        expiration = record.metadata.expiration
+        frame.cache_expiration_us = to_us(expiration) if expiration is not None else None
+        _complete(frame, record.result, name="Cached", record=record)
+        self._leave_transaction(None)
+        return True
+
+    async def succeed(self, value: Any) -> None:
+        """The function returned `value`."""
+        frame, transaction = self.frame, self._transaction
+        task = frame.task
+        record = None
+        if frame.persist:
+            record = caching.record_for(frame, value)
+        transaction.stage(record if record is not None else value, task.on_rollback_hooks, task.on_commit_hooks)  # type: ignore[union-attr]
+        if type(value) in _CERTAINLY_PLAIN:
+            data = value
+        elif (state := outcome.state_of(value, futures_too=False)) is not None:
+            self._leave_transaction(None)
+            _enter_final(frame, state)
+            return
+        else:
+            data = value
+        self._leave_transaction(None)
+        _complete(frame, data, record=record)
+
+    def _leave_transaction(self, exc: BaseException | None) -> None:
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            transaction.__exit__(type(exc) if exc is not None else None, exc, exc.__traceback__ if exc else None)
+
+    async def fail(self, exc: BaseException) -> None:
+        """The function, or what belongs to its call, raised `exc`."""
+        frame = self.frame
+        try:
+            self._leave_transaction(exc)
+        except BaseException as again:
+            if again is not exc:
+                exc = again
+        frame.exception = exc
+        if isinstance(exc, TaskRunTimeoutError):
+            await _failed(self._io, frame, exc, "TimedOut", f"Task run exceeded timeout of {frame.task.timeout_seconds} second(s)")
+        elif isinstance(exc, Exception):
+            await _failed(self._io, frame, exc, None, f"Task run encountered an exception {describe(exc)}")
+        else:
+            crash(frame, exc)
+
+    def end(self) -> None:
+        self.leave()
+
+
+_CERTAINLY_PLAIN = frozenset({int, float, str, bool, bytes, type(None)})
+
+
+def _reset(variable: Any, token: Any) -> None:
+    try:
+        variable.reset(token)
+    except ValueError:  # a generator resumed in another context
+        variable.set(None)
+
+
+def _needs_key(frame: TaskFrame) -> bool:
+    return bool(frame.persist) or frame.task.result_storage_key is not None
+
+
+def describe(exc: BaseException) -> str:
+    text = str(exc)
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+async def _tell(io: Port, frame: TaskFrame, hooks_: Any) -> None:
+    model = public.task_run(frame)
+    await hooks.run_hooks(io, hooks_, frame.task, model, model.state, frame.state, run_logger(frame))  # type: ignore[arg-type]
+
+
+def _complete(frame: TaskFrame, value: Any, name: str = "Completed", message: str | None = None, record: Any = None) -> None:
+    frame.value = value
+    frame.exception = None
+    details = None
+    if frame.cache_key is not None:
+        details = {"cache_key": frame.cache_key}
+        if frame.cache_expiration_us is not None:
+            details["cache_expiration"] = frame.cache_expiration_us
+    kept = value if frame.task.cache_result_in_memory or record is None else GONE
+    _enter_final(frame, RunState(COMPLETED, name, message, Value(kept, record), details))
+
+
+def _enter_final(frame: TaskFrame, state: RunState) -> None:
+    frame.recorder.task_state(frame, state)
+    if state.type == COMPLETED:
+        flow_frame = frame.flow_frame
+        if flow_frame is not None:
+            if type(frame.value) not in _CERTAINLY_PLAIN:
+                flow_frame.link(frame.value, frame.id, "task_run")
+            if frame.recalled is not None and flow_frame.memory is not None:
+                flow_frame.memory.keep(frame)
+
+
+async def _failed(io: Port, frame: TaskFrame, exc: Exception, name: str | None, message: str) -> None:
+    """Try again if the task allows it, else fail."""
+    logger = run_logger(frame)
+    if await _may_retry(io, frame, exc, logger):
+        _retry(frame, exc, logger)
+        return
+    exhausted = " - Retries are exhausted" if frame.task.retries else ""
+    logger.error("Task run failed with exception: %r%s", exc, exhausted, exc_info=exc)
+    if name == "TimedOut":
+        logger.error(message)
+    frame.recorder.task_state(frame, RunState(FAILED, name, message, Value(exc), None))
+
+
+async def _may_retry(io: Port, frame: TaskFrame, exc: Exception, logger: Any) -> bool:
+    if frame.attempt >= (frame.retries or 0):
+        return False
+    condition = frame.task.retry_condition_fn
+    if condition is None:
+        return True
+    model = public.task_run(frame)
+    state = public.failed_state(frame, exc)
+    try:
+        return bool(await io.invoke(condition, frame.task, model, state))
+    except Exception:
+        logger.error(
+            "The retry condition %r of task %r raised; the run is not retried.", hooks.hook_name(condition),
+            frame.task.name, exc_info=True,
+        )  # fmt: skip
+        return False
+
+
+def _retry(frame: TaskFrame, exc: Exception, logger: Any) -> None:
+    delay = retries.retry_delay(_delays(frame), frame.attempt, frame.task.retry_jitter_factor)
+    frame.attempt += 1
+    when = f"{delay:.3g} second(s) from now" if delay else "immediately"
+    logger.info("Task run failed with exception: %r - Retry %s/%s will start %s", exc, frame.attempt, frame.retries, when)
+    if delay:
+        frame.recorder.task_state(frame, awaiting_retry(now_us() + int(delay * 1e6)))
+    else:
+        frame.recorder.task_state(frame, running("Retrying"))
+
+
+def _delays(frame: TaskFrame) -> Any:
+    delays = frame.task.retry_delay_seconds
+    return delays if delays is not None else get_current_settings().tasks.default_retry_delay_seconds
+
+
+def crash_message(exc: BaseException) -> str:
+    """What to say of a run that was ended from outside."""
+    kind = type(exc).__name__
+    if kind == "CancelledError":
+        return "Execution was cancelled by the runtime environment."
+    if isinstance(exc, KeyboardInterrupt):
+        return "Execution was aborted by an interrupt signal."
+    if isinstance(exc, TerminationSignal):
+        return "Execution was aborted by a termination signal."
+    if isinstance(exc, SystemExit):
+        return "Execution was aborted by Python system exit call."
+    if isinstance(exc, (Abort, Pause)):
+        return f"Execution was stopped by {kind}: {exc}"
+    return f"Execution was interrupted by an unexpected exception: {describe(exc)}"
+
+
+def crash(frame: TaskFrame, exc: BaseException) -> None:
+    """Record that the run was ended from outside."""
+    message = crash_message(exc)
+    logger = run_logger(frame)
+    if isinstance(exc, Pause):
+        frame.recorder.task_state(frame, RunState("PAUSED", "Suspended", "The flow run was suspended."))
+        return
+    logger.error("Crash detected! %s", message)
+    logger.debug("Crash details:", exc_info=exc)
+    frame.recorder.task_state(frame, RunState(CRASHED, "Crashed", message, Value(exc)))
+
+
+async def finish(io: Port, frame: TaskFrame) -> None:
+    """Tell the hooks and the log how the run ended."""
+    state = frame.state
+    hooks_ = getattr(frame.task, hooks.TASK_HOOKS.get(state.type, ""), None)  # type: ignore[union-attr]
+    if hooks_:
+        token = current_task.set(frame)
+        try:
+            await _tell(io, frame, hooks_)
+        finally:
+            _reset(current_task, token)
+    _report_end(frame)
+
+
+def _report_end(frame: TaskFrame) -> None:
+    level = logging.INFO if frame.state.type == COMPLETED else logging.ERROR  # type: ignore[union-attr]
+    if _log.isEnabledFor(level):
+        run_logger(frame).log(level, "Finished in state %s", describe_state(frame.state))  # type: ignore[arg-type]
+
+
+def describe_state(state: RunState) -> str:
+    """`Name('message', type=...)`, the type only where the name does not tell it."""
+    parts = [repr(state.message)] if state.message else []
+    if state.name.upper() != state.type:
+        parts.append(f"type={state.type}")
+    return f"{state.name}({', '.join(parts)})"
+
+
+def run_logger(frame: TaskFrame) -> logging.LoggerAdapter[Any]:
+    """The run's logger, made once."""
+    if frame.logger is None:
+        frame.logger = loggers.task_run_logger(frame, task=frame.task, flow_run=frame.flow_frame)
+    return frame.logger
+

@@ -1,0 +1,636 @@
+"""Tasks: the units of work of a flow.
+
+```python
+@task(retries=3, retry_delay_seconds=[1, 10, 60])
+def fetch(url: str) -> bytes: ...
+```
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypedDict, TypeVar, overload
+
+from typing_extensions import ParamSpec, Self, Unpack
+
+from prefect._bridge import run as run_now
+from prefect._engine import generators, outcome, task_run
+from prefect._engine.frames import current_flow
+from prefect._engine.options import callable_name, function_of, hooks_of, policy_json
+from prefect._engine.port import ASYNC, SYNC
+from prefect._lazy import lazy_module
+from prefect._parameters.binding import FunctionSpec
+from prefect._rules.retries import exponential_backoff
+from prefect.futures import PrefectFuture, PrefectFutureList
+from prefect.utilities.annotations import NotSet
+
+if TYPE_CHECKING:
+    from prefect import cache_policies
+    from prefect._schemas.states import State
+    from prefect._schemas.task_runs import TaskRun
+    from prefect.assets.core import Asset
+    from prefect.cache_policies import CachePolicy
+    from prefect.context import TaskRunContext
+    from prefect.filesystems import WritableFileSystem
+    from prefect.futures import PrefectFuture
+    from prefect.logging import loggers
+    from prefect.serializers import Serializer
+    from prefect.transactions import Transaction
+    from prefect.utilities import hashing, visualization
+else:
+    cache_policies = lazy_module("prefect.cache_policies")
+    hashing = lazy_module("prefect.utilities.hashing")
+    loggers = lazy_module("prefect.logging.loggers")
+    visualization = lazy_module("prefect.utilities.visualization")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+StateHook = Callable[["Task[..., Any]", "TaskRun", "State[Any]"], Any]
+RetryCondition = Callable[["Task[..., Any]", "TaskRun", "State[Any]"], Any]
+RunName = str | Callable[..., str]
+RetryDelays = float | int | Sequence[float] | Callable[[int], list[float]] | None
+
+MAX_RETRY_DELAYS = 50
+
+__all__ = ["Task", "TaskOptions", "exponential_backoff", "task", "task_input_hash"]
+
+
+class TaskOptions(TypedDict, total=False):
+    """The options of a task, for functions that pass them on."""
+
+    name: str | None
+    description: str | None
+    tags: Iterable[str] | None
+    version: str | None
+    cache_policy: CachePolicy | type[NotSet]
+    cache_key_fn: Callable[[TaskRunContext, dict[str, Any]], str | None] | None
+    cache_expiration: timedelta | None
+    task_run_name: RunName | None
+    retries: int | None
+    retry_delay_seconds: RetryDelays
+    retry_jitter_factor: float | None
+    retry_condition_fn: RetryCondition | None
+    persist_result: bool | None
+    result_storage: WritableFileSystem | str | None
+    result_serializer: Serializer | str | None
+    result_storage_key: str | None
+    cache_result_in_memory: bool
+    timeout_seconds: int | float | None
+    log_prints: bool | None
+    refresh_cache: bool | None
+    on_completion: list[StateHook] | None
+    on_failure: list[StateHook] | None
+    on_running: list[StateHook] | None
+    on_rollback: list[Callable[[Transaction], None]] | None
+    on_commit: list[Callable[[Transaction], None]] | None
+    viz_return_value: Any
+    asset_deps: list[Asset | str] | None
+
+
+def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str | None:
+    """A cache key from the task's code and arguments, for `cache_key_fn`.
+
+    Returns:
+        The key, or None when an argument cannot be hashed.
+    """
+    return hashing.hash_objects(context.task.task_key, context.task.fn.__code__.co_code.hex(), arguments)
+
+
+class TaskRunNameCallbackWithParameters:
+    """Tells whether a run-name callable wants the run's parameters."""
+
+    @classmethod
+    def is_callback_with_parameters(cls, callable: Callable[..., str]) -> bool:
+        """Whether the callable takes an argument called `parameters`."""
+        return "parameters" in inspect.signature(callable).parameters
+
+    def __call__(self, parameters: dict[str, Any]) -> str:
+        raise NotImplementedError("A protocol: write a function `name(parameters) -> str`.")
+
+
+class Task(Generic[P, R]):
+    """A function whose calls are recorded, and can be retried, cached, timed out and run elsewhere.
+
+    Made by the `task` decorator; every argument is described there.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[P, R],
+        name: str | None = None,
+        description: str | None = None,
+        tags: Iterable[str] | None = None,
+        version: str | None = None,
+        cache_policy: CachePolicy | type[NotSet] | None = NotSet,
+        cache_key_fn: Callable[[TaskRunContext, dict[str, Any]], str | None] | None = None,
+        cache_expiration: timedelta | None = None,
+        task_run_name: RunName | None = None,
+        retries: int | None = None,
+        retry_delay_seconds: RetryDelays = None,
+        retry_jitter_factor: float | None = None,
+        persist_result: bool | None = None,
+        result_storage: WritableFileSystem | str | None = None,
+        result_serializer: Serializer | str | None = None,
+        result_storage_key: str | None = None,
+        cache_result_in_memory: bool = True,
+        timeout_seconds: int | float | None = None,
+        log_prints: bool | None = False,
+        refresh_cache: bool | None = None,
+        on_completion: list[StateHook] | None = None,
+        on_failure: list[StateHook] | None = None,
+        on_running: list[StateHook] | None = None,
+        on_rollback: list[Callable[[Transaction], None]] | None = None,
+        on_commit: list[Callable[[Transaction], None]] | None = None,
+        retry_condition_fn: RetryCondition | None = None,
+        viz_return_value: Any | None = None,
+        asset_deps: list[Asset | str] | None = None,
+    ) -> None:
+        self.fn, self._kind = function_of(fn, "task")
+        functools.update_wrapper(self, self.fn)
+        self.isasync, self.isgenerator = _nature(self.fn)
+        self.name = name or callable_name(self.fn)
+        self.description = description or inspect.getdoc(self.fn)
+        self.tags: set[str] = _tags(tags)
+        self.version = version
+        self.spec = FunctionSpec(self.fn)
+        for reserved in ("return_state", "wait_for"):
+            if reserved in self.spec.names:
+                raise _reserved(reserved, self.fn)
+        self.task_key = f"{self.fn.__module__}.{self.fn.__qualname__}" if hasattr(self.fn, "__qualname__") else self.name
+        self.task_run_name = _checked_run_name(task_run_name)
+        self.retries = retries
+        self.retry_delay_seconds = _delays(retry_delay_seconds, retries)
+        if retry_jitter_factor is not None and retry_jitter_factor < 0:
+            raise ValueError("`retry_jitter_factor` must be >= 0.")
+        self.retry_jitter_factor = retry_jitter_factor
+        if retry_condition_fn is not None and not callable(retry_condition_fn):
+            raise TypeError(f"Expected `retry_condition_fn` to be callable, got {type(retry_condition_fn).__name__} instead.")
+        self.retry_condition_fn = retry_condition_fn
+        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
+        self.log_prints = log_prints
+        self.refresh_cache = refresh_cache
+        self.cache_key_fn = cache_key_fn
+        self.cache_expiration = cache_expiration
+        self.result_storage = result_storage
+        self.result_serializer = result_serializer
+        self.result_storage_key = result_storage_key
+        self.cache_result_in_memory = cache_result_in_memory
+        self._configure_caching(cache_policy, persist_result)
+        self.on_completion_hooks = hooks_of(on_completion, "on_completion", self.name)
+        self.on_failure_hooks = hooks_of(on_failure, "on_failure", self.name)
+        self.on_running_hooks = hooks_of(on_running, "on_running", self.name)
+        self.on_rollback_hooks = hooks_of(on_rollback, "on_rollback", self.name)
+        self.on_commit_hooks = hooks_of(on_commit, "on_commit", self.name)
+        self.viz_return_value = viz_return_value
+        self.asset_deps = list(asset_deps or [])
+
+    def _configure_caching(self, cache_policy: Any, persist_result: bool | None) -> None:
+        """Work out which policy is meant, and whether results are kept: wanting a cache means keeping results."""
+        wants_storage = any((
+            self.cache_key_fn, self.result_storage_key, self.result_storage, self.result_serializer,
+            cache_policy is not NotSet and cache_policy is not None and not _is_no_cache(cache_policy),
+        ))  # fmt: skip
+        if persist_result is None and wants_storage:
+            persist_result = True
+        if persist_result is False:
+            if self.cache_key_fn or (cache_policy is not NotSet and not _is_no_cache(cache_policy) and cache_policy):
+                loggers.get_logger("tasks").warning(
+                    "Ignoring the cache policy of task %r: persist_result is False, and a cache consists of kept results.",
+                    self.name,
+                )
+            cache_policy = None
+            self.cache_key_fn = None
+        elif self.cache_key_fn is not None:
+            if cache_policy is not NotSet and cache_policy is not None:
+                loggers.get_logger("tasks").warning(
+                    "Both `cache_policy` and `cache_key_fn` are set on task %r; `cache_key_fn` will be used.", self.name
+                )
+            cache_policy = cache_policies.CachePolicy.from_cache_key_fn(self.cache_key_fn)
+        self.persist_result = persist_result
+        self._cache_policy = cache_policy
+
+    @property
+    def cache_policy(self) -> Any:
+        """The policy that makes the key under which a result is found again."""
+        if self._cache_policy is NotSet:
+            self._cache_policy = None if self.result_storage_key is not None else cache_policies.DEFAULT
+        elif self._cache_policy is None:
+            return cache_policies.NO_CACHE
+        return self._cache_policy
+
+    @cache_policy.setter
+    def cache_policy(self, policy: Any) -> None:
+        self._cache_policy = policy
+
+    @functools.cached_property
+    def policy_json(self) -> str:
+        """The retry options in the form in which runs record them."""
+        return policy_json(self.retries, self.retry_delay_seconds, self.retry_jitter_factor)
+
+    @functools.cached_property
+    def tag_set(self) -> frozenset[str]:
+        """The task's own tags."""
+        return frozenset(self.tags)
+
+    @functools.cached_property
+    def never_recalled(self) -> bool:
+        """Whether a retry of the flow runs the task again although it finished before."""
+        return self._cache_policy is not NotSet and (self._cache_policy is None or _is_no_cache(self._cache_policy))
+
+    # -- methods -----------------------------------------------------------------------------------------------------
+
+    @property
+    def ismethod(self) -> bool:
+        """Whether the function is bound to an instance."""
+        return hasattr(self.fn, "__prefect_self__")
+
+    @property
+    def isclassmethod(self) -> bool:
+        """Whether the function is bound to a class."""
+        return hasattr(self.fn, "__prefect_cls__") or self._kind == "classmethod"
+
+    @property
+    def isstaticmethod(self) -> bool:
+        """Whether the function was a static method."""
+        return self._kind == "staticmethod"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Self:
+        """A task in a class becomes a task of the instance (or, for a class method, of the class) it is asked of."""
+        if self._kind == "staticmethod":
+            return self
+        target = owner if self._kind == "classmethod" else instance
+        if target is None:
+            return self
+        bound = copy.copy(self)
+        bound.fn = self.fn.__get__(target, owner)  # type: ignore[attr-defined]
+        bound.spec = FunctionSpec(bound.fn)
+        return bound
+
+    # -- calling -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def __call__(self: Task[P, NoReturn], *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    def __call__(self: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(
+        self: Task[P, Coroutine[Any, Any, T]], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
+    def __call__(
+        self: Task[P, R], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+    ) -> State[R]: ...
+    @overload
+    def __call__(
+        self: Task[P, R], *args: Any, return_state: Literal[False] = False, wait_for: Any = None, **kwargs: Any
+    ) -> R: ...
+    def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+        """Run the task here and now.
+
+        Args:
+            return_state: return the run's final state instead of its result; a failure is then not raised.
+            wait_for: futures, states or values of other runs to wait for.
+
+        Raises:
+            ParameterBindError: the arguments do not fit the function.
+            Exception: what the function raised.
+        """
+        parameters = self.spec.bind(args, kwargs)
+        tracked = _tracked(self, parameters)
+        if tracked is not None:
+            return tracked[0]
+        if self.isgenerator:
+            return self._iterate(parameters, wait_for)
+        if self.isasync:
+            return _call_async(self, parameters, wait_for, return_state)
+        frame = task_run.begin(self, parameters, wait_for=wait_for)
+        run_now(task_run.run(SYNC, frame))
+        return outcome.public_state(frame) if return_state else outcome.value_or_raise(frame)
+
+    def _iterate(self, parameters: dict[str, Any], wait_for: Any) -> Any:
+        if self.isasync:
+            return _iterate_async(self, parameters, wait_for)
+        return _iterate_sync(self, parameters, wait_for)
+
+    @overload
+    def submit(
+        self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> PrefectFuture[T]: ...
+    @overload
+    def submit(self: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[R]: ...
+    @overload
+    def submit(
+        self: Task[P, Coroutine[Any, Any, T]], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+    ) -> State[T]: ...
+    @overload
+    def submit(
+        self: Task[P, R], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+    ) -> State[R]: ...
+    @overload
+    def submit(
+        self: Task[P, Coroutine[Any, Any, T]], *args: Any, return_state: Literal[False] = False, wait_for: Any = None, **kwargs: Any
+    ) -> PrefectFuture[T]: ...
+    @overload
+    def submit(
+        self: Task[P, R], *args: Any, return_state: Literal[False] = False, wait_for: Any = None, **kwargs: Any
+    ) -> PrefectFuture[R]: ...
+    def submit(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+        """Have the task run by the flow's task runner, at the same time as what follows.
+
+        Args:
+            return_state: wait for the run and return its final state.
+            wait_for: futures, states or values of other runs to wait for.
+
+        Returns:
+            A future; arguments may be futures of other runs, which are waited for.
+
+        Raises:
+            RuntimeError: called outside a flow run, where there is no task runner.
+        """
+        parameters = self.spec.bind(args, kwargs)
+        tracked = _tracked(self, parameters)
+        if tracked is not None:
+            return tracked[0]
+        future = self._runner("submit").submit(self, parameters, wait_for)
+        if return_state:
+            future.wait()
+            return future.state
+        return future
+
+    def map(
+        self, *args: Any, return_state: bool = False, wait_for: Any = None, deferred: bool = False, **kwargs: Any
+    ) -> Any:
+        """Have the task run once for each element of its iterable arguments, all at the same time.
+
+        Args:
+            args, kwargs: iterables of equal length, and values that are the same for all runs: anything that is not
+                iterable, strings, dicts, and what is wrapped in `unmapped`.
+            return_state: wait for the runs and return the list of their final states.
+            wait_for: futures, states or values of other runs to wait for.
+            deferred: hand the runs to task workers instead of this flow's task runner.
+
+        Returns:
+            A `PrefectFutureList`.
+
+        Raises:
+            MappingMissingIterable: no argument is iterable.
+            MappingLengthMismatch: the iterables differ in length.
+        """
+        parameters = self.spec.bind(args, kwargs, apply_defaults=False)
+        tracked = _tracked(self, parameters)
+        if tracked is not None:
+            return tracked[0]
+        futures: PrefectFutureList[Any] = self._runner("map").map(self, parameters, wait_for)
+        if return_state:
+            futures.wait()
+            return [future.state for future in futures]
+        return futures
+
+    def _runner(self, verb: str) -> Any:
+        flow_frame = current_flow.get()
+        if flow_frame is None:
+            raise RuntimeError(
+                f"Task {self.name!r} cannot {verb} here: there is no flow run, and so no task runner. "
+                f"Call {self.name}() directly, or call .{verb}() inside a flow."
+            )
+        return flow_frame.runner()
+
+    # -- variations --------------------------------------------------------------------------------------------------
+
+    def with_options(
+        self,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Iterable[str] | None = None,
+        cache_policy: CachePolicy | type[NotSet] = NotSet,
+        cache_key_fn: Callable[[TaskRunContext, dict[str, Any]], str | None] | None = None,
+        task_run_name: RunName | type[NotSet] | None = NotSet,
+        cache_expiration: timedelta | None = None,
+        retries: int | type[NotSet] | None = NotSet,
+        retry_delay_seconds: RetryDelays | type[NotSet] = NotSet,
+        retry_jitter_factor: float | type[NotSet] | None = NotSet,
+        persist_result: bool | type[NotSet] | None = NotSet,
+        result_storage: WritableFileSystem | str | type[NotSet] | None = NotSet,
+        result_serializer: Serializer | str | type[NotSet] | None = NotSet,
+        result_storage_key: str | type[NotSet] | None = NotSet,
+        cache_result_in_memory: bool | None = None,
+        timeout_seconds: int | float | None = None,
+        log_prints: bool | type[NotSet] | None = NotSet,
+        refresh_cache: bool | type[NotSet] | None = NotSet,
+        on_completion: list[StateHook] | None = None,
+        on_failure: list[StateHook] | None = None,
+        on_running: list[StateHook] | None = None,
+        retry_condition_fn: RetryCondition | None = None,
+        viz_return_value: Any | None = None,
+        asset_deps: list[Asset | str] | None = None,
+    ) -> Task[P, R]:
+        """A task like this one with some options changed; the arguments are those of the decorator."""
+        return type(self)(**self._options_with(locals()))
+
+    def _options_with(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """The arguments that make a task like this one, with those in `changes` that say something put in."""
+
+        def chosen(option: str, mine: Any) -> Any:
+            value = changes.get(option, NotSet)
+            if value is NotSet or (value is None and option not in _NONE_IS_A_CHOICE):
+                return mine
+            return value
+
+        options = {option: chosen(option, getattr(self, option)) for option in _PLAIN_OPTIONS}
+        for hook in ("on_completion", "on_failure", "on_running", "on_rollback", "on_commit"):
+            options[hook] = chosen(hook, list(getattr(self, f"{hook}_hooks")))
+        options["fn"] = self.fn
+        options["tags"] = chosen("tags", set(self.tags))
+        if changes.get("cache_key_fn") is not None:
+            options["cache_policy"] = NotSet
+        elif changes.get("cache_policy", NotSet) is not NotSet:
+            options["cache_policy"], options["cache_key_fn"] = changes["cache_policy"], None
+        else:
+            options["cache_policy"] = NotSet if self.cache_key_fn is not None else self._cache_policy
+        return options
+
+    def on_completion(self, fn: StateHook) -> StateHook:
+        """Register a function to be called as `fn(task, task_run, state)` when a run has completed."""
+        self.on_completion_hooks.append(fn)
+        return fn
+
+    def on_failure(self, fn: StateHook) -> StateHook:
+        """Register a function to be called as `fn(task, task_run, state)` when a run has failed."""
+        self.on_failure_hooks.append(fn)
+        return fn
+
+    def on_running(self, fn: StateHook) -> StateHook:
+        """Register a function to be called as `fn(task, task_run, state)` when a run begins to run."""
+        self.on_running_hooks.append(fn)
+        return fn
+
+    def on_commit(self, fn: Callable[[Transaction], None]) -> Callable[[Transaction], None]:
+        """Register a function to be called with the transaction when a run's transaction is committed."""
+        self.on_commit_hooks.append(fn)
+        return fn
+
+    def on_rollback(self, fn: Callable[[Transaction], None]) -> Callable[[Transaction], None]:
+        """Register a function to be called with the transaction when a run's transaction is rolled back."""
+        self.on_rollback_hooks.append(fn)
+        return fn
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name!r}>"
+
+
+_PLAIN_OPTIONS = (
+    "name", "description", "version", "cache_key_fn", "cache_expiration", "task_run_name", "retries",
+    "retry_delay_seconds", "retry_jitter_factor", "persist_result", "result_storage", "result_serializer",
+    "result_storage_key", "cache_result_in_memory", "timeout_seconds", "log_prints", "refresh_cache",
+    "retry_condition_fn", "viz_return_value", "asset_deps",
+)  # fmt: skip
+_NONE_IS_A_CHOICE = frozenset({
+    "task_run_name", "retries", "retry_delay_seconds", "retry_jitter_factor", "persist_result", "result_storage",
+    "result_serializer", "result_storage_key", "log_prints", "refresh_cache",
+})  # fmt: skip
+
+
+async def _call_async(task: Task[..., Any], parameters: dict[str, Any], wait_for: Any, return_state: bool) -> Any:
+    frame = task_run.begin(task, parameters, wait_for=wait_for)
+    await task_run.run(ASYNC, frame)
+    return outcome.public_state(frame) if return_state else outcome.value_or_raise(frame)
+
+
+def _iterate_sync(task: Task[..., Any], parameters: dict[str, Any], wait_for: Any) -> Any:
+    frame = task_run.begin(task, parameters, wait_for=wait_for)
+    return (yield from generators.drive(task_run.iterate(SYNC, frame, False), lambda: frame.value))
+
+
+def _iterate_async(task: Task[..., Any], parameters: dict[str, Any], wait_for: Any) -> Any:
+    return generators.pass_on(
+        lambda: task_run.iterate(ASYNC, task_run.begin(task, parameters, wait_for=wait_for), True)
+    )
+
+
+def _tracked(task: Task[..., Any], parameters: dict[str, Any]) -> tuple[Any] | None:
+    """While a flow is being drawn, the stand-in for a run of the task; None at all other times."""
+    module = sys.modules.get("prefect.utilities.visualization")
+    if module is None or module.get_task_viz_tracker() is None:
+        return None
+    return (module.track_viz_task(task.isasync, task.name, parameters, task.viz_return_value),)
+
+
+def _nature(fn: Callable[..., Any]) -> tuple[bool, bool]:
+    """Whether a function is asynchronous, and whether it is a generator."""
+    if not inspect.isroutine(fn) and not isinstance(fn, functools.partial) and hasattr(type(fn), "__call__"):
+        fn = type(fn).__call__
+    is_async_generator = inspect.isasyncgenfunction(fn)
+    return inspect.iscoroutinefunction(fn) or is_async_generator, is_async_generator or inspect.isgeneratorfunction(fn)
+
+
+def _tags(tags: Iterable[str] | None) -> set[str]:
+    if tags is None:
+        return set()
+    return {tags} if isinstance(tags, str) else set(tags)
+
+
+def _checked_run_name(name: RunName | None) -> RunName | None:
+    if name is not None and not isinstance(name, str) and not callable(name):
+        raise TypeError(
+            f"Expected string or callable for 'task_run_name'; got {type(name).__name__} instead."
+        )
+    return name
+
+
+def _delays(delays: Any, retries: int | None) -> Any:
+    if callable(delays):
+        delays = delays(retries or 0)
+    if isinstance(delays, (list, tuple)):
+        if len(delays) > MAX_RETRY_DELAYS:
+            raise ValueError(f"Can not configure more than {MAX_RETRY_DELAYS} retry delays per task.")
+        return list(delays)
+    return delays
+
+
+def _is_no_cache(policy: Any) -> bool:
+    return type(policy).__name__ == "_None" or policy is getattr(
+        sys.modules.get("prefect.cache_policies"), "NO_CACHE", NotSet
+    )
+
+
+def _reserved(name: str, fn: Any) -> Exception:
+    from prefect.exceptions import ReservedArgumentError
+
+    return ReservedArgumentError(f"{name!r} is a reserved argument name and cannot be used in task functions.")
+
+
+@overload
+def task(__fn: Callable[P, R]) -> Task[P, R]: ...
+@overload
+def task(__fn: None = None, **options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(
+    __fn: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] | None = None,
+    version: str | None = None,
+    cache_policy: CachePolicy | type[NotSet] = NotSet,
+    cache_key_fn: Callable[[TaskRunContext, dict[str, Any]], str | None] | None = None,
+    cache_expiration: timedelta | None = None,
+    task_run_name: RunName | None = None,
+    retries: int | None = None,
+    retry_delay_seconds: RetryDelays = None,
+    retry_jitter_factor: float | None = None,
+    persist_result: bool | None = None,
+    result_storage: WritableFileSystem | str | None = None,
+    result_storage_key: str | None = None,
+    result_serializer: Serializer | str | None = None,
+    cache_result_in_memory: bool = True,
+    timeout_seconds: int | float | None = None,
+    log_prints: bool | None = None,
+    refresh_cache: bool | None = None,
+    on_completion: list[StateHook] | None = None,
+    on_failure: list[StateHook] | None = None,
+    on_running: list[StateHook] | None = None,
+    retry_condition_fn: RetryCondition | None = None,
+    viz_return_value: Any = None,
+    asset_deps: list[Asset | str] | None = None,
+) -> Any:
+    """Make a task of a function, as `@task` or `@task(...)`.
+
+    Args:
+        name: the task's name; default the function's.
+        description: what it does; default the function's docstring.
+        tags: tags of its runs, beside those of the `tags` context.
+        version: the version of the code, recorded with each run.
+        cache_policy: makes the key under which a result is found again: see `prefect.cache_policies`.
+        cache_key_fn: a function of (context, parameters) that returns the key itself, or None for no caching.
+        cache_expiration: how long a cached result is good; default for ever.
+        task_run_name: the name of each run: a template over the parameters (`"load {table}"`) or a callable.
+        retries: how often a failed run is tried again.
+        retry_delay_seconds: seconds before a retry: one number, one for each retry, or a callable that makes the list
+            from the number of retries, such as `exponential_backoff(10)`.
+        retry_jitter_factor: spreads each delay up to this factor more, so that many runs do not retry at one time.
+        persist_result: keep results in storage; by default when an option needs that.
+        result_storage: where: a filesystem block, or the name of one as `type/name`.
+        result_storage_key: a template for the key under which results are kept.
+        result_serializer: how they are written: `"pickle"`, `"json"`, `"compressed/pickle"`, or a serializer.
+        cache_result_in_memory: keep the result in memory too, for what comes after in this process.
+        timeout_seconds: fail an attempt that runs longer.
+        log_prints: send what the function prints to the run's log; default that of the flow.
+        refresh_cache: run although a cached result is there, and replace it.
+        on_completion, on_failure, on_running: functions called as `fn(task, task_run, state)`.
+        retry_condition_fn: called as `fn(task, task_run, state)` for a failed run; a false answer means no retry.
+        viz_return_value: what the task is taken to return while a flow is drawn.
+        asset_deps: the assets it reads.
+    """
+    options = {key: value for key, value in locals().items() if not key.endswith("__fn")}
+    if __fn is None:
+        return lambda fn: Task(fn, **options)
+    return Task(__fn, **options)
+
+
