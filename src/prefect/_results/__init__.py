@@ -1,0 +1,1 @@
+"""How results are encoded, named, stored and found again."""
