@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 
-from prefect.cli._app import run
+from prefect.cli._app import run, show_warning
 
 __all__ = ["main"]
 
@@ -16,4 +17,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the arguments without the program's name; those of the process by default.
     """
+    warnings.showwarning = show_warning
     raise SystemExit(run(sys.argv[1:] if argv is None else argv))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -175,6 +176,17 @@ def _run_command(command: Command, rest: list[str]) -> int:
     except _console.expected_errors() as problem:
         return _say_error(str(problem))
     return 0
+
+
+def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Show a warning about settings in one line; others as Python does, with the line of code they are about."""
+    if category.__name__ == "SettingsWarning":
+        print(f"Warning: {message}", file=sys.stderr)
+    else:
+        _python_shows_warning(message, category, *where)
+
+
+_python_shows_warning = warnings.showwarning
 
 
 def _one_line(problem: Exception) -> str:

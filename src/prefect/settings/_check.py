@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from prefect.settings import _profile_file, profiles
 from prefect.settings import _sources as sources
-from prefect.settings import profiles
 from prefect.settings._fields import SettingsError, fields_by_env_name, fields_by_path
 from prefect.settings._root import misgivings
 from prefect.settings._sources import Origin
@@ -76,5 +76,5 @@ def _variables() -> list[tuple[str, Any]]:
     return [
         ("Environment variable {}", environment),
         ("{} in .env", sources.dotenv_variables()),
-        *profiles.find(sources.read_file(path), path, wanted, wanted_by),
+        *_profile_file.find(sources.read_file(path), path, wanted, wanted_by),
     ]

@@ -35,6 +35,10 @@ class SettingsError(ValueError):
     """A setting has a value that it cannot have; the message names the setting, the value's source and what is allowed."""
 
 
+class SettingsWarning(UserWarning):
+    """A setting has a value that is allowed but hardly meant."""
+
+
 class Field:
     """One setting: its path (`api.url`), how its value is read, its default, and its names in the environment."""
 
@@ -117,9 +121,9 @@ class Field:
         return value
 
     def _check(self, value: Any) -> None:
-        if self.choices is not None and value is not None and value not in self.choices:
+        if self.choices is not None and value not in self.choices:
             raise ValueError(f"one of {', '.join(self.choices)}")
-        if self.minimum is None and self.maximum is None and not self.positive:
+        if value is None or (self.minimum is None and self.maximum is None and not self.positive):
             return
         for number in value if isinstance(value, list | set) else (value,):
             measure = number if isinstance(number, int | float) else number.total_seconds()

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect._lazy import lazy_module
-from prefect.settings._fields import Group, SettingsError, field_of, fields_by_path
+from prefect.settings._fields import Group, SettingsError, SettingsWarning, field_of, fields_by_path
 from prefect.settings._sources import DotEnv, Environment, Init, Origin
 
 if TYPE_CHECKING:
     import hashlib
 
-    from prefect.settings.legacy import Setting
+    from prefect.settings.legacy import Changes, Setting
 else:
     hashlib = lazy_module("hashlib")
 
@@ -69,8 +69,8 @@ class SettingsRoot(Group):
 
     def copy_with_update(
         self,
-        updates: Mapping[Setting | str, Any] | None = None,
-        set_defaults: Mapping[Setting | str, Any] | None = None,
+        updates: Changes | None = None,
+        set_defaults: Changes | None = None,
         restore_defaults: Iterable[Setting | str] | None = None,
     ) -> Self:
         """A copy with some settings changed.
@@ -125,7 +125,7 @@ class SettingsRoot(Group):
     def emit_warnings(self) -> Self:
         """Warn about values that are allowed but hardly meant; once, where the settings are first read."""
         for message in misgivings(self):
-            warnings.warn(message, UserWarning, stacklevel=3)
+            warnings.warn(message, SettingsWarning, stacklevel=3)
         return self
 
     def __getstate__(self) -> dict[str, Any]:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import re
     import tomllib
 
-    from prefect.settings import profiles
+    from prefect.settings import _profile_file
 else:
     re = lazy_module("re")
     tomllib = lazy_module("tomllib")
-    profiles = lazy_module("prefect.settings.profiles")
+    _profile_file = lazy_module("prefect.settings._profile_file")  # only when there is a file of profiles
 
 
 class Origin(str):
@@ -135,7 +135,7 @@ class ProfileFile(Source):
             origin = Origin("PREFECT_SERVER_EPHEMERAL_ENABLED of the built-in profile 'ephemeral'", "profile")
             return {"server.ephemeral.enabled": ("true", origin)}
         found: dict[str, tuple[Any, Origin]] = {}
-        for words, variables in reversed(profiles.find(raw, path, wanted, wanted_by)):
+        for words, variables in reversed(_profile_file.find(raw, path, wanted, wanted_by)):
             found.update(from_variables(self.settings_cls, variables, words, "profile"))
         return found
 

@@ -1,6 +1,7 @@
 """The table of settings: name, type, default, what it means, older names. One line of this file is one setting.
 
-The server's settings are in `_server_table`. To add a setting, add a line; its environment variable, its key in
+The server's settings are in `_server_table`
+and `_services_table`. To add a setting, add a line; its environment variable, its key in
 `prefect.toml`, its `PREFECT_...` object and its place in `prefect config view` follow from it.
 """
 

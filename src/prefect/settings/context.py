@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prefect.settings._table import Settings
 
 if TYPE_CHECKING:
     from contextvars import Token
 
-    from prefect.settings.legacy import Setting
+    from prefect.settings.legacy import Changes, Setting
     from prefect.settings.profiles import Profile
 
     SettingsToken = tuple[Token[Settings | None], Token[Profile | None]]
@@ -60,8 +60,8 @@ def pop_settings(token: SettingsToken) -> None:
 
 @contextmanager
 def temporary_settings(
-    updates: Mapping[Setting | str, Any] | None = None,
-    set_defaults: Mapping[Setting | str, Any] | None = None,
+    updates: Changes | None = None,
+    set_defaults: Changes | None = None,
     restore_defaults: Iterable[Setting | str] | None = None,
 ) -> Iterator[Settings]:
     """Change settings for the duration of a `with` block, in this thread or asyncio task.

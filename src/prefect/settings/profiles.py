@@ -10,7 +10,6 @@ Saving changes only what differs, so comments and order in the file stay.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prefect._lazy import lazy_module
+from prefect.settings import _profile_file, context
 from prefect.settings import _sources as sources
-from prefect.settings import context
-from prefect.settings._fields import SettingsError, fields_by_env_name
+from prefect.settings._fields import SettingsError
 from prefect.settings._parse import format_value
 from prefect.settings._table import Settings
 from prefect.settings.context import get_current_settings, pop_settings, push_settings
@@ -30,15 +29,17 @@ if TYPE_CHECKING:
     import tempfile
 
     import tomlkit
+    import tomlkit.exceptions
 
     from prefect import exceptions
+    from prefect.settings.legacy import Changes
 else:
     exceptions = lazy_module("prefect.exceptions")
     tempfile = lazy_module("tempfile")
     tomlkit = lazy_module("tomlkit")
 
-DEFAULT_PROFILES_PATH = Path(__file__).with_name("profiles.toml")
-DEFAULT_PROFILE_NAME = "ephemeral"
+DEFAULT_PROFILES_PATH = Path(_profile_file.BUILT_IN)
+DEFAULT_PROFILE_NAME = _profile_file.DEFAULT_PROFILE_NAME
 
 
 class Profile:
@@ -56,9 +57,7 @@ class Profile:
     settings: dict[Setting, Any]
     source: Path | None
 
-    def __init__(
-        self, name: str, settings: Mapping[Setting | str, Any] | None = None, source: Path | None = None
-    ) -> None:
+    def __init__(self, name: str, settings: Changes | None = None, source: Path | None = None) -> None:
         self.name = name
         self.settings = dict(settings or {})  # type: ignore[arg-type]  # names become settings in the next line
         self.source = source
@@ -144,7 +143,7 @@ class ProfilesCollection:
             ValueError: `check` is on and there is no profile of this name.
         """
         if check and name is not None and name not in self.profiles_by_name:
-            raise ValueError(f"Unknown profile name {name!r}; there are {_list(self.profiles_by_name)}.")
+            raise ValueError(f"Unknown profile name {name!r}; there are {_profile_file.listed(self.profiles_by_name)}.")
         self.active_name = name
 
     def add_profile(self, profile: Profile) -> None:
@@ -157,7 +156,7 @@ class ProfilesCollection:
             raise ValueError(f"A profile named {profile.name!r} is already there; `update_profile` changes it.")
         self.profiles_by_name[profile.name] = profile
 
-    def update_profile(self, name: str, settings: Mapping[Setting | str, Any], source: Path | None = None) -> Profile:
+    def update_profile(self, name: str, settings: Changes, source: Path | None = None) -> Profile:
         """Change settings of a profile, which is made if it is not there. A value of None takes a setting out."""
         before = self.profiles_by_name.get(name)
         changed = dict(before.settings) if before else {}
@@ -242,7 +241,7 @@ def load_profiles(include_defaults: bool = True, *, check_active: bool = True) -
         if mine.active_name is not None:
             profiles.set_active(mine.active_name, check=False)
     if check_active and profiles.active_name is not None and profiles.active_name not in profiles:
-        raise SettingsError(_unknown(profiles.active_name, f"active in {path}", profiles))
+        raise SettingsError(_profile_file.unknown_profile(profiles.active_name, f"active in {path}", profiles))
     return profiles
 
 
@@ -250,79 +249,19 @@ def save_profiles(profiles: ProfilesCollection) -> None:
     """Write all profiles but the built-in ones to the file of profiles, keeping its comments and order."""
     path = user_profiles_path()
     mine = [profile for profile in profiles.profiles_by_name.values() if profile.source != DEFAULT_PROFILES_PATH]
-    before = sources.read_file(str(path))
-    try:
-        document = tomlkit.parse(before.decode()) if before else tomlkit.document()
-    except (tomlkit.exceptions.ParseError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"{path} cannot be changed: {problem}") from problem
-    if profiles.active_name is None:
-        document.pop("active", None)
-    elif document.get("active") != profiles.active_name:
-        document["active"] = profiles.active_name
-    if "profiles" not in document:
-        document.append("profiles", tomlkit.table(is_super_table=True))
-    tables: Any = document["profiles"]
-    for name in [name for name in tables if name not in {profile.name for profile in mine}]:
-        del tables[name]
     built_in = _load(DEFAULT_PROFILES_PATH).profiles_by_name
-    for profile in mine:
-        shines_through: Mapping[Setting, Any] = {}
-        if profile.name not in tables:
-            tables[profile.name] = tomlkit.table()
-        elif profile.name in built_in:
-            shines_through = built_in[profile.name].settings
-        _update_table(tables[profile.name], profile, shines_through)
-    _replace_file(path, tomlkit.dumps(document))
+    tables = {profile.name: _table(profile.settings) for profile in mine}
+    _profile_file.write(
+        str(path),
+        profiles.active_name,
+        tables,
+        # left out where the file has the profile already: it would hold without being said
+        {name: _table(built_in[name].settings) for name in tables if name in built_in},
+    )
 
 
-def _update_table(table: Any, profile: Profile, shines_through: Mapping[Setting, Any]) -> None:
-    """Make a table of the file say what a profile says, except what the built-in profile says anyway."""
-    wanted = {setting._field.path: (setting, value) for setting, value in profile.settings.items() if value is not None}
-    names = fields_by_env_name(Settings)
-    for key in list(table):
-        field = names.get(key)
-        if field is None:
-            continue  # not ours to remove: another version may know it
-        if field.path not in wanted:
-            del table[key]
-            continue
-        _, value = wanted.pop(field.path)
-        if table[key] != _toml_value(value):
-            table[key] = _toml_value(value)
-    # a comment above the next table is, to the parser, the end of this one: new lines go before it
-    body = table.value.body
-    end = len(body)
-    while end and body[end - 1][0] is None:
-        end -= 1
-    below = body[end:]
-    del body[end:]
-    for setting, value in wanted.values():
-        if shines_through.get(setting) == value:
-            continue
-        table[setting._field.env_name] = _toml_value(value)
-    body.extend(below)
-
-
-def _toml_value(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float | str) else format_value(value)
-
-
-def _replace_file(path: Path, text: str) -> None:
-    """Write a file so that it is never seen half written, and only its owner may read it: it may hold keys."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    target = Path(os.path.realpath(path))  # a link stays a link
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
-    handle, temporary = tempfile.mkstemp(prefix=target.name, suffix=".tmp", dir=target.parent)
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+def _table(settings: Mapping[Setting, Any]) -> dict[str, Any]:
+    return {setting._field.env_name: value for setting, value in settings.items() if value is not None}
 
 
 def load_profile(name: str) -> Profile:
@@ -333,7 +272,7 @@ def load_profile(name: str) -> Profile:
     """
     profiles = load_profiles(check_active=False)
     if name not in profiles:
-        raise ValueError(f"Profile {name!r} not found; there are {_list(profiles)}.")
+        raise ValueError(f"Profile {name!r} not found; there are {_profile_file.listed(profiles)}.")
     return profiles[name]
 
 
@@ -364,11 +303,13 @@ def active_profile() -> Profile:
     wanted, wanted_by = sources.requested_profile()
     name = wanted or profiles.active_name or DEFAULT_PROFILE_NAME
     if name not in profiles:
-        raise SettingsError(_unknown(name, wanted_by if wanted else f"active in {user_profiles_path()}", profiles))
+        raise SettingsError(
+            _profile_file.unknown_profile(name, wanted_by if wanted else f"active in {user_profiles_path()}", profiles)
+        )
     return profiles[name]
 
 
-def update_current_profile(settings: Mapping[Setting | str, Any]) -> Profile:
+def update_current_profile(settings: Changes) -> Profile:
     """Change settings of the active profile and save it. A value of None takes a setting out.
 
     Returns:
@@ -447,55 +388,8 @@ def user_profiles_path() -> Path:
     return Path(sources.profiles_path(Settings, given))
 
 
-def find(raw: bytes | None, path: str, wanted: str | None, wanted_by: str) -> list[tuple[str, dict[str, Any]]]:
-    """The values that the profile in force gives, by variable: first the user's, then those of the built-in profile
-    of the same name, which shine through. Each with words, to be filled with a variable's name, for where they are.
-
-    Args:
-        raw: the content of the file of profiles; None when there is no file.
-        path: that file.
-        wanted: the profile asked for by name, if any; otherwise the one marked active in the file.
-        wanted_by: words for where the name comes from.
-
-    Raises:
-        SettingsError: the file is not as it should be, or there is no such profile.
-    """
-    active, tables = _read_tables(raw, path) if raw is not None else (None, {})
-    name = wanted or active or DEFAULT_PROFILE_NAME
-    _, built_in = _read_tables(DEFAULT_PROFILES_PATH.read_bytes(), str(DEFAULT_PROFILES_PATH))
-    if name not in tables and name not in built_in:
-        raise SettingsError(_unknown(name, wanted_by if wanted else f"active in {path}", {**built_in, **tables}))
-    return [
-        (f"{{}} of profile {name!r} in {path}", tables.get(name, {})),
-        (f"{{}} of the built-in profile {name!r}", built_in.get(name, {})),
-    ]
-
-
 def _load(path: Path) -> ProfilesCollection:
-    active, tables = _read_tables(path.read_bytes(), str(path))
+    active, tables = _profile_file.read_tables(path.read_bytes(), str(path))
     profiles = ProfilesCollection(Profile(name, dict(table), path) for name, table in tables.items())
     profiles.set_active(active, check=False)
     return profiles
-
-
-def _read_tables(raw: bytes, path: str) -> tuple[str | None, dict[str, dict[str, Any]]]:
-    content = sources.parse_toml(raw, path)
-    active = content.get("active")
-    tables = content.get("profiles", {})
-    if not (active is None or isinstance(active, str)) or not isinstance(tables, dict):
-        raise SettingsError(f'{path} must have `active = "name"` and tables `[profiles.name]`')
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise SettingsError(f"{path}: profiles.{name} must be a table of settings, `[profiles.{name}]`")
-    return active or None, tables
-
-
-def _unknown(name: str, wanted_by: str, profiles: Iterable[str]) -> str:
-    return (
-        f"There is no profile {name!r} ({wanted_by}); there are {_list(profiles)}. "
-        f"`prefect profile use` chooses one, `prefect profile create {name}` makes it."
-    )
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

@@ -12,8 +12,8 @@ import pydantic
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource
 from pydantic_settings.sources import ENV_FILE_SENTINEL
 
+from prefect.settings import _profile_file, profiles
 from prefect.settings import _sources as places
-from prefect.settings import profiles
 from prefect.settings._table import Settings
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class ProfileSettingsTomlLoader(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         path = str(profiles.user_profiles_path())
         wanted, wanted_by = places.requested_profile()
-        layers = profiles.find(places.read_file(path), path, wanted, wanted_by)
+        layers = _profile_file.find(places.read_file(path), path, wanted, wanted_by)
         self.profile_settings: dict[str, Any] = {}
         for _, values in reversed(layers):
             self.profile_settings.update((name.upper(), value) for name, value in values.items())

@@ -1,6 +1,6 @@
-"""The `services` settings; the table itself is in `prefect.settings._server_table`."""
+"""The `services` settings; the table itself is in `prefect.settings._services_table`."""
 
-from prefect.settings._server_table import (
+from prefect.settings._services_table import (
     ServerServicesCancellationCleanupSettings,
     ServerServicesCleanupReconcilerSettings,
     ServerServicesDBVacuumSettings,
