@@ -111,10 +111,11 @@ def resolve_annotations(spec: FunctionSpec) -> dict[str, Any]:
     plain = isinstance(definition, FunctionType)
     globals_ = definition.__globals__ if plain else {}
     locals_ = {**_closure(definition), **(spec.local_names or {})} if plain else {}
-    return {name: _evaluate(raw[name], globals_, locals_) for name in spec.names if name in raw}
+    return {name: evaluate(raw[name], globals_, locals_) for name in spec.names if name in raw}
 
 
-def _evaluate(annotation: Any, globals_: dict[str, Any], locals_: dict[str, Any]) -> Any:
+def evaluate(annotation: Any, globals_: dict[str, Any], locals_: dict[str, Any]) -> Any:
+    """Return the meaning of one annotation, or an `Unresolved`."""
     if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
         return annotation
     holder = SimpleNamespace(__annotations__={"it": annotation})

@@ -122,7 +122,7 @@ class Validator:
             if isinstance(annotation, Unresolved):
                 _warn_unchecked(flow_name, name, annotation.text, annotation.reason)
                 continue
-            fields[name] = _for_pydantic(annotation)
+            fields[name] = for_pydantic(annotation)
             field = _field_default(self.spec, name)
             if field is not None and field.metadata:
                 fields[name] = Annotated[(fields[name], *field.metadata)]
@@ -186,16 +186,21 @@ def _message(flow_name: str, faults: list[tuple[str, str]]) -> str:
 # ── annotations that pydantic 2 does not take as they are ──
 
 
-def _for_pydantic(annotation: Any) -> Any:
-    """Replace models of pydantic 1 and, before Python 3.12, typed dicts of `typing` by what pydantic 2 takes."""
-    if _is_v1_model(annotation):
-        return Annotated[Any, pydantic.PlainValidator(_v1_validator(annotation))]
+def for_pydantic(annotation: Any, replace_v1: Callable[[Any], Any] | None = None) -> Any:
+    """Replace models of pydantic 1 and, before Python 3.12, typed dicts of `typing` by what pydantic 2 takes.
+
+    Args:
+        annotation: the annotation; what it is made of is replaced too.
+        replace_v1: what to put in the place of a model of pydantic 1; by default, a validator that builds it.
+    """
+    if is_v1_model(annotation):
+        return (replace_v1 or _validated_v1)(annotation)
     if sys.version_info < (3, 12) and type(annotation) is getattr(typing, "_TypedDictMeta", None):
-        return _portable_typed_dict(annotation)
+        return _portable_typed_dict(annotation, replace_v1)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if not arguments or origin is typing.Literal:
         return annotation
-    renewed = tuple(map(_for_pydantic, arguments))
+    renewed = tuple(for_pydantic(argument, replace_v1) for argument in arguments)
     if all(new is old for new, old in zip(renewed, arguments, strict=True)):
         return annotation
     if origin is Annotated:
@@ -205,21 +210,21 @@ def _for_pydantic(annotation: Any) -> Any:
     return origin[renewed]
 
 
-def _is_v1_model(annotation: Any) -> bool:
+def is_v1_model(annotation: Any) -> bool:
     module = sys.modules.get("pydantic.v1.main")
     return module is not None and isinstance(annotation, type) and issubclass(annotation, module.BaseModel)
 
 
-def _v1_validator(model: Any) -> Callable[[Any], Any]:
+def _validated_v1(model: Any) -> Any:
     def validate_v1(value: Any) -> Any:
         # an instance is passed on as it is; the error of pydantic 1 is a ValueError, as pydantic 2 wants it
         return value if isinstance(value, model) else model.parse_obj(value)
 
-    return validate_v1
+    return Annotated[Any, pydantic.PlainValidator(validate_v1)]
 
 
-def _portable_typed_dict(cls: Any) -> Any:
+def _portable_typed_dict(cls: Any, replace_v1: Callable[[Any], Any] | None) -> Any:
     hints = typing.get_type_hints(cls, include_extras=True)
     wrap = {True: typing_extensions.Required, False: typing_extensions.NotRequired}
-    fields = {name: wrap[name in cls.__required_keys__][_for_pydantic(hint)] for name, hint in hints.items()}
+    fields = {name: wrap[name in cls.__required_keys__][for_pydantic(hint, replace_v1)] for name, hint in hints.items()}
     return typing_extensions.TypedDict(cls.__name__, fields)  # type: ignore[operator]
