@@ -48,6 +48,13 @@ def test_home_is_below_the_users_by_default(monkeypatch):
     assert Settings().home == Path("~/.prefect").expanduser()
 
 
+def test_home_stays_when_the_working_directory_changes(place, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", "home")
+    settings = Settings()
+    monkeypatch.chdir(place / "home")
+    assert settings.results.local_storage_path == place / "home" / "storage"
+
+
 def test_some_defaults():
     settings = Settings()
     assert settings.api.url is None

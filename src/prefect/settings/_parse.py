@@ -97,6 +97,11 @@ def parse_path(raw: Any) -> pathlib.Path:
     raise ValueError("a path")
 
 
+def parse_home(raw: Any) -> pathlib.Path:
+    """A path that stays the same when the program changes its working directory."""
+    return parse_path(raw).absolute()
+
+
 def parse_any(raw: Any) -> Any:
     return raw
 
@@ -228,6 +233,7 @@ PARSERS: dict[str, Parser] = {
     "float": parse_float,
     "str": parse_str,
     "Path": parse_path,
+    "AbsolutePath": parse_home,
     "timedelta": parse_timedelta,
     "LogLevel": parse_log_level,
     "SecretStr": parse_secret,

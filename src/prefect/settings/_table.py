@@ -16,6 +16,7 @@ from prefect.settings._server_table import ServerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from pathlib import Path as AbsolutePath
 
     from pydantic import SecretStr
 
@@ -328,7 +329,9 @@ class WorkerSettings(Group, path="worker"):
 class Settings(SettingsRoot):
     """All settings. `Settings()` reads every source anew; keyword arguments (nested dictionaries) come first."""
 
-    home: Path = setting("~/.prefect", "Directory of everything kept on this machine: database, profiles, results.")
+    home: AbsolutePath = setting(
+        "~/.prefect", "Directory of everything kept on this machine: database, profiles, results."
+    )
     profiles_path: Path = setting(lambda root: root.home / "profiles.toml", "File of profiles.")
     debug_mode: bool = setting(False, "Log in detail.")
     api: APISettings = group(APISettings)
