@@ -100,10 +100,14 @@ def console() -> rich_console.Console:
 
 
 def print_json(value: BaseModel | Iterable[BaseModel]) -> None:
-    """Objects as JSON on standard output, without colours, readable by people and programs."""
-    dumped = [item.model_dump(mode="json") for item in value] if isinstance(value, Iterable) else None
-    text = orjson.dumps(dumped if dumped is not None else value.model_dump(mode="json"), option=orjson.OPT_INDENT_2)
-    print(text.decode())
+    """An object, or a list of them, as JSON for people and programs."""
+    # a model can be iterated over too, so ask whether it is one
+    dumped = (
+        value.model_dump(mode="json")
+        if hasattr(value, "model_dump")
+        else [one.model_dump(mode="json") for one in value]
+    )
+    print(orjson.dumps(dumped, option=orjson.OPT_INDENT_2).decode())
 
 
 def compact_json(value: Any) -> str:
@@ -189,9 +193,9 @@ def duration_text(duration: timedelta | None) -> str:
     if duration is None:
         return ""
     seconds = duration.total_seconds()
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f}ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}s"
     minutes, seconds = divmod(round(seconds), 60)
     if minutes < 60:
