@@ -20,6 +20,7 @@ from prefect._parameters.docstrings import parameter_descriptions
 from prefect._parameters.validation import for_pydantic
 
 _REFERENCE = "#/definitions/{model}"
+_V1_MODEL = "x-pydantic-v1-model"  # stands for a reference while pydantic 2, which would look it up, makes the schema
 
 
 class ParameterSchema(pydantic.BaseModel):
@@ -139,7 +140,7 @@ class _Field:
             return Any
         self.v1_definitions.update(schema.pop("definitions", {}))
         self.v1_definitions[model.__name__] = schema
-        return Annotated[Any, pydantic.WithJsonSchema({"$ref": _REFERENCE.format(model=model.__name__)})]
+        return Annotated[Any, pydantic.WithJsonSchema({_V1_MODEL: model.__name__})]
 
     def forget_type_if_unusable(self) -> None:
         try:
@@ -161,4 +162,16 @@ def _generate(fields: list[_Field]) -> dict[str, Any]:
         __config__=pydantic.ConfigDict(arbitrary_types_allowed=True, use_enum_values=False),
         **{f"p{field.position}": field.definition() for field in fields},  # type: ignore[call-overload]
     )
-    return model.model_json_schema(by_alias=True, ref_template=_REFERENCE, schema_generator=_Generator)
+    return _refer_to_v1(model.model_json_schema(by_alias=True, ref_template=_REFERENCE, schema_generator=_Generator))
+
+
+def _refer_to_v1(schema: Any) -> Any:
+    """Put references where `_V1_MODEL` stands for them."""
+    if isinstance(schema, list):
+        return [_refer_to_v1(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    renewed = {key: _refer_to_v1(value) for key, value in schema.items()}
+    if isinstance(name := renewed.pop(_V1_MODEL, None), str):
+        renewed["$ref"] = _REFERENCE.format(model=name)
+    return renewed
