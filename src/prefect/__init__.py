@@ -42,7 +42,7 @@ _NAMES = {
     "pause_flow_run": "prefect.flow_runs",
     "resume_flow_run": "prefect.flow_runs",
     "suspend_flow_run": "prefect.flow_runs",
-    "tags": "prefect.context",
+    "tags": "prefect._engine.tagging",
     "task": "prefect.tasks",
     "unmapped": "prefect.utilities.annotations",
 }

@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from uuid import UUID
+from typing import TYPE_CHECKING
+
+from prefect._lazy import lazy_module
+
+if TYPE_CHECKING:
+    import uuid
+    from uuid import UUID
+else:
+    uuid = lazy_module("uuid")
 
 _lock = threading.Lock()
 _last = 0  # the newest 74-bit value of (milliseconds, sub-millisecond counter) handed out by this process
@@ -37,7 +45,7 @@ def new_id() -> str:
 
 def new_uuid() -> UUID:
     """A new UUIDv7."""
-    return UUID(int=_next_int())
+    return uuid.UUID(int=_next_int())
 
 
 if hasattr(os, "register_at_fork"):

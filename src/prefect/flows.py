@@ -14,9 +14,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
-
-from typing_extensions import ParamSpec, Self
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from prefect._bridge import run as run_now
 from prefect._engine import flow_run, generators, outcome

@@ -10,13 +10,11 @@ for future in as_completed(futures):
 from __future__ import annotations
 
 import abc
-import concurrent.futures
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
-from uuid import UUID
 
 from prefect._collections import contains_only_plain
 from prefect._engine import outcome
@@ -27,6 +25,10 @@ from prefect.utilities.annotations import quote
 
 if TYPE_CHECKING:
     import asyncio
+    import concurrent.futures
+    import concurrent.futures as concurrent_futures
+    import uuid
+    from uuid import UUID
 
     from prefect import states
     from prefect._schemas.states import State
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from prefect.utilities import collections
 else:
     asyncio = lazy_module("asyncio")
+    concurrent_futures = lazy_module("concurrent.futures")
+    uuid = lazy_module("uuid")
     collections = lazy_module("prefect.utilities.collections")
     orchestration = lazy_module("prefect.client.orchestration")
     states = lazy_module("prefect.states")
@@ -58,7 +62,7 @@ __all__ = [
 
 
 def _as_uuid(value: UUID | str) -> UUID:
-    return value if isinstance(value, UUID) else UUID(value)
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
 
 
 class PrefectFuture(abc.ABC, Generic[R]):
@@ -137,7 +141,7 @@ class PrefectConcurrentFuture(PrefectWrappedFuture[R, "concurrent.futures.Future
     def wait(self, timeout: float | None = None) -> None:
         try:
             self._settle(timeout)
-        except (TimeoutError, concurrent.futures.TimeoutError):
+        except TimeoutError:
             return
 
     def _settle(self, timeout: float | None) -> None:
@@ -157,7 +161,7 @@ class PrefectConcurrentFuture(PrefectWrappedFuture[R, "concurrent.futures.Future
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         try:
             self._settle(timeout)
-        except (TimeoutError, concurrent.futures.TimeoutError) as exc:
+        except TimeoutError as exc:
             raise TimeoutError(f"Task run {self.task_run_id} did not finish within {timeout} seconds.") from exc
         if self._final_state is None:
             return self._wrapped_future.result()
@@ -186,7 +190,7 @@ class ThreadFuture(PrefectConcurrentFuture[R]):
 
     @property
     def task_run_id(self) -> UUID:
-        return UUID(self._frame.id)
+        return uuid.UUID(self._frame.id)
 
     @property
     def frame(self) -> TaskFrame:
@@ -200,7 +204,7 @@ class ThreadFuture(PrefectConcurrentFuture[R]):
     @property
     def wrapped_future(self) -> concurrent.futures.Future[Any]:
         """A standard future that results in the run's final state."""
-        standard: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        standard: concurrent.futures.Future[Any] = concurrent_futures.Future()
         standard.set_running_or_notify_cancel()
         self.add_done_callback(lambda future: standard.set_result(future.state))
         return standard

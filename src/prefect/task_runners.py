@@ -10,9 +10,7 @@ import abc
 import contextvars
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-from typing_extensions import ParamSpec, Self
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from prefect._engine import inputs, submission
 from prefect._engine.pool import ThreadPool

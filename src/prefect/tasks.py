@@ -14,9 +14,7 @@ import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypedDict, TypeVar, overload
-
-from typing_extensions import ParamSpec, Self, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Self, TypedDict, TypeVar, Unpack, overload
 
 from prefect._bridge import run as run_now
 from prefect._engine import generators, outcome, task_run

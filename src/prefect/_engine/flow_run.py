@@ -161,7 +161,7 @@ class FlowRun:
         frame.parameters = resolved.parameters
         frame.wait_for = None
         try:
-            if flow.should_validate_parameters:
+            if flow.should_validate_parameters and frame.parameters:
                 frame.parameters = validation.validate(flow.spec, frame.parameters)
             if flow.flow_run_name is not None:
                 tokens = current_flow.set(frame)

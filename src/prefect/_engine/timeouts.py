@@ -7,7 +7,6 @@ Asynchronous code is cancelled at its next `await`.
 
 from __future__ import annotations
 
-import ctypes
 import heapq
 import itertools
 import signal
@@ -19,6 +18,7 @@ from typing import Any
 from prefect._lazy import lazy_module
 
 asyncio = lazy_module("asyncio")
+ctypes = lazy_module("ctypes")
 
 
 class SyncTimeout:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
+
+from prefect._lazy import lazy_module
+
+random = lazy_module("random")
 
 
 def retry_delay(delays: float | Sequence[float] | None, attempt: int, jitter_factor: float | None = None) -> float:

@@ -9,7 +9,6 @@ crashed, once. There is no heartbeat to miss, so a busy or suspended process is 
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +32,10 @@ def _boot_id() -> str:
         return ""
 
 
+def _host() -> str:
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
 class Owner:
     """This process, as an owner of runs in the database at `database_path`."""
 
@@ -50,7 +53,7 @@ class Owner:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not self._recorded:
             connection.execute(
-                statements.INSERT_OWNER, (self.id, socket.gethostname(), _boot_id(), os.getpid(), now_us())
+                statements.INSERT_OWNER, (self.id, _host(), _boot_id(), os.getpid(), now_us())
             )
             self._recorded = True
         return self.id
@@ -96,7 +99,7 @@ def dead_owners(connection: sqlite3.Connection, database_path: str) -> list[tupl
     """The owners (id, process id) of unfinished runs that are no longer alive, among those of this machine."""
     folder = Path(f"{database_path}.owners")
     rows = connection.execute(statements.OWNERS_OF_UNFINISHED_RUNS).fetchall()
-    host, boot = socket.gethostname() if rows else "", _boot_id()
+    host, boot = _host() if rows else "", _boot_id()
     dead = []
     for owner_id, owner_host, owner_boot, pid in rows:
         same_kernel = bool(boot) and owner_boot == boot

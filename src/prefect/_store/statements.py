@@ -27,16 +27,7 @@ INSERT INTO flow_run (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, '{}', ?, ?, ?, '{}', ?, ?, 0, ?, ?, ?, ?, 0, ?, NULL, 0, ?, NULL)
 """
 
-UPDATE_SET_FLOW_RUN_STATE: Final = """
-UPDATE flow_run SET
-    updated = :now, state_id = :state, state_type = :type, state_name = :name,
-    total_run_time = total_run_time + CASE WHEN :ran THEN max(0, :now - state_timestamp) ELSE 0 END,
-    state_timestamp = :now, end_time = CASE WHEN :final THEN :now ELSE NULL END,
-    next_scheduled_start_time = :scheduled
-WHERE id = :id
-"""
-
-FLOW_RUN_STATE: Final = """
+UPDATE_FLOW_RUN_STATE: Final = """
 UPDATE flow_run SET
     updated = ?, state_id = ?, state_type = ?, state_name = ?, state_timestamp = ?, run_count = ?, start_time = ?,
     end_time = ?, total_run_time = ?, next_scheduled_start_time = ?, owner = ?, name = ?
@@ -47,6 +38,15 @@ INSERT_FLOW_RUN_STATE: Final = """
 INSERT INTO flow_run_state (id, flow_run_id, timestamp, type, name, message, state_details, data)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (flow_run_id, id) DO NOTHING
+"""
+
+SET_FLOW_RUN_STATE: Final = """
+UPDATE flow_run SET
+    updated = :now, state_id = :state, state_type = :type, state_name = :name,
+    total_run_time = total_run_time + CASE WHEN :ran THEN max(0, :now - state_timestamp) ELSE 0 END,
+    state_timestamp = :now, end_time = CASE WHEN :final THEN :now ELSE NULL END,
+    next_scheduled_start_time = :scheduled
+WHERE id = :id
 """
 
 FLOW_RUN_STATE: Final = """

@@ -1,0 +1,126 @@
+"""Task runs in other processes of this machine.
+
+What crosses is one blob made by cloudpickle: the task, its arguments, and what is current. A child records its own run
+in the database, has it on disk, and then gives back the run's final state.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from prefect._bridge import run as run_now
+from prefect._engine import inputs, task_run, transfer
+from prefect._engine.port import ASYNC, SYNC
+from prefect._lazy import lazy_module
+from prefect._rules.states import CRASHED, RunState, Value
+
+if TYPE_CHECKING:
+    import asyncio
+
+    import cloudpickle
+
+    from prefect import states
+    from prefect._schemas import states as models
+else:
+    asyncio = lazy_module("asyncio")
+    cloudpickle = lazy_module("cloudpickle")
+    models = lazy_module("prefect._schemas.states")
+    states = lazy_module("prefect.states")
+
+
+def setup(factories: Any, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> bytes:
+    """What a new process is to do first, as a blob."""
+    return cloudpickle.dumps((tuple(factories), initializer, initargs))
+
+
+_processors: list[Callable[..., Any]] = []
+
+
+def start_process(blob: bytes) -> None:
+    """Called in each new process."""
+    factories, initializer, initargs = pickle.loads(blob)
+    if initializer is not None:
+        initializer(*initargs)
+    _processors.extend(factory() for factory in factories)
+
+
+def pack(task: Any, task_run_id: Any, parameters: dict[str, Any], wait_for: Any) -> bytes:
+    """One call as a blob. Futures in it are replaced by the states of their runs, which are there by now.
+
+    Raises:
+        TypeError: something in it cannot be pickled; the message names the parameter.
+    """
+    resolved = {name: _without_futures(value) for name, value in parameters.items()}
+    call = (task, str(task_run_id), resolved, _without_futures(wait_for), transfer.pack())
+    try:
+        return cloudpickle.dumps(call)
+    except Exception as exc:
+        for name, value in resolved.items():
+            try:
+                cloudpickle.dumps(value)
+            except Exception as cause:
+                raise TypeError(
+                    f"Parameter {name!r} of task {task.name!r} (a {type(value).__name__}) cannot be sent to another "
+                    f"process: {cause}. Pass something that pickles, or use ThreadPoolTaskRunner."
+                ) from cause
+        raise TypeError(f"Task {task.name!r} cannot be sent to another process: {exc}.") from exc
+
+
+def _without_futures(expr: Any) -> Any:
+    return inputs.futures.resolve_futures_to_states(expr)
+
+
+def carry_out(blob: bytes) -> Any:
+    """Run one call in this process; returns the final state of the run."""
+    task, task_run_id, parameters, wait_for, context = pickle.loads(blob)
+    with transfer.unpacked(context):
+        frame = task_run.begin(task, parameters, id=task_run_id, wait_for=wait_for)
+        try:
+            if task.isasync:
+                asyncio.run(task_run.run(ASYNC, frame))
+            else:
+                run_now(task_run.run(SYNC, frame))
+        except BaseException as exc:
+            if not frame.state.is_final:  # type: ignore[union-attr]
+                task_run.crash(frame, exc)
+        finally:
+            frame.recorder.flush()
+        return _portable(frame)
+
+
+def _portable(frame: Any) -> RunState:
+    """The final state in a form that pickles; an exception that does not is told in words."""
+    state: RunState = frame.state
+    data = state.data
+    if isinstance(data, Value):
+        try:
+            cloudpickle.dumps(data)
+        except Exception as exc:
+            value = data.value
+            if isinstance(value, BaseException):
+                text = "".join(traceback.format_exception(value))
+                substitute: BaseException = RuntimeError(f"{type(value).__name__}: {value}\n{text}")
+                return RunState(state.type, state.name, state.message, Value(substitute), state.details)
+            message = (
+                f"The result of task {frame.task.name!r} (a {type(value).__name__}) cannot be sent back from its "
+                f"process: {exc}"
+            )
+            return RunState(CRASHED, None, message, Value(TypeError(message)))
+    state.details = {**state.details, "task_run_id": frame.id, "flow_run_id": frame.flow_run_id}
+    return state
+
+
+def pass_on(submitted: Any, waiting: Any) -> None:
+    """Let `waiting` end as `submitted` does; a process that died makes a crashed run."""
+
+    def done(future: Any) -> None:
+        try:
+            waiting.set_result(future.result())
+        except BaseException as exc:
+            message = f"The process that ran this task run ended unexpectedly: {exc}"
+            waiting.set_result(RunState(CRASHED, None, message, Value(exc)))
+
+    submitted.add_done_callback(done)
