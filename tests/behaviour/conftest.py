@@ -11,10 +11,11 @@ import pytest
 # The home must be set before the first import of the package, whose settings are read once.
 os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="behaviour-home-"))
 
-from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings  # noqa: E402
-from prefect.testing.utilities import prefect_test_harness  # noqa: E402
+from prefect.testing.utilities import prefect_test_harness
 
-from .support import Calls, Recorder  # noqa: E402
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+
+from .support import Calls, Recorder
 
 
 @pytest.fixture(scope="session", autouse=True)

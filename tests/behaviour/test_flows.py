@@ -5,6 +5,7 @@ import time
 import uuid
 
 import pytest
+
 from prefect import Flow, State, flow, runtime, task
 from prefect.context import FlowRunContext
 from prefect.exceptions import CancelledRun, CrashedRun, FailedRun, InvalidNameError
@@ -320,9 +321,15 @@ RETURNS = {
     "value": (lambda: 5, "COMPLETED", None, 5, 5),
     "none": (lambda: None, "COMPLETED", None, None, None),
     "mapping": (lambda: {"a": 1}, "COMPLETED", None, {"a": 1}, {"a": 1}),
-    "empty list": (lambda: [], "COMPLETED", None, [], []),
+    "empty list": (list, "COMPLETED", None, [], []),
     "completed state": (lambda: Completed(message="custom", data=7), "COMPLETED", "custom", 7, 7),
-    "named state": (lambda: Completed(name="Skipped", message="nothing to do"), "COMPLETED", "nothing to do", None, None),
+    "named state": (
+        lambda: Completed(name="Skipped", message="nothing to do"),
+        "COMPLETED",
+        "nothing to do",
+        None,
+        None,
+    ),
     "failed state": (lambda: Failed(message="by hand"), "FAILED", "by hand", FailedRun, None),
     "failed with error": (lambda: Failed(message="m", data=Boom("d")), "FAILED", "m", Boom, Boom),
     "failed with text": (lambda: Failed(message="m", data="text"), "FAILED", "m", FailedRun, "text"),
@@ -349,7 +356,13 @@ RETURNS = {
     "failed among states": (lambda: [C(1), Failed(message="no")], "FAILED", "1/2 states failed.", FailedRun, "STATES"),
     "crashed among states": (lambda: [C(1), Crashed()], "FAILED", "1/2 states failed.", CrashedRun, "STATES"),
     "pending among states": (lambda: [C(1), Pending()], "FAILED", "1/2 states are not final.", ValueError, "STATES"),
-    "cancelled among states": (lambda: [C(1), Cancelled()], "CANCELLED", "1/2 states cancelled.", CancelledRun, "STATES"),
+    "cancelled among states": (
+        lambda: [C(1), Cancelled()],
+        "CANCELLED",
+        "1/2 states cancelled.",
+        CancelledRun,
+        "STATES",
+    ),
     # Futures that are only part of what is returned are resolved but do not decide.
     "mixed with values": (lambda: [5, fails.submit()], "COMPLETED", None, "MIXED", "MIXED"),
     "dict of futures": (lambda: {"a": gives.submit(1)}, "COMPLETED", None, "MIXED", "MIXED"),
@@ -417,7 +430,7 @@ async def test_calling_raises_what_the_flow_raised():
     async def broken():
         raise Boom("words")
 
-    with pytest.raises(Boom, match="^words$"):
+    with pytest.raises(Boom, match=r"^words$"):
         await broken()
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import pydantic
 import pytest
+
 from prefect import flow, task, unmapped
 from prefect.exceptions import ParameterBindError, ParameterTypeError, ReservedArgumentError
 from prefect.states import Completed
