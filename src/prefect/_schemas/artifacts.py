@@ -28,10 +28,11 @@ class Artifact(ObjectBaseModel):
     @field_validator("metadata_")
     @classmethod
     def validate_metadata_length(cls, v: dict[str, str] | None) -> dict[str, str] | None:
-        """Cut off what is longer than 500 characters."""
+        """Cut off what is longer than 500 characters, and show that by three dots."""
         if v is None:
             return v
-        return {key: str(value)[:MAX_METADATA_VALUE_LENGTH] for key, value in v.items()}
+        most = MAX_METADATA_VALUE_LENGTH
+        return {key: value if len(value) <= most else f"{value[:most]}..." for key, value in v.items()}
 
 
 class ArtifactCollection(ObjectBaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import ceil
 from typing import Any, Literal
 from uuid import UUID
 
@@ -43,7 +44,9 @@ class FlowRunPolicy(PrefectBaseModel):
         if values.get("retries") is None and values.get("max_retries"):
             values["retries"] = values["max_retries"]
         if values.get("retry_delay") is None and values.get("retry_delay_seconds"):
-            values["retry_delay"] = values["retry_delay_seconds"]
+            delay = values["retry_delay_seconds"]
+            # whole seconds; rather too late than too early
+            values["retry_delay"] = ceil(delay) if isinstance(delay, float) else delay
         return values
 
 

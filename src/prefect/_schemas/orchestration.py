@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.enums import SetStateStatus
@@ -66,3 +66,10 @@ class HistoryResponse(PrefectBaseModel):
     interval_start: DateTime
     interval_end: DateTime
     states: list[HistoryResponseState]
+
+
+def data_discriminator(x: Any) -> str:
+    """What the data of a state is: a reference to a stored result (`ResultRecordMetadata`), or a value (`Any`)."""
+    if isinstance(x, dict):
+        return "ResultRecordMetadata" if "storage_key" in x else "Any"
+    return "ResultRecordMetadata" if type(x).__name__ == "ResultRecordMetadata" else "Any"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prefect._schemas.flow_runs import *  # noqa: F403
     from prefect._schemas.flows import *  # noqa: F403
     from prefect._schemas.logs import *  # noqa: F403
+    from prefect._schemas.orchestration import *  # noqa: F403
     from prefect._schemas.states import *  # noqa: F403
     from prefect._schemas.task_runs import *  # noqa: F403
     from prefect._schemas.variables import *  # noqa: F403
@@ -27,6 +28,7 @@ _WHERE = {
         "WorkQueueStatus WorkerStatus"
     ),
     "prefect._schemas.flows": "Flow",
+    "prefect._schemas.orchestration": "data_discriminator",
     "prefect._schemas.flow_runs": "FlowRun FlowRunInput FlowRunPolicy",
     "prefect._schemas.task_runs": "Constant FlowRunResult Parameter RunInput TaskRun TaskRunPolicy TaskRunResult",
     "prefect._schemas.deployments": "Deployment DeploymentBranchingOptions DeploymentSchedule VersionInfo",
