@@ -24,7 +24,7 @@ from typing_extensions import TypeIs
 from prefect._bridge import in_running_loop, run_coro_as_sync
 from prefect._clock import now
 from prefect._engine.outcome import combine, is_state_collection
-from prefect._engine.task_run import crash_message, describe
+from prefect._engine.wording import crash_message, describe
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
 from prefect._rules.states import GONE, Value

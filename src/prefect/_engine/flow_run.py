@@ -20,7 +20,7 @@ from prefect._engine.memory import FlowMemory
 from prefect._engine.options import policy_json
 from prefect._engine.port import Port
 from prefect._engine.recorder import get_recorder
-from prefect._engine.task_run import crash_message, describe, describe_state
+from prefect._engine.wording import crash_message, describe, describe_state, without_engine
 from prefect._lazy import lazy_module
 from prefect._names import generate_slug
 from prefect._rules import retries
@@ -40,6 +40,7 @@ from prefect._rules.states import (
     running,
 )
 from prefect.exceptions import Abort, Pause
+from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ class FlowRun:
         """The function, or what belongs to its call, raised `exc`."""
         frame = self.frame
         await self.leave_runner(exc)
-        frame.exception = exc
+        frame.exception = without_engine(exc)
         logger = run_logger(frame)
         if isinstance(exc, FlowRunTimeoutError):
             message = f"Flow run exceeded timeout of {frame.flow.timeout_seconds} second(s)"
@@ -323,6 +324,7 @@ def begin(
     io: Port, flow: Flow[..., Any], parameters: dict[str, Any], *, wait_for: Any = None, id: str | None = None
 ) -> FlowRun:
     """Make the frame of a new flow run: a sub-flow run inside another run."""
+    ensure_logging_setup()
     parent, parent_task = current_flow.get(), current_task.get()
     recorder = parent.recorder if parent is not None else get_recorder()
     frame = FlowFrame(recorder, flow, parameters, id)

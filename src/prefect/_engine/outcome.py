@@ -64,9 +64,13 @@ def has_states() -> bool:
 def state_of(value: Any, *, futures_too: bool) -> RunState | None:
     """The final state that a returned value stands for, or None for an ordinary value.
 
-    A state stands for itself; a collection of states (or, from a flow, futures) for what they add up to.
+    A state that the function made stands for itself; states of other runs (or, from a flow, futures) for what they
+    add up to.
     """
     if is_state(value):
+        details = value.state_details
+        if details.flow_run_id or details.task_run_id:  # the state of another run
+            return _combined([value], value)
         return _own_state(value)
     if futures_too:
         value = futures.resolve_futures_to_states(value)

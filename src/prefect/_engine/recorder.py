@@ -22,7 +22,7 @@ from prefect._clock import now_us
 from prefect._engine.frames import FlowFrame, TaskFrame
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
-from prefect._rules.states import TERMINAL, RunState
+from prefect._rules.states import TERMINAL, RunState, Value
 from prefect._rules.transitions import Verdict, decide
 from prefect._store import statements as sql
 from prefect._store.owners import Owner, reconcile
@@ -60,8 +60,9 @@ def _details(state: RunState) -> str:
 
 def _data(state: RunState) -> str | None:
     """The reference to a stored result; a value that lives in memory only is not recorded."""
-    reference = getattr(state.data, "stored_reference", None)
-    return _json(reference()) if reference is not None else None
+    data = state.data
+    reference = data.stored_reference() if type(data) is Value else None
+    return _json(reference) if reference is not None else None
 
 
 class TaskRunStream:
@@ -394,10 +395,9 @@ def database_path(settings: Any) -> str:
     Raises:
         ConfigurationError: they name a database that is not SQLite.
     """
-    url = settings.server.database.connection_url
-    if url is None:
+    url = settings.reveal("server.database.connection_url")
+    if not url:
         return str(settings.home / "prefect.db")
-    url = url.get_secret_value() if hasattr(url, "get_secret_value") else str(url)
     scheme, separator, rest = url.partition(":///")
     if not separator or not scheme.startswith("sqlite"):
         raise ConfigurationError(

@@ -19,6 +19,7 @@ from prefect._engine import generators, hooks, inputs, naming
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
 from prefect._engine.port import Port
 from prefect._engine.recorder import get_recorder
+from prefect._engine.wording import crash_message, describe, describe_state, without_engine
 from prefect._lazy import lazy_module
 from prefect._rules import retries
 from prefect._rules.states import (
@@ -35,7 +36,8 @@ from prefect._rules.states import (
     pending,
     running,
 )
-from prefect.exceptions import Abort, Pause, TerminationSignal
+from prefect.exceptions import Pause
+from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings import get_current_settings
 from prefect.transactions import Transaction
 
@@ -72,6 +74,8 @@ def begin(
     if flow_frame is None:
         flow_frame = current_flow.get()
         parent = current_task.get()
+        if flow_frame is None:
+            ensure_logging_setup()
     recorder = flow_frame.recorder if flow_frame is not None else get_recorder()
     frame = TaskFrame(recorder, task, parameters, id)
     frame.name = f"{task.name}-{frame.id[-3:]}"
@@ -327,7 +331,7 @@ class Attempt:
         except BaseException as again:
             if again is not exc:
                 exc = again
-        frame.exception = exc
+        frame.exception = without_engine(exc)
         if isinstance(exc, TaskRunTimeoutError):
             await _failed(self._io, frame, exc, "TimedOut", f"Task run exceeded timeout of {frame.task.timeout_seconds} second(s)")
         elif isinstance(exc, Exception):
@@ -351,11 +355,6 @@ def _reset(variable: Any, token: Any) -> None:
 
 def _needs_key(frame: TaskFrame) -> bool:
     return bool(frame.persist) or frame.task.result_storage_key is not None
-
-
-def describe(exc: BaseException) -> str:
-    text = str(exc)
-    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 
 async def _tell(io: Port, frame: TaskFrame, hooks_: Any) -> None:
@@ -433,22 +432,6 @@ def _delays(frame: TaskFrame) -> Any:
     return delays if delays is not None else get_current_settings().tasks.default_retry_delay_seconds
 
 
-def crash_message(exc: BaseException) -> str:
-    """What to say of a run that was ended from outside."""
-    kind = type(exc).__name__
-    if kind == "CancelledError":
-        return "Execution was cancelled by the runtime environment."
-    if isinstance(exc, KeyboardInterrupt):
-        return "Execution was aborted by an interrupt signal."
-    if isinstance(exc, TerminationSignal):
-        return "Execution was aborted by a termination signal."
-    if isinstance(exc, SystemExit):
-        return "Execution was aborted by Python system exit call."
-    if isinstance(exc, (Abort, Pause)):
-        return f"Execution was stopped by {kind}: {exc}"
-    return f"Execution was interrupted by an unexpected exception: {describe(exc)}"
-
-
 def crash(frame: TaskFrame, exc: BaseException) -> None:
     """Record that the run was ended from outside."""
     message = crash_message(exc)
@@ -478,14 +461,6 @@ def _report_end(frame: TaskFrame) -> None:
     level = logging.INFO if frame.state.type == COMPLETED else logging.ERROR  # type: ignore[union-attr]
     if _log.isEnabledFor(level):
         run_logger(frame).log(level, "Finished in state %s", describe_state(frame.state))  # type: ignore[arg-type]
-
-
-def describe_state(state: RunState) -> str:
-    """`Name('message', type=...)`, the type only where the name does not tell it."""
-    parts = [repr(state.message)] if state.message else []
-    if state.name.upper() != state.type:
-        parts.append(f"type={state.type}")
-    return f"{state.name}({', '.join(parts)})"
 
 
 def run_logger(frame: TaskFrame) -> logging.LoggerAdapter[Any]:

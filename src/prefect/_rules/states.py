@@ -49,7 +49,7 @@ class Value:
         return self.record.reference() if self.record is not None else None
 
     def __repr__(self) -> str:
-        return f"Value({self.value!r})" if self.record is None else f"Value({self.value!r}, {self.record!r})"
+        return repr(self.value) if self.value is not GONE else repr(self.record)
 
 
 class _Gone:
