@@ -195,7 +195,7 @@ def is_local_path(path: str | os.PathLike[str] | Any) -> bool:
 
 
 def to_display_path(path: str | os.PathLike[str], relative_to: str | os.PathLike[str] | None = None) -> str:
-    """The shortest way to show a path: relative to a folder, or absolute if that is shorter.
+    """The shortest way to show a path: relative to a folder if it is in it, or absolute if that is shorter.
 
     Args:
         path: the path.
@@ -203,7 +203,8 @@ def to_display_path(path: str | os.PathLike[str], relative_to: str | os.PathLike
     """
     absolute = Path(path).absolute()
     relative = os.path.relpath(absolute, Path(relative_to or Path.cwd()).absolute())
-    return relative if len(relative) < len(str(absolute)) else str(absolute)
+    outside = relative == os.pardir or relative.startswith(os.pardir + os.sep)
+    return str(absolute) if outside or len(str(absolute)) < len(relative) else relative
 
 
 def relative_path_to_current_platform(path_str: str) -> Path:

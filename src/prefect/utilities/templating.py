@@ -125,14 +125,17 @@ class _Filler:
     def _fill_text(self, template: str) -> Any:
         whole = PLACEHOLDER_CAPTURE_REGEX.fullmatch(template.strip())
         if whole is not None:
-            kept = self._is_kept(whole[2])
-            return template if kept else self._value(whole[2], alone=True)
+            if self._is_kept(whole[2]):
+                return template
+            value = self._value(whole[2])
+            is_variable = determine_placeholder_type(whole[2]) is PlaceholderType.ENV_VAR
+            return template if value is NotSet and is_variable else value
         return PLACEHOLDER_CAPTURE_REGEX.sub(self._write, template)
 
     def _write(self, match: re.Match[str]) -> str:
         if self._is_kept(match[2]):
             return match[0]
-        value = self._value(match[2], alone=False)
+        value = self._value(match[2])
         if value is not NotSet:
             return str(value)
         return "" if self.remove else match[0]
@@ -142,11 +145,11 @@ class _Filler:
             return True
         return any(name == prefix or name.startswith((prefix + ".", prefix + "[")) for prefix in self.skip)
 
-    def _value(self, name: str, alone: bool) -> Any:
+    def _value(self, name: str) -> Any:
         if name.startswith(ENV_VAR_PLACEHOLDER_PREFIX):
             value = os.environ.get(name[1:], NotSet)
             # a variable that is not set is empty, as in a shell
-            return ("" if self.remove or alone else NotSet) if value is NotSet else value
+            return "" if value is NotSet and self.remove else value
         value = _look_up(self.values, name)
         if value is NotSet and self.warn:
             get_logger("utilities.templating").warning(

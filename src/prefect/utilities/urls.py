@@ -117,6 +117,10 @@ def _identify(obj: Any, obj_id: Any, fields: dict[str, Any]) -> tuple[str, Any]:
 def _base_url(url_type: str, default: str | None) -> str | None:
     settings = get_current_settings()
     base = settings.ui_url if url_type == "ui" else settings.api.url
+    if url_type == "ui" and base and settings.connected_to_cloud and "/account" not in base:
+        # Prefect Cloud's pages are addressed by account and workspace, which the address of its API tells
+        found = re.search(r"/accounts/([^/]+)/workspaces/([^/]+)", settings.api.url or "")
+        base = f"{base.rstrip('/')}/account/{found[1]}/workspace/{found[2]}" if found else base
     base = base or default
     return str(base).rstrip("/") if base else None
 
