@@ -79,7 +79,11 @@ SAMPLES = {
         {"type": "worker", "id": U},
         {"type": "task_run", "id": U, "extra": 1},
     ],
-    (O, "ConcurrencyLimit"): [{"tag": "t", "concurrency_limit": 1}, {"tag": "t"}, {"tag": "t", "concurrency_limit": -1}],
+    (O, "ConcurrencyLimit"): [
+        {"tag": "t", "concurrency_limit": 1},
+        {"tag": "t"},
+        {"tag": "t", "concurrency_limit": -1},
+    ],
     (O, "ConcurrencyLimitConfig"): [
         {"limit": 1},
         {"limit": 1, "collision_strategy": "CANCEL_NEW"},
@@ -244,7 +248,12 @@ SAMPLES = {
         {"name": "p", "type": "process", "default_queue_id": U, "status": "ready"},
         {"name": "a&b", "type": "process", "default_queue_id": U},
         {"name": "p", "default_queue_id": U},
-        {"name": "p", "type": "a:push", "default_queue_id": U, "storage_configuration": {"bundle_upload_step": {"a": 1}}},
+        {
+            "name": "p",
+            "type": "a:push",
+            "default_queue_id": U,
+            "storage_configuration": {"bundle_upload_step": {"a": 1}},
+        },
     ],
     (O, "WorkPoolStorageConfiguration"): [{}, {"bundle_upload_step": {"s": {}}, "default_result_storage_block_id": U}],
     (O, "WorkQueue"): [
@@ -261,7 +270,11 @@ SAMPLES = {
         {"healthy": True},
         {"healthy": "maybe", "health_check_policy": {}},
     ],
-    (O, "Worker"): [{"name": "w", "work_pool_id": U}, {"name": "w", "work_pool_id": U, "status": "ONLINE"}, {"name": "w"}],
+    (O, "Worker"): [
+        {"name": "w", "work_pool_id": U},
+        {"name": "w", "work_pool_id": U, "status": "ONLINE"},
+        {"name": "w"},
+    ],
     (O, "WorkerMetadata"): [{"integrations": [{"name": "a", "version": "1"}], "custom": 1}, {}],
     (O, "Workspace"): [
         {
@@ -443,7 +456,11 @@ SAMPLES |= {
         {"name": "d", "flow_id": U, "labels": None},
         {"name": "d", "flow_id": U, "parameter_openapi_schema": None},
         {"name": "d", "flow_id": U, "parameter_openapi_schema": {"properties": {"x": {"type": "integer"}}}},
-        {"name": "d", "flow_id": U, "parameter_openapi_schema": {"type": "object", "properties": {}, "required": ["x"]}},
+        {
+            "name": "d",
+            "flow_id": U,
+            "parameter_openapi_schema": {"type": "object", "properties": {}, "required": ["x"]},
+        },
         {"name": "d", "flow_id": U, "parameter_openapi_schema": {}},
         {"name": "d", "flow_id": U, "worker_pool_queue_id": U},
         {"name": "d", "flow_id": U, "schedule": {"cron": "* * * * *"}},
@@ -455,7 +472,12 @@ SAMPLES |= {
         {"name": "d", "flow_id": U, "worker_pool_queue_name": "q"},
         {"name": "d", "flow_id": U, "nonsense": 1},
         {"name": "d", "flow_id": U, "concurrency_limit": 0},
-        {"name": "d", "flow_id": U, "concurrency_limit": 2, "concurrency_options": {"collision_strategy": "CANCEL_NEW"}},
+        {
+            "name": "d",
+            "flow_id": U,
+            "concurrency_limit": 2,
+            "concurrency_options": {"collision_strategy": "CANCEL_NEW"},
+        },
         {"name": "d", "flow_id": U, "work_pool_name": "p", "job_variables": {"a": {"b": 1}}, "version": 3},
         {"name": "d", "flow_id": U, "version_info": {"type": "git", "version": "1", "x": 2}, "tags": ["a"]},
         {"name": "d", "flow_id": U, "pull_steps": [{"step": {"a": 1}}], "paused": True, "entrypoint": "f.py:f"},
@@ -538,8 +560,20 @@ SAMPLES |= {
     ],
     (A, "TaskRunCreate"): [
         {"task_key": "k", "dynamic_key": "0"},
-        {"task_key": "k", "dynamic_key": "0", "id": U, "flow_run_id": U, "task_inputs": {"x": [{"input_type": "task_run", "id": U}]}},
-        {"task_key": "k", "dynamic_key": "0", "cache_key": "c", "cache_expiration": T, "empirical_policy": {"retries": 1}},
+        {
+            "task_key": "k",
+            "dynamic_key": "0",
+            "id": U,
+            "flow_run_id": U,
+            "task_inputs": {"x": [{"input_type": "task_run", "id": U}]},
+        },
+        {
+            "task_key": "k",
+            "dynamic_key": "0",
+            "cache_key": "c",
+            "cache_expiration": T,
+            "empirical_policy": {"retries": 1},
+        },
         {"task_key": "k"},
         {"task_key": "k", "dynamic_key": "0", "extra": 1},
     ],
@@ -566,7 +600,13 @@ SAMPLES |= {
         {"name": "''"},
         {"name": "a/b"},
         {"name": "p", "type": "process", "concurrency_limit": -1},
-        {"name": "p", "type": "process", "concurrency_limit": 3, "is_paused": True, "base_job_template": {"variables": {}}},
+        {
+            "name": "p",
+            "type": "process",
+            "concurrency_limit": 3,
+            "is_paused": True,
+            "base_job_template": {"variables": {}},
+        },
         {"name": "p", "nope": 1},
     ],
     (A, "WorkPoolUpdate"): [{}, {"concurrency_limit": -1}, {"is_paused": True}, {"name": "n"}],
@@ -577,7 +617,12 @@ SAMPLES |= {
         {"name": "q", "priority": 3, "concurrency_limit": 0, "description": "d"},
         {"name": "q", "concurrency_limit": -1},
     ],
-    (A, "WorkQueueUpdate"): [{}, {"priority": 0}, {"name": "q", "last_polled": T, "is_paused": True}, {"status": "READY"}],
+    (A, "WorkQueueUpdate"): [
+        {},
+        {"priority": 0},
+        {"name": "q", "last_polled": T, "is_paused": True},
+        {"status": "READY"},
+    ],
     # -- filters --
     (F, "FlowRunFilter"): [
         {},
@@ -660,7 +705,11 @@ SAMPLES |= {
         {"state": None, "status": "WAIT", "details": {"type": "wait_details", "delay_seconds": 3}},
         {"state": None, "status": "WAIT", "details": {"type": "wait_details"}},
         {"state": None, "status": "MAYBE", "details": {"type": "abort_details"}},
-        {"state": {"type": "RUNNING", "id": U, "timestamp": T}, "status": "ACCEPT", "details": {"type": "accept_details"}},
+        {
+            "state": {"type": "RUNNING", "id": U, "timestamp": T},
+            "status": "ACCEPT",
+            "details": {"type": "accept_details"},
+        },
         {"status": "ACCEPT", "details": {"type": "accept_details"}},
         {"state": None, "status": "REJECT", "details": {"reason": "r"}},
     ],
@@ -716,7 +765,11 @@ def describe(module, name, payload):
         made = model.model_validate(payload)
     except Exception as error:
         found = getattr(error, "errors", None)
-        where = sorted({str(item["loc"][0]) if item["loc"] else "" for item in found()}) if found else [type(error).__name__]
+        where = (
+            sorted({str(item["loc"][0]) if item["loc"] else "" for item in found()})
+            if found
+            else [type(error).__name__]
+        )
         return {"error": where}
     described = plain(made.model_dump(mode="json"))
     if "name" in described and not payload.get("name") and re.fullmatch(r"[a-z]+(-[a-z]+)+", str(described["name"])):

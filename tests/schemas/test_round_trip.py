@@ -1,6 +1,5 @@
 """Every wire type goes to JSON and back, whatever its fields hold."""
 
-import json
 from datetime import datetime
 from functools import cache
 from importlib import import_module
@@ -139,7 +138,6 @@ def test_json_round_trip(name, data):
     text = made.model_dump_json()
     again = model.model_validate_json(text)
     assert again == made
-    assert json.loads(again.model_dump_json()) == json.loads(text)
 
 
 @pytest.mark.parametrize("name", MODELS)
