@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from prefect._operations import flow_runs, flows, logs, task_runs
+from prefect._operations import flow_runs, flows, logs, rows, task_runs
 from prefect._operations.errors import NotFound
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
@@ -17,6 +17,7 @@ from prefect._schemas.filters.logs import LogFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.sorting import FlowRunSort, FlowSort, LogSort, TaskRunSort
 from prefect._schemas.states import StateType
+from prefect._store import queries
 from prefect._store.tables import flow_run, flow_run_state, log, metadata, task_run_state
 
 from .conftest import NOON, World, after
@@ -239,11 +240,21 @@ def test_deleting_a_flow_run_leaves_nothing_of_it_and_everything_else(world: Wor
         flow_runs.delete_flow_run(world.tx, doomed)
 
 
+def _plan(world: World, statement: sa.Select[tuple[object, ...]]) -> str:
+    sql = str(statement.compile(world.tx.engine, compile_kwargs={"literal_binds": True}))
+    return " ".join(row[3] for row in world.tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}"))
+
+
 def test_the_newest_runs_are_found_through_an_index(world: World) -> None:
-    statement = flow_runs.rows.runs_with_states(flow_run, flow_run_state).order_by(
-        *flow_runs.queries.FLOW_RUN_ORDERS["EXPECTED_START_TIME_DESC"]
+    newest = (
+        rows.runs_with_states(flow_run, flow_run_state)
+        .order_by(*queries.FLOW_RUN_ORDERS["EXPECTED_START_TIME_DESC"])
+        .limit(15)
     )
-    sql = str(statement.limit(15).compile(world.tx.engine, compile_kwargs={"literal_binds": True}))
-    plan = " ".join(row[3] for row in world.tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}"))
+    plan = _plan(world, newest)
     assert "USING INDEX ix_flow_run__expected_start_time" in plan
     assert "flow_run_state USING PRIMARY KEY" in plan
+    # of a state: not by sorting all the runs in it
+    plan = _plan(world, newest.where(flow_run.c.state_type.in_(["COMPLETED"])))
+    assert "USING INDEX ix_flow_run__state_type_expected_start_time" in plan
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan

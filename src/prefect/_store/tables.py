@@ -126,8 +126,8 @@ flow_run = sa.Table(
 )
 # the newest runs: what every list shows first
 sa.Index(None, flow_run.c.expected_start_time)
-# what is due, what is running, what to reconcile
-sa.Index(None, flow_run.c.state_type, flow_run.c.next_scheduled_start_time)
+# the newest runs in a state; and which runs are running, or scheduled, at all
+sa.Index(None, flow_run.c.state_type, flow_run.c.expected_start_time)
 # the sub-flow run of a task run, the sub-flow runs of a flow run; top-level runs cost nothing here
 sa.Index(
     None,

@@ -85,7 +85,7 @@ CREATE INDEX ix_flow_run__parent_flow_run_id ON flow_run (parent_flow_run_id) WH
 
 CREATE INDEX ix_flow_run__parent_task_run_id ON flow_run (parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
 
-CREATE INDEX ix_flow_run__state_type_next_scheduled_start_time ON flow_run (state_type, next_scheduled_start_time);
+CREATE INDEX ix_flow_run__state_type_expected_start_time ON flow_run (state_type, expected_start_time);
 
 CREATE TABLE flow_run_state (
 	id TEXT(36) NOT NULL,

@@ -126,9 +126,7 @@ def _create_flow_run() -> None:
         sa.ForeignKeyConstraint(["flow_id"], ["flow.id"], name="fk_flow_run__flow_id", ondelete="CASCADE"),
     )
     op.create_index("ix_flow_run__expected_start_time", "flow_run", ["expected_start_time"])
-    op.create_index(
-        "ix_flow_run__state_type_next_scheduled_start_time", "flow_run", ["state_type", "next_scheduled_start_time"]
-    )
+    op.create_index("ix_flow_run__state_type_expected_start_time", "flow_run", ["state_type", "expected_start_time"])
     for reference in ("parent_task_run_id", "parent_flow_run_id", "owner"):
         _create_partial_index(f"ix_flow_run__{reference}", "flow_run", [reference], f"{reference} IS NOT NULL")
 
