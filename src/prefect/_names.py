@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-_ADJECTIVES = """
+_ADJECTIVES: Sequence[str] = """
 able agile airy alert amber ample ancient apt aqua arctic ardent artful astute august auburn autumn azure balmy
 beaming benign blithe blooming bold boreal bouncy brave bright brisk bronze bubbly buoyant busy calm candid canny
 careful cheery chestnut civil classic clear clever coastal cobalt cool copper coral cordial cosmic cosy crafty
@@ -25,7 +26,7 @@ upbeat urban valiant velvet verdant vibrant violet vital vivid warm wary watchfu
 winged winter wise witty woven young youthful zany zealous zesty
 """.split()  # noqa: SIM905
 
-_ANIMALS = """
+_ANIMALS: Sequence[str] = """
 aardvark addax albatross alpaca anchovy angelfish ant anteater antelope armadillo avocet axolotl baboon badger
 bandicoot barbet barnacle barracuda bat beagle bear beaver bee beetle bison bittern blackbird boar bobcat bonobo
 budgie buffalo bullfinch bumblebee bunting bustard butterfly buzzard camel canary capybara caracal cardinal
@@ -63,7 +64,7 @@ def generate_slug(n_words: int = 2) -> str:
     return "-".join([*(_choice(_ADJECTIVES) for _ in range(n_words - 1)), _choice(_ANIMALS)])
 
 
-def _choice(words: list[str]) -> str:
+def _choice(words: Sequence[str]) -> str:
     return words[int.from_bytes(os.urandom(4), "big") % len(words)]
 
 

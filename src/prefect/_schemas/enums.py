@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from enum import auto as _auto
+from typing import Any
 
 
 class AutoEnum(str, Enum):  # noqa: UP042 - `str()` of a member has always been `Class.MEMBER` in this API
@@ -14,7 +15,7 @@ class AutoEnum(str, Enum):  # noqa: UP042 - `str()` of a member has always been 
         return name
 
     @staticmethod
-    def auto() -> _auto:
+    def auto() -> Any:
         """The value of a member that is called as it is written."""
         return _auto()
 

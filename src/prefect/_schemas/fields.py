@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+)
 from pydantic.types import Secret
 
 from prefect._schemas.base import PrefectBaseModel
@@ -165,7 +175,10 @@ def _drop_blank(values: Any) -> Any:
     return [text for text in values if str(text).strip()]
 
 
-def _parse_set(value: Any, item: Any) -> set[Any]:
+_STATUS_CODES: TypeAdapter[set[int]] = TypeAdapter(set[StatusCode], config=ConfigDict(defer_build=True))
+
+
+def _parse_status_codes(value: Any) -> set[int]:
     """A set from text with commas, from one value or from many."""
     if value is None:
         return set()
@@ -173,7 +186,7 @@ def _parse_set(value: Any, item: Any) -> set[Any]:
         value = [part.strip() for part in value.split(",") if part.strip()]
     elif not isinstance(value, (set, frozenset, list, tuple)):
         value = [value]
-    return TypeAdapter(set[item]).validate_python(set(value))
+    return _STATUS_CODES.validate_python(set(value))
 
 
 def _parse_retry_delay(value: Any) -> Any:
@@ -200,9 +213,7 @@ JsonStringOrDict = Annotated[dict[str, str], BeforeValidator(_parse_labels)]
 ListOfNonEmptyStrings = Annotated[list[str], BeforeValidator(_drop_blank)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 LaxUrl = Annotated[str, BeforeValidator(lambda value: str(value).strip())]
-ClientRetryExtraCodes = Annotated[
-    str | StatusCode | set[StatusCode] | None, BeforeValidator(partial(_parse_set, item=StatusCode))
-]
+ClientRetryExtraCodes = Annotated[str | StatusCode | set[StatusCode] | None, BeforeValidator(_parse_status_codes)]
 TaskRetryDelaySeconds = Annotated[str | int | float | list[float] | None, BeforeValidator(_parse_retry_delay)]
 
 

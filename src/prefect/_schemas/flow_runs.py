@@ -116,7 +116,7 @@ class FlowRun(_FlowRun):
 class FlowRunResponse(_FlowRun):
     """A flow run, as it is read."""
 
-    work_pool_id: UUID | None
+    work_pool_id: UUID | None = Field()
 
 
 class FlowRunInput(ObjectBaseModel):

@@ -1,3 +1,5 @@
+# dateutil keeps the parts of a rule in attributes that its type stubs do not tell of
+# pyright: reportAttributeAccessIssue=false
 """Recurrence rules of iCalendar (RFC 5545, section 3.8.5), as text and as `dateutil` objects.
 
 Times in a rule are read on the wall clock of the schedule's time zone, whatever zone the text itself names: the

@@ -58,7 +58,7 @@ class IntervalSchedule(PrefectBaseModel):
             check_time_zone(self.timezone)
         else:
             zone = self.anchor_date.tzinfo
-            self.__dict__["timezone"] = zone.key if isinstance(zone, ZoneInfo) else "UTC"
+            self.timezone = zone.key if isinstance(zone, ZoneInfo) else "UTC"
         return self
 
 

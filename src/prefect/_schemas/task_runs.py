@@ -1,3 +1,5 @@
+# a literal in a derived model narrows the field of its base, which is never assigned to
+# pyright: reportIncompatibleVariableOverride=false
 """Runs of tasks, and what went into them."""
 
 from __future__ import annotations

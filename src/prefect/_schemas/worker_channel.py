@@ -1,3 +1,5 @@
+# a literal in a derived model narrows the field of its base, which is never assigned to
+# pyright: reportIncompatibleVariableOverride=false
 """The frames of the channel between a worker and its work pool.
 
 A worker opens a websocket, authenticates, says hello with what it can do, and is told what was accepted with a first
@@ -44,8 +46,10 @@ WORKER_CHANNEL_SUBPROTOCOL = "prefect"
 WORKER_HEARTBEAT_CAPABILITY: WorkerChannelCapability = "worker_heartbeat.v1"
 WORK_POOL_SNAPSHOT_CAPABILITY: WorkerChannelCapability = "work_pool_snapshot.v1"
 CLEANUP_DELIVERY_CAPABILITY: WorkerChannelCapability = "cleanup_delivery.v1"
-REQUIRED_WORKER_CHANNEL_CAPABILITIES = frozenset({WORKER_HEARTBEAT_CAPABILITY, WORK_POOL_SNAPSHOT_CAPABILITY})
-OPTIONAL_WORKER_CHANNEL_CAPABILITIES = frozenset({CLEANUP_DELIVERY_CAPABILITY})
+REQUIRED_WORKER_CHANNEL_CAPABILITIES: frozenset[WorkerChannelCapability] = frozenset(
+    {WORKER_HEARTBEAT_CAPABILITY, WORK_POOL_SNAPSHOT_CAPABILITY}
+)
+OPTIONAL_WORKER_CHANNEL_CAPABILITIES: frozenset[WorkerChannelCapability] = frozenset({CLEANUP_DELIVERY_CAPABILITY})
 SUPPORTED_WORKER_CHANNEL_CAPABILITIES = REQUIRED_WORKER_CHANNEL_CAPABILITIES | OPTIONAL_WORKER_CHANNEL_CAPABILITIES
 
 CANCELLING_TIMEOUT_TEARDOWN: CleanupKind = "cancelling_timeout_teardown.v1"
@@ -193,11 +197,11 @@ class ResolvedWorkQueue(_Message):
 class WorkPoolSnapshot(WorkPool):
     """A pool, whole."""
 
-    id: UUID
-    base_job_template: dict[str, Any]
-    is_paused: bool
-    storage_configuration: WorkPoolStorageConfiguration
-    default_queue_id: UUID
+    id: UUID = Field()
+    base_job_template: dict[str, Any] = Field()
+    is_paused: bool = Field()
+    storage_configuration: WorkPoolStorageConfiguration = Field()
+    default_queue_id: UUID = Field()
 
 
 class WorkPoolSnapshotPayload(_Message):

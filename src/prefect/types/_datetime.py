@@ -76,19 +76,26 @@ def start_of_day(dt: datetime) -> datetime:
     return aware(dt).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+_PERIODS = ("second", "minute", "hour", "day", "week")
+
+
 def end_of_period(dt: datetime, period: str) -> datetime:
     """The last microsecond of the second, minute, hour, day or (ISO) week that a moment lies in.
 
     Raises:
         ValueError: the period is none of these.
     """
-    last = {"microsecond": 999_999, "second": 59, "minute": 59, "hour": 23}
-    kept = {"second": 1, "minute": 2, "hour": 3, "day": 4, "week": 4}
-    if period not in kept:
-        raise ValueError(f"Unknown period {period!r}; choose one of {', '.join(kept)}.")
+    if period not in _PERIODS:
+        raise ValueError(f"Unknown period {period!r}; choose one of {', '.join(_PERIODS)}.")
+    size = _PERIODS.index(period)
     if period == "week":
         dt += timedelta(days=6 - dt.weekday())
-    return dt.replace(**dict(list(last.items())[: kept[period]]))
+    return dt.replace(
+        hour=23 if size > 2 else dt.hour,
+        minute=59 if size > 1 else dt.minute,
+        second=59 if size > 0 else dt.second,
+        microsecond=999_999,
+    )
 
 
 def earliest_possible_datetime() -> datetime:
