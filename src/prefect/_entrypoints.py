@@ -57,7 +57,9 @@ class _Entrypoint:
             FileNotFoundError, ModuleNotFoundError: there is none.
         """
         if not self.is_file:
-            spec = importlib.util.find_spec(self.place)
+            with on_path(str(Path.cwd())):
+                importlib.invalidate_caches()
+                spec = importlib.util.find_spec(self.place)
             if spec is None or not spec.origin:
                 raise ModuleNotFoundError(f"There is no module {self.place!r} with source.", name=self.place)
             return Path(spec.origin)
@@ -70,6 +72,7 @@ class _Entrypoint:
         if self.is_file:
             return load_script_as_module(self.file())
         with on_path(str(Path.cwd())):
+            importlib.invalidate_caches()
             return importlib.import_module(self.place)
 
     def find(self, module: ModuleType) -> Any:
