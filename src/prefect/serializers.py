@@ -68,6 +68,9 @@ class Serializer(BaseModel, Generic[D], abc.ABC):
         """Choose the class by `type` when the base itself is called."""
         return super().__new__(_class_of(kwargs.get("type")) if cls is Serializer else cls)  # type: ignore[return-value]
 
+    def __init_subclass__(cls, *, register: bool = True, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+
     @classmethod
     def __pydantic_init_subclass__(cls, *, register: bool = True, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
