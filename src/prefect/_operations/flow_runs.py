@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -39,7 +37,7 @@ class FlowRunQuery(FlowRunSelection, rows.Page):
     sort: FlowRunSort = FlowRunSort.ID_DESC
 
 
-def _flow_run(row: Mapping[str, Any]) -> FlowRun:
+def _flow_run(row: sa.RowMapping) -> FlowRun:
     return FlowRun.model_validate(rows.run_fields(row, flow_run_id=row["id"], task_run_id=None))
 
 

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 
 import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
 
 from prefect._operations.errors import NotLocal
 from prefect._store import owners, sqlite
@@ -29,7 +30,7 @@ def open_local() -> LocalDatabase:
             "Unset it, or switch to a profile without it."
         )
     configured = settings.server.database.connection_url
-    url = parse_url(getattr(configured, "get_secret_value", lambda: configured)() or "sqlite://")
+    url = parse_url(configured.get_secret_value() if configured else "sqlite://")
     if not is_sqlite(url):
         raise NotLocal(
             f"The settings name a {url.get_backend_name()} database, which only a server opens. Unset "
@@ -93,7 +94,7 @@ class LocalDatabase:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.OperationalError as exc:
+        except sa_exc.OperationalError as exc:
             raise sqlite.DatabaseUnavailable(self.path, exc.orig or exc) from exc
 
     def _open(self) -> sa.Engine:

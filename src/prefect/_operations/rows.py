@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -43,9 +42,7 @@ def runs_with_states(run: sa.Table, states: sa.Table) -> sa.Select[Any]:
     return sa.select(run, *state_columns).select_from(run.outerjoin(states, current))
 
 
-def state_from(
-    row: Mapping[str, Any], *, flow_run_id: UUID | None, task_run_id: UUID | None, prefix: str = ""
-) -> State:
+def state_from(row: sa.RowMapping, *, flow_run_id: UUID | None, task_run_id: UUID | None, prefix: str = "") -> State:
     """The state that a row describes."""
     data = row[f"{prefix}data"]
     state = RunState(
@@ -64,7 +61,7 @@ def state_from(
     )
 
 
-def run_fields(row: Mapping[str, Any], *, flow_run_id: UUID | None, task_run_id: UUID | None) -> dict[str, Any]:
+def run_fields(row: sa.RowMapping, *, flow_run_id: UUID | None, task_run_id: UUID | None) -> dict[str, Any]:
     """The fields of a run, made of a row of `runs_with_states`."""
     fields = {name: value for name, value in row.items() if not name.startswith("state__")}
     if row["state__id"] is not None:
@@ -75,14 +72,14 @@ def run_fields(row: Mapping[str, Any], *, flow_run_id: UUID | None, task_run_id:
     return fields
 
 
-def estimated_run_time(run: Mapping[str, Any], moment: datetime) -> timedelta:
+def estimated_run_time(run: sa.RowMapping, moment: datetime) -> timedelta:
     """How long a run has been running, up to `moment` when it runs now."""
     if run["state_type"] == RUNNING and run["state_timestamp"] is not None:
         return run["total_run_time"] + max(moment - run["state_timestamp"], _NONE)
     return run["total_run_time"]
 
 
-def estimated_start_time_delta(run: Mapping[str, Any], moment: datetime) -> timedelta:
+def estimated_start_time_delta(run: sa.RowMapping, moment: datetime) -> timedelta:
     """How late a run started, or how late it is by now when it should have."""
     expected = run["expected_start_time"]
     if expected is None:
@@ -92,7 +89,7 @@ def estimated_start_time_delta(run: Mapping[str, Any], moment: datetime) -> time
     return _NONE if run["state_type"] in TERMINAL else max(moment - expected, _NONE)
 
 
-def one(tx: sa.Connection, statement: sa.Select[Any], kind: str, key: UUID | str) -> Mapping[str, Any]:
+def one(tx: sa.Connection, statement: sa.Select[Any], kind: str, key: UUID | str) -> sa.RowMapping:
     """The only row of a statement.
 
     Raises:

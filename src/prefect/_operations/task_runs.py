@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -38,7 +36,7 @@ class TaskRunQuery(TaskRunSelection, rows.Page):
     sort: TaskRunSort = TaskRunSort.ID_DESC
 
 
-def _task_run(row: Mapping[str, Any]) -> TaskRun:
+def _task_run(row: sa.RowMapping) -> TaskRun:
     return TaskRun.model_validate(rows.run_fields(row, flow_run_id=row["flow_run_id"], task_run_id=row["id"]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.functions import FunctionElement
@@ -78,7 +79,7 @@ def make_engine(url: str | sa.URL, *, read_only: bool = False, foreign_keys: boo
         return connection
 
     engine = sa.create_engine("sqlite://", creator=connect, poolclass=StaticPool if path == ":memory:" else NullPool)
-    sa.event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _begin)
     return engine
 
 

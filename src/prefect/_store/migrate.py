@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import exc as sa_exc
 
 from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_path
 from prefect._store.sqlite import DatabaseUnavailable
@@ -51,7 +52,7 @@ def current(url: str | sa.URL) -> str | None:
     try:
         with _connection(url, write=False) as connection:
             return MigrationContext.configure(connection).get_current_revision()
-    except sa.exc.OperationalError as exc:
+    except sa_exc.OperationalError as exc:
         raise DatabaseUnavailable(str(url), exc.orig or exc) from exc
 
 
@@ -137,8 +138,8 @@ def _check_known(connection: sa.Connection, url: sa.URL) -> None:
 def _check_foreign_keys(connection: sa.Connection) -> None:
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:
-        raise sa.exc.IntegrityError(
+        raise sa_exc.IntegrityError(
             f"The migration would leave a row of {broken[0]!r} that refers to a missing row of {broken[2]!r}.",
             None,
-            sa.exc.SQLAlchemyError(str(tuple(broken))),
+            sa_exc.SQLAlchemyError(str(tuple(broken))),
         )

@@ -12,6 +12,7 @@ Nothing on the path of a running flow imports this module (SQLAlchemy takes half
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -29,23 +30,23 @@ metadata = sa.MetaData(
 )
 
 
-def _id() -> sa.Column[object]:
+def _id() -> sa.Column[Any]:
     return sa.Column("id", Id, primary_key=True, default=new_uuid)
 
 
-def _created() -> sa.Column[object]:
+def _created() -> sa.Column[Any]:
     return sa.Column("created", Timestamp, nullable=False, default=now)
 
 
-def _updated() -> sa.Column[object]:
+def _updated() -> sa.Column[Any]:
     return sa.Column("updated", Timestamp, nullable=False, default=now, onupdate=now)
 
 
-def _json(name: str, empty: type[dict] | type[list] = dict) -> sa.Column[object]:
+def _json(name: str, empty: type[dict] | type[list] = dict) -> sa.Column[Any]:
     return sa.Column(name, Json, nullable=False, default=empty)
 
 
-def _run_columns() -> list[sa.Column[object]]:
+def _run_columns() -> list[sa.Column[Any]]:
     """The columns flow runs and task runs share: the current state, copied from its row, and the times."""
     return [
         sa.Column("state_id", Id),

@@ -20,25 +20,27 @@ from prefect.cli._console import fail
 
 if TYPE_CHECKING:
     import orjson
+    import pydantic
     import rich.box as rich_box
     import rich.console as rich_console
     import rich.table as rich_table
     import rich.text as rich_text
     import sqlalchemy as sa
-    from pydantic import BaseModel
 
     from prefect._operations import logs as log_operations
     from prefect._schemas import sorting
-    from prefect._schemas.filters.logs import LogFilter
+    from prefect._schemas.filters import logs as log_filters
     from prefect._schemas.logs import Log
     from prefect._schemas.states import State
 else:
     orjson = lazy_module("orjson")
+    pydantic = lazy_module("pydantic")
     rich_box = lazy_module("rich.box")
     rich_console = lazy_module("rich.console")
     rich_table = lazy_module("rich.table")
     rich_text = lazy_module("rich.text")
     log_operations = lazy_module("prefect._operations.logs")
+    log_filters = lazy_module("prefect._schemas.filters.logs")
     sorting = lazy_module("prefect._schemas.sorting")
 
 P = ParamSpec("P")
@@ -99,14 +101,13 @@ def console() -> rich_console.Console:
     return out
 
 
-def print_json(value: BaseModel | Iterable[BaseModel]) -> None:
+def print_json(value: pydantic.BaseModel | Iterable[pydantic.BaseModel]) -> None:
     """An object, or a list of them, as JSON for people and programs."""
     # a model can be iterated over too, so ask whether it is one
-    dumped = (
-        value.model_dump(mode="json")
-        if hasattr(value, "model_dump")
-        else [one.model_dump(mode="json") for one in value]
-    )
+    if isinstance(value, pydantic.BaseModel):
+        dumped: Any = value.model_dump(mode="json")
+    else:
+        dumped = [one.model_dump(mode="json") for one in value]
     print(orjson.dumps(dumped, option=orjson.OPT_INDENT_2).decode())
 
 
@@ -311,8 +312,9 @@ class LogPart:
         limited = head or tail or num_logs is not None
         return cls(tail or (reverse and not limited), (num_logs or _NUM_LOGS) if limited else None, reverse)
 
-    def read(self, tx: sa.Connection, matching: LogFilter) -> Iterable[Log]:
-        """The lines, read as they are used where the whole log is shown."""
+    def read(self, tx: sa.Connection, **conditions: Any) -> Iterable[Log]:
+        """The lines that meet conditions (as in `LogFilter`), read as they are used where the whole log is shown."""
+        matching = log_filters.LogFilter.model_validate(conditions)
         sort = sorting.LogSort.TIMESTAMP_DESC if self.from_end else sorting.LogSort.TIMESTAMP_ASC
         lines = log_operations.iterate_logs(tx, matching, sort, self.limit)
         return lines if self.from_end == self.newest_first else reversed(list(lines))

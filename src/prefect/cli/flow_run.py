@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from prefect._operations import flow_runs, flows, local, logs, task_runs
-    from prefect._schemas import sorting
-    from prefect._schemas.filters import flow_runs as flow_run_filters
-    from prefect._schemas.filters import flows as flow_filters
-    from prefect._schemas.filters import logs as log_filters
-    from prefect._schemas.filters import task_runs as task_run_filters
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.logs import Log
 else:
@@ -30,11 +25,6 @@ else:
     local = lazy_module("prefect._operations.local")
     logs = lazy_module("prefect._operations.logs")
     task_runs = lazy_module("prefect._operations.task_runs")
-    flow_run_filters = lazy_module("prefect._schemas.filters.flow_runs")
-    flow_filters = lazy_module("prefect._schemas.filters.flows")
-    log_filters = lazy_module("prefect._schemas.filters.logs")
-    task_run_filters = lazy_module("prefect._schemas.filters.task_runs")
-    sorting = lazy_module("prefect._schemas.sorting")
 
 # -h is short for --head here
 app = App(name="flow-run", help="Look at flow runs, and delete them.", help_flags=["--help"])
@@ -56,11 +46,13 @@ def ls(
     output: OutputOption = None,
 ) -> None:
     """List flow runs, the newest first."""
-    query = flow_runs.FlowRunQuery(
-        flows=flow_filters.FlowFilter(name={"any_": flow_name}) if flow_name else None,
-        flow_runs=flow_run_filters.FlowRunFilter(state=_runs.state_filter(state, state_type)),
-        sort=sorting.FlowRunSort.EXPECTED_START_TIME_DESC,
-        limit=_runs.check_limit(limit),
+    query = flow_runs.FlowRunQuery.model_validate(
+        {
+            "flows": {"name": {"any_": flow_name}} if flow_name else None,
+            "flow_runs": {"state": _runs.state_filter(state, state_type)},
+            "sort": "EXPECTED_START_TIME_DESC",
+            "limit": _runs.check_limit(limit),
+        }
     )
     with local.open_local() as database, database.read() as tx:
         found = flow_runs.read_flow_runs(tx, query)
@@ -75,7 +67,7 @@ def ls(
 
 def _flow_names(tx: sa.Connection, runs: list[FlowRun]) -> dict[UUID, str]:
     ids = list({run.flow_id for run in runs})
-    query = flows.FlowQuery(flows=flow_filters.FlowFilter(id={"any_": ids}), limit=len(ids))
+    query = flows.FlowQuery.model_validate({"flows": {"id": {"any_": ids}}, "limit": len(ids)})
     return {flow.id: flow.name for flow in flows.read_flows(tx, query)}
 
 
@@ -100,8 +92,8 @@ def _find(tx: sa.Connection, id: str) -> FlowRun:
     key = _runs.as_uuid(id)
     if key is not None:
         return flow_runs.read_flow_run(tx, key)
-    named = flow_runs.FlowRunQuery(flow_runs=flow_run_filters.FlowRunFilter(name={"any_": [id]}), limit=_runs.NAMESAKES)
-    return _runs.only_one("Flow run", id, flow_runs.read_flow_runs(tx, named))
+    named = {"flow_runs": {"name": {"any_": [id]}}, "limit": _runs.NAMESAKES}
+    return _runs.only_one("Flow run", id, flow_runs.read_flow_runs(tx, flow_runs.FlowRunQuery.model_validate(named)))
 
 
 @app.command
@@ -119,9 +111,8 @@ def inspect(
         run = _find(tx, id)
         flow = flows.read_flow(tx, run.flow_id)
         states = flow_runs.read_flow_run_states(tx, run.id)
-        tasks = task_runs.count_task_runs(
-            tx, task_runs.TaskRunSelection(task_runs=task_run_filters.TaskRunFilter(flow_run_id={"any_": [run.id]}))
-        )
+        of_run = {"task_runs": {"flow_run_id": {"any_": [run.id]}}}
+        tasks = task_runs.count_task_runs(tx, task_runs.TaskRunSelection.model_validate(of_run))
     if output == "json":
         _runs.print_json(run)
         return
@@ -162,7 +153,7 @@ def show_logs(
     part = _runs.LogPart.of(head=head, tail=tail, num_logs=num_logs, reverse=reverse)
     with local.open_local() as database, database.read() as tx:
         run = _find(tx, id)
-        lines = part.read(tx, log_filters.LogFilter(flow_run_id={"any_": [run.id]}))
+        lines = part.read(tx, flow_run_id={"any_": [run.id]})
         if output == "json":
             _runs.print_json(lines)
             return

@@ -15,18 +15,12 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from prefect._operations import flow_runs, local, task_runs
-    from prefect._schemas import sorting
-    from prefect._schemas.filters import logs as log_filters
-    from prefect._schemas.filters import task_runs as task_run_filters
     from prefect._schemas.task_runs import TaskRun
 else:
     rich_text = lazy_module("rich.text")
     flow_runs = lazy_module("prefect._operations.flow_runs")
     local = lazy_module("prefect._operations.local")
     task_runs = lazy_module("prefect._operations.task_runs")
-    log_filters = lazy_module("prefect._schemas.filters.logs")
-    task_run_filters = lazy_module("prefect._schemas.filters.task_runs")
-    sorting = lazy_module("prefect._schemas.sorting")
 
 # -h is short for --head here
 app = App(name="task-run", help="Look at task runs.", help_flags=["--help"])
@@ -48,12 +42,15 @@ def ls(
     output: OutputOption = None,
 ) -> None:
     """List task runs, the newest first."""
-    query = task_runs.TaskRunQuery(
-        task_runs=task_run_filters.TaskRunFilter(
-            name={"any_": task_run_name} if task_run_name else None, state=_runs.state_filter(state, state_type)
-        ),
-        sort=sorting.TaskRunSort.EXPECTED_START_TIME_DESC,
-        limit=_runs.check_limit(limit),
+    query = task_runs.TaskRunQuery.model_validate(
+        {
+            "task_runs": {
+                "name": {"any_": task_run_name} if task_run_name else None,
+                "state": _runs.state_filter(state, state_type),
+            },
+            "sort": "EXPECTED_START_TIME_DESC",
+            "limit": _runs.check_limit(limit),
+        }
     )
     with local.open_local() as database, database.read() as tx:
         found = task_runs.read_task_runs(tx, query)
@@ -84,8 +81,8 @@ def _find(tx: sa.Connection, id: str) -> TaskRun:
     key = _runs.as_uuid(id)
     if key is not None:
         return task_runs.read_task_run(tx, key)
-    named = task_runs.TaskRunQuery(task_runs=task_run_filters.TaskRunFilter(name={"any_": [id]}), limit=_runs.NAMESAKES)
-    return _runs.only_one("Task run", id, task_runs.read_task_runs(tx, named))
+    named = {"task_runs": {"name": {"any_": [id]}}, "limit": _runs.NAMESAKES}
+    return _runs.only_one("Task run", id, task_runs.read_task_runs(tx, task_runs.TaskRunQuery.model_validate(named)))
 
 
 @app.command
@@ -140,7 +137,7 @@ def show_logs(
     part = _runs.LogPart.of(head=head, tail=tail, num_logs=num_logs, reverse=reverse)
     with local.open_local() as database, database.read() as tx:
         run = _find(tx, id)
-        lines = part.read(tx, log_filters.LogFilter(task_run_id={"any_": [run.id]}))
+        lines = part.read(tx, task_run_id={"any_": [run.id]})
         if output == "json":
             _runs.print_json(lines)
         elif not _runs.print_logs(lines, lambda log: f"Task run {run.name!r}"):
