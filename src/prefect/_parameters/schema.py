@@ -19,7 +19,7 @@ from prefect._parameters.binding import FunctionSpec
 from prefect._parameters.docstrings import parameter_descriptions
 from prefect._parameters.validation import for_pydantic
 
-_REFERENCE = "#/definitions/{model}"
+REFERENCE = "#/definitions/{model}"
 _V1_MODEL = "x-pydantic-v1-model"  # stands for a reference while pydantic 2, which would look it up, makes the schema
 
 
@@ -135,7 +135,7 @@ class _Field:
 
     def _v1_reference(self, model: Any) -> Any:
         try:
-            schema = model.schema(ref_template=_REFERENCE)
+            schema = model.schema(ref_template=REFERENCE)
         except Exception:  # see `schema_of_parameters`
             return Any
         self.v1_definitions.update(schema.pop("definitions", {}))
@@ -162,7 +162,7 @@ def _generate(fields: list[_Field]) -> dict[str, Any]:
         __config__=pydantic.ConfigDict(arbitrary_types_allowed=True, use_enum_values=False),
         **{f"p{field.position}": field.definition() for field in fields},  # type: ignore[call-overload]
     )
-    return _refer_to_v1(model.model_json_schema(by_alias=True, ref_template=_REFERENCE, schema_generator=_Generator))
+    return _refer_to_v1(model.model_json_schema(by_alias=True, ref_template=REFERENCE, schema_generator=_Generator))
 
 
 def _refer_to_v1(schema: Any) -> Any:
@@ -173,5 +173,5 @@ def _refer_to_v1(schema: Any) -> Any:
         return schema
     renewed = {key: _refer_to_v1(value) for key, value in schema.items()}
     if isinstance(name := renewed.pop(_V1_MODEL, None), str):
-        renewed["$ref"] = _REFERENCE.format(model=name)
+        renewed["$ref"] = REFERENCE.format(model=name)
     return renewed
