@@ -276,10 +276,18 @@ class FlowRun:
         frame = self.frame
         if state.type == COMPLETED and frame.parent is not None and type(frame.value) not in _PLAIN:
             frame.parent.link(frame.value, frame.id, "flow_run")
+        self._close_task_runs()
         try:
             self.propose(state)
         except Abort as abort:
             await self._aborted(abort)
+
+    def _close_task_runs(self) -> None:
+        """End the task runs that the flow left open: interrupted ones, and generators nobody exhausted."""
+        for task_frame in list(self.frame.open_runs):
+            if task_frame.state is None or task_frame.state.name != "NotReady":
+                message = "The flow run ended before this task run did."
+                task_frame.recorder.task_state(task_frame, RunState(CRASHED, message=message))
 
     async def _end_failed(self, exc: Exception, message: str) -> None:
         self.frame.exception = exc

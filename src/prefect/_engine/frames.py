@@ -105,6 +105,7 @@ class FlowFrame(RunFrame):
         "input_keyset",
         "labels",
         "memory",
+        "open_runs",
         "parent",
         "parent_flow_run_id",
         "parent_task_run_id",
@@ -129,6 +130,8 @@ class FlowFrame(RunFrame):
         # how often each task was called in this attempt: the task runs' dynamic keys, and what a retry recalls by
         self.counters: dict[str, int] = {}
         self.memory: Any = None
+        # task runs that have begun and not ended: none may be left open when the flow run ends
+        self.open_runs: set[TaskFrame] = set()
         self.pauses: dict[str, int] = {}
         self.suspension: Any = None
         self.input_keyset: Any = None

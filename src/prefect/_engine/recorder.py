@@ -151,6 +151,9 @@ class Recorder:
     def task_state(self, frame: TaskFrame, state: RunState) -> None:
         """Enter `state` and record it."""
         frame.enter(state)
+        flow_frame = frame.flow_frame
+        if flow_frame is not None:
+            (flow_frame.open_runs.discard if state.type in TERMINAL else flow_frame.open_runs.add)(frame)
         pending = self._task_runs.pending
         pending.append((
             frame, state, frame.run_count, frame.start_us, frame.end_us, frame.total_us, frame.expected_us,

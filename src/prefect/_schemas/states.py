@@ -14,8 +14,8 @@ from prefect._clock import from_us, now, to_us
 from prefect._ids import new_uuid
 from prefect._lazy import lazy_module
 from prefect._rules.states import RunState
-from prefect._schemas.base import PrefectBaseModel, TimeSeriesBaseModel
-from prefect.types import DateTime
+from prefect._schemas.base import ObjectBaseModel, PrefectBaseModel, TimeSeriesBaseModel
+from prefect._schemas.moments import DateTime
 
 if TYPE_CHECKING:
     from prefect import states as _states
@@ -97,7 +97,7 @@ def _data_for_json(data: Any, info: Any) -> Any:
     return data if isinstance(data, (dict, list, str, int, float, bool)) else None
 
 
-class State(TimeSeriesBaseModel, Generic[R]):
+class State(TimeSeriesBaseModel, ObjectBaseModel, Generic[R]):
     """The state of a run.
 
     `type` says what it means to orchestration, `name` what people call it; `message` explains it. The result of a
@@ -115,7 +115,7 @@ class State(TimeSeriesBaseModel, Generic[R]):
     def default_name_from_type(self) -> Self:
         """Call the state after its type when it has no name of its own."""
         if self.name is None:
-            self.__dict__["name"] = " ".join(part.capitalize() for part in self.type.value.split("_"))
+            object.__setattr__(self, "name", " ".join(part.capitalize() for part in self.type.value.split("_")))
         return self
 
     @model_validator(mode="after")
@@ -129,12 +129,14 @@ class State(TimeSeriesBaseModel, Generic[R]):
     def set_unpersisted_results_to_none(self) -> Self:
         """The API marks a result that was not stored as `{"type": "unpersisted"}`: there is nothing to read."""
         if isinstance(self.data, dict) and self.data.get("type") == "unpersisted":
-            self.__dict__["data"] = None
+            object.__setattr__(self, "data", None)
         return self
 
     # -- reading the result -----------------------------------------------------------------------------------
 
-    def result(self, raise_on_failure: bool = True, retry_result_failure: bool = True, _sync: bool | None = None) -> Any:
+    def result(
+        self, raise_on_failure: bool = True, retry_result_failure: bool = True, _sync: bool | None = None
+    ) -> Any:
         """The result of the run that is in this state.
 
         Args:
@@ -194,7 +196,9 @@ class State(TimeSeriesBaseModel, Generic[R]):
 
     def fresh_copy(self, **kwargs: Any) -> Self:
         """A copy with a new id and timestamp, to be proposed again."""
-        return self.model_copy(update={"id": new_uuid(), "created": now(), "updated": now(), "timestamp": now()} | kwargs)
+        return self.model_copy(
+            update={"id": new_uuid(), "created": now(), "updated": now(), "timestamp": now()} | kwargs
+        )
 
     def model_copy(self, *, update: Any = None, deep: bool = False) -> Self:
         """A copy with the fields of `update` replaced; a new state gets a new timestamp."""
@@ -253,9 +257,7 @@ def to_public(state: RunState, *, flow_run_id: str | None = None, task_run_id: s
 def from_public(state: State[Any]) -> RunState:
     """The engine's form of a public state."""
     details = {
-        key: _plain_detail(value)
-        for key, value in state.state_details
-        if value is not None and value is not False
+        key: _plain_detail(value) for key, value in state.state_details if value is not None and value is not False
     }
     light = RunState(
         state.type.value, state.name, state.message, state.data, details, to_us(state.timestamp), str(state.id)
