@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing import Self
 
-    import httpx
+    import httpx  # pyright: ignore[reportMissingImports]
     import pydantic
 
 
@@ -419,7 +419,7 @@ class PrefectImportError(ImportError):
 
 def _define_http_status_error() -> type[Exception]:
     """Define the one error that derives from httpx's; httpx is imported only by those who use the class."""
-    import httpx
+    import httpx  # pyright: ignore[reportMissingImports]
 
     class PrefectHTTPStatusError(httpx.HTTPStatusError):
         """An HTTP error of the API whose message also shows the body of the response, when it is JSON.

@@ -57,12 +57,12 @@ class PrefectConsoleHighlighter(RegexHighlighter):
     """Marks all of these, under `log.`: `log.error_level`, `log.flow_run_name`, `log.completed_state`, ..."""
 
     base_style = "log."
-    highlights = (
-        LevelHighlighter.highlights
-        + UrlHighlighter.highlights
-        + NameHighlighter.highlights
-        + StateHighlighter.highlights
-    )
+    highlights = [
+        *LevelHighlighter.highlights,
+        *UrlHighlighter.highlights,
+        *NameHighlighter.highlights,
+        *StateHighlighter.highlights,
+    ]
 
 
 DEFAULT_STYLES = {

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from prefect.context import FlowRunContext, RunContext, TaskRunContext
     from prefect.flows import Flow
     from prefect.tasks import Task
-    from prefect.workers.base import BaseWorker
 
     LoggerAdapter = logging.LoggerAdapter[logging.Logger]
 else:
@@ -41,7 +40,7 @@ class PrefectLogAdapter(LoggerAdapter):
         extra: the fields: ids and names of the run.
     """
 
-    extra: MutableMapping[str, Any]
+    extra: MutableMapping[str, Any]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, logger: logging.Logger, extra: MutableMapping[str, Any] | None = None) -> None:
         super().__init__(logger, extra if extra is not None else {})
@@ -196,9 +195,7 @@ def _text(id: Any) -> str | None:
     return None if id is None else str(id)
 
 
-def get_worker_logger(
-    worker: BaseWorker[Any, Any, Any] | Any, name: str | None = None
-) -> logging.Logger | PrefectLogAdapter:
+def get_worker_logger(worker: Any, name: str | None = None) -> logging.Logger | PrefectLogAdapter:
     """The logger of a worker; when the API knows the worker, what it logs is recorded with it.
 
     Args:

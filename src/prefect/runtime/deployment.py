@@ -46,5 +46,5 @@ _FIELDS = {
     "parameters": get_parameters,
     "version": get_version,
 }
-__all__ = list(_FIELDS)
+__all__ = list(_FIELDS)  # pyright: ignore[reportUnsupportedDunderAll]
 __getattr__, __dir__ = runtime_attributes(__name__, _FIELDS)

@@ -148,5 +148,5 @@ _FIELDS = {
     "ui_url": get_flow_run_ui_url,
     "job_variables": get_job_variables,
 }
-__all__ = list(_FIELDS)
+__all__ = list(_FIELDS)  # pyright: ignore[reportUnsupportedDunderAll]
 __getattr__, __dir__ = runtime_attributes(__name__, _FIELDS)

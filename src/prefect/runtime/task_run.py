@@ -88,5 +88,5 @@ _FIELDS = {
     "api_url": get_task_run_api_url,
     "ui_url": get_task_run_ui_url,
 }
-__all__ = list(_FIELDS)
+__all__ = list(_FIELDS)  # pyright: ignore[reportUnsupportedDunderAll]
 __getattr__, __dir__ = runtime_attributes(__name__, _FIELDS)

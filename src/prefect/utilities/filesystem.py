@@ -105,7 +105,7 @@ class _IgnoreRule:
         negated = pattern.startswith("!")
         pattern = pattern[negated:]
         folders_only = pattern.endswith("/")
-        pattern = pattern.rstrip("/") if folders_only else pattern
+        pattern = pattern.removesuffix("/")
         if not pattern:
             return None
         # with a slash in it, it is about a path from the root on, else about a name anywhere

@@ -53,6 +53,8 @@ def clamped_poisson_interval(average_interval: float, clamping_factor: float = 0
     """
     if clamping_factor <= 0:
         raise ValueError(f"clamping_factor must be greater than 0, not {clamping_factor}.")
+    if average_interval <= 0:
+        return 0.0
     upper = 1 + clamping_factor
     lower = max(0.0, lower_clamp_multiple(upper))
     return poisson_interval(

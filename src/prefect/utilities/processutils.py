@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
@@ -25,6 +26,7 @@ else:
     anyio_text = lazy_module("anyio.streams.text")
 
 _WINDOWS = sys.platform == "win32"
+_GRACE = 10.0  # seconds that a process which is to end has for it
 
 
 def command_to_string(command: Sequence[str]) -> str:
@@ -90,16 +92,24 @@ async def open_process(command: Sequence[str], **kwargs: Any) -> AsyncIterator[a
         command = [command[0].strip('"'), *command[1:]]
     process = await anyio.open_process(command, **kwargs)
     try:
-        async with process:
-            yield process
+        yield process
     finally:
-        try:
-            process.terminate()
-        except OSError:  # it has ended
-            pass
-        # the caller may be cancelled, the process must be waited for all the same
+        if process.returncode is None:
+            await _end(process)
         with anyio.CancelScope(shield=True):
             await process.aclose()
+
+
+async def _end(process: anyio.abc.Process) -> None:
+    """Ask a process to end, and make it end when it does not. It is waited for even if the caller is cancelled."""
+    try:
+        process.terminate()
+        with anyio.move_on_after(_GRACE, shield=True) as patience:
+            await process.wait()
+        if patience.cancelled_caught:
+            process.kill()
+    except ProcessLookupError:  # it has ended by itself meanwhile
+        pass
 
 
 async def run_process(
@@ -152,7 +162,7 @@ async def consume_process_output(
         for source, sink in ((process.stdout, stdout_sink), (process.stderr, stderr_sink)):
             if source is not None:
                 text = anyio_text.TextReceiveStream(source, errors="replace")
-                group.start_soon(stream_text, text, *((sink,) if sink is not None else ()))
+                group.start_soon(partial(stream_text, text, *((sink,) if sink is not None else ())))
 
 
 async def stream_text(source: Any, *sinks: Sink) -> None:

@@ -79,10 +79,11 @@ async def critical_service_loop(
 
 def _is_passing(error: Exception) -> bool:
     # httpx is asked only where it is in use: an error of its kind means that it is imported
-    httpx = sys.modules.get("httpx")
+    httpx: Any = sys.modules.get("httpx")
     if httpx is not None:
         if isinstance(error, httpx.HTTPStatusError):
-            return error.response.status_code in (429, 502, 503, 504)
+            response: Any = error.response  # pyright: ignore[reportAttributeAccessIssue]
+            return response.status_code in (429, 502, 503, 504)
         if isinstance(error, httpx.TransportError):
             return True
     return isinstance(error, ConnectionError)
