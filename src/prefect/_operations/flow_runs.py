@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -38,7 +40,17 @@ class FlowRunQuery(FlowRunSelection, rows.Page):
 
 
 def _flow_run(row: sa.RowMapping) -> FlowRun:
-    return FlowRun.model_validate(rows.run_fields(row, flow_run_id=row["id"], task_run_id=None))
+    fields = rows.run_fields(row, flow_run_id=row["id"], task_run_id=None)
+    fields["empirical_policy"] = _policy(row["empirical_policy"])
+    return FlowRun.model_validate(fields)
+
+
+def _policy(recorded: dict[str, Any]) -> dict[str, Any]:
+    """The policy as the API has it: there the delay of a flow is whole seconds, and the exact one has an older name."""
+    delay = recorded.get("retry_delay")
+    if not isinstance(delay, float):
+        return recorded
+    return {**recorded, "retry_delay": math.ceil(delay), "retry_delay_seconds": delay}
 
 
 @operation("GET", "/flow_runs/{id}")
