@@ -123,15 +123,16 @@ def _translate(pattern: str) -> str:
     while position < len(pattern):
         rest = pattern[position:]
         at_start = position == 0 or pattern[position - 1] == "/"
-        if at_start and rest.startswith("**/"):
+        stars = len(rest) - len(rest.lstrip("*"))
+        if at_start and stars > 1 and rest[stars:].startswith("/"):
             out.append("(?:.*/)?")
-            position += 3
-        elif at_start and rest == "**":
+            position += stars + 1
+        elif at_start and stars > 1 and stars == len(rest):
             out.append(".+")
-            position += 2
-        elif rest[0] == "*":
+            position += stars
+        elif stars:
             out.append("[^/]*")
-            position += len(rest) - len(rest.lstrip("*"))
+            position += stars
         elif rest[0] == "?":
             out.append("[^/]")
             position += 1
