@@ -166,6 +166,10 @@ class ResultStore:
         }
         return type(self)(**(fields | (update or {})))
 
+    def with_metadata(self) -> Self:
+        """This store, or if it does not keep metadata, by which `exists` finds a result, one that does."""
+        return self.model_copy(update={"metadata_storage": None}) if self._metadata_port is NOWHERE else self
+
     def update_for_flow(self, flow: Flow[..., Any]) -> Self:
         """The store for a run of `flow`: this one with what the flow says about its results."""
         update: dict[str, Any] = {"metadata_storage": NOWHERE, "storage_key_fn": DEFAULT_STORAGE_KEY_FN}

@@ -1,0 +1,1 @@
+"""Lock managers: who may work on a key now."""
