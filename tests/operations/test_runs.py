@@ -44,8 +44,8 @@ def test_a_flow_run_comes_back_with_its_state(world: World) -> None:
     assert run.estimated_start_time_delta == timedelta(seconds=2)
 
 
-@pytest.mark.parametrize(("recorded", "whole", "exact"), [(0, 0, 0), (3, 3, 0), (0.5, 1, 0.5), (2.0, 2, 2.0)])
-def test_a_delay_of_part_of_a_second_can_be_read(world: World, recorded: float, whole: int, exact: float) -> None:
+@pytest.mark.parametrize(("recorded", "whole", "exact"), [(0, 0, 0), (3, 3, 0), (0.5, 1, 0.5), ([0.5, 9], 1, 0.5)])
+def test_a_delay_of_part_of_a_second_can_be_read(world: World, recorded: object, whole: int, exact: float) -> None:
     run_id = world.flow_run(world.flow(), empirical_policy={"retries": 1, "retry_delay": recorded})
     policy = flow_runs.read_flow_run(world.tx, run_id).empirical_policy
     assert (policy.retries, policy.retry_delay, policy.retry_delay_seconds) == (1, whole, exact)

@@ -46,10 +46,12 @@ def _flow_run(row: sa.RowMapping) -> FlowRun:
 
 
 def _policy(recorded: dict[str, Any]) -> dict[str, Any]:
-    """The policy as the API has it: there the delay of a flow is whole seconds, and the exact one has an older name."""
+    """The policy as the API has it: there a flow has one delay, in whole seconds, and the exact one has an older name."""
     delay = recorded.get("retry_delay")
-    if not isinstance(delay, float):
-        return recorded
+    if isinstance(delay, list):
+        delay = delay[0] if delay else 0
+    if delay is None or isinstance(delay, int):
+        return {**recorded, "retry_delay": delay}
     return {**recorded, "retry_delay": math.ceil(delay), "retry_delay_seconds": delay}
 
 
