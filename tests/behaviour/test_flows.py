@@ -1,6 +1,7 @@
 """Flows: decorators, options, names, methods, generators, sub-flows, and which final state follows from what is returned."""
 
 import datetime
+import itertools
 import time
 import uuid
 
@@ -10,7 +11,7 @@ from prefect import Flow, State, flow, runtime, task
 from prefect.context import FlowRunContext
 from prefect.exceptions import CancelledRun, CrashedRun, FailedRun, InvalidNameError
 from prefect.futures import PrefectFuture
-from prefect.states import Cancelled, Completed, Crashed, Failed, Pending
+from prefect.states import Cancelled, Completed, Crashed, Failed, Paused, Pending, Running, Scheduled
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from .support import PEER, Boom, Calls, acollect, asleep, both, collect, ours_better, sleep  # noqa: F401
@@ -405,6 +406,37 @@ async def test_final_state_follows_from_what_is_returned(label):
     check_result(await state.aresult(raise_on_failure=False), quiet)
 
 
+def decided(states):
+    """What a collection of states decides: the rule in one place, written from the outside."""
+    total, types = len(states), [state.type.value for state in states]
+    failed = sum(kind in ("FAILED", "CRASHED") for kind in types)
+    cancelled = types.count("CANCELLED")
+    unfinished = total - failed - cancelled - types.count("COMPLETED")
+    if cancelled:
+        return "CANCELLED", f"{cancelled}/{total} states cancelled."
+    if failed:
+        return "FAILED", f"{failed}/{total} states failed."
+    if unfinished:
+        return "FAILED", f"{unfinished}/{total} states are not final."
+    return "COMPLETED", "All states completed."
+
+
+@both
+async def test_the_rule_holds_for_every_small_collection():
+    box = []
+
+    @flow
+    async def returns():
+        return list(box)
+
+    kinds = (Completed, Failed, Crashed, Cancelled, Pending)
+    for size in (1, 2) if PEER else (1, 2, 3):
+        for combination in itertools.combinations_with_replacement(kinds, size):
+            box[:] = [make() for make in combination]
+            final = await returns(return_state=True)
+            assert (final.type.value, final.message) == decided(box), combination
+
+
 @both
 async def test_state_messages_of_plain_results():
     @flow
@@ -512,6 +544,22 @@ async def test_caught_task_failure_leaves_the_flow_completed():
             return "recovered"
 
     assert await careful() == "recovered"
+
+
+@ours_better("the peer never ends such a flow, or raises a signal that is not an Exception")
+@both
+@pytest.mark.parametrize("make", [Paused, Running, Pending, Scheduled])
+async def test_returned_states_that_are_not_final(make):
+    @flow
+    async def returns():
+        return make()
+
+    try:
+        state = await returns(return_state=True)
+    except Exception as error:
+        assert make.__name__.lower() in str(error).lower()
+    else:
+        assert state.is_final() or state.type.value == make().type.value
 
 
 # --- sub-flows ----------------------------------------------------------------------------------
