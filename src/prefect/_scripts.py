@@ -13,7 +13,7 @@ import importlib
 import importlib.util
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -158,7 +158,7 @@ def run_statement(statement: ast.stmt, namespace: dict[str, Any], filepath: str 
     return None
 
 
-def _naming_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+def _naming_statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     for node in body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from _single_imports(node)

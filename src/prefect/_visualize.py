@@ -286,7 +286,7 @@ def visualize_task_dependencies(graph: graphviz.Digraph, flow_run_name: str) -> 
     try:
         if "ipykernel" in sys.modules:
             # the notebook has it
-            from IPython.display import display
+            from IPython.display import display  # type: ignore[import-not-found]
 
             display(graph)
             return

@@ -124,11 +124,9 @@ def test_unknown_names_are_refused_by_name():
 
 
 def test_the_error_names_function_parameter_and_signature():
-    with pytest.raises(
-        ParameterBindError, match=r"'plain'.*missing a required argument: 'a'.*plain\(a, b=2, c='three'\)"
-    ):
+    with pytest.raises(ParameterBindError, match=r"(?s)'plain'.*missing a required argument: 'a'.*a, b=2, c='three'"):
         FunctionSpec(plain).bind((), {"b": 1})
-    with pytest.raises(ParameterBindError, match=r"unexpected keyword argument 'zz'.*1 by position and by name 'zz'"):
+    with pytest.raises(ParameterBindError, match=r"(?s)unexpected keyword argument 'zz'.*\(1,\).*\['zz'\]"):
         FunctionSpec(plain).bind((1,), {"zz": 1})
 
 

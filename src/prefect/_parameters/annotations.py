@@ -72,8 +72,8 @@ def _definition(fn: Callable[..., Any]) -> Any:
             fn = fn.__func__
         elif isinstance(fn, partial):
             fn = fn.func
-        elif hasattr(fn, "__wrapped__"):
-            fn = fn.__wrapped__
+        elif (wrapped := getattr(fn, "__wrapped__", None)) is not None:
+            fn = wrapped
         elif isinstance(fn, type):
             fn = fn.__init__  # type: ignore[misc]
             if not isinstance(fn, FunctionType):

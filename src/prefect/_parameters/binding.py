@@ -214,19 +214,10 @@ class FunctionSpec:
     def _bind_error(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ParameterBindError:
         try:
             self.signature.bind(*args, **kwargs)
-            reason = "the arguments do not fit the signature"  # not reached unless a signature lies about its code
-        except TypeError as error:
-            reason = str(error)
-        given = f"{len(args)} by position" + (f" and by name {', '.join(map(repr, kwargs))}" if kwargs else "")
-        return ParameterBindError(
-            f"Cannot bind the arguments of {self.name!r}: {reason}. "
-            f"Its signature is {self.name}{self._parameters_text()}; arguments given: {given}."
-        )
-
-    def _parameters_text(self) -> str:
-        signature = self.signature
-        bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
-        return str(inspect.Signature(bare))
+            error = TypeError("the arguments do not fit the signature")  # a signature that is not true to the code
+        except TypeError as reason:
+            error = reason
+        return ParameterBindError.from_bind_failure(self.fn, error, tuple(args), dict(kwargs))
 
     def call_args(self, parameters: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Turn the parameters of a run back into `(args, kwargs)` for the call.

@@ -124,8 +124,9 @@ class Validator:
                 continue
             fields[name] = for_pydantic(annotation)
             field = _field_default(self.spec, name)
-            if field is not None and field.metadata:
-                fields[name] = Annotated[(fields[name], *field.metadata)]
+            constraints = field.metadata if field is not None else []
+            if constraints:
+                fields[name] = Annotated[(fields[name], *constraints)]
         try:
             return _adapter(fields)
         except Exception:  # pydantic and the hooks of annotated classes raise what they like; find the one it is about
@@ -134,7 +135,7 @@ class Validator:
 
 def _adapter(fields: dict[str, Any]) -> pydantic.TypeAdapter[dict[str, Any]]:
     """A typed dict: unlike a model it has no names of its own for parameters to clash with."""
-    shape = typing_extensions.TypedDict("Parameters", fields, total=False)  # type: ignore[operator]
+    shape: Any = typing_extensions.TypedDict("Parameters", fields, total=False)  # type: ignore[operator]
     shape.__pydantic_config__ = pydantic.ConfigDict(arbitrary_types_allowed=True)
     return pydantic.TypeAdapter(shape)
 

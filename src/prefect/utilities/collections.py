@@ -49,13 +49,13 @@ class AutoEnum(str, Enum):  # noqa: UP042 (its text is `Class.MEMBER`, that of a
 
     # the format of a plain Enum, the same in every version of Python
     __str__ = Enum.__str__
-    __format__ = Enum.__format__
+    __format__ = Enum.__format__  # type: ignore[assignment]
 
 
 def dict_to_flatdict(dct: dict[Any, Any]) -> dict[tuple[Any, ...], Any]:
     """Flatten nested dicts into one whose keys are the tuples of keys on the way; an empty dict is kept as a value."""
     flat: dict[tuple[Any, ...], Any] = {}
-    pending = [((key,), value) for key, value in reversed(dct.items())]
+    pending: list[tuple[tuple[Any, ...], Any]] = [((key,), value) for key, value in reversed(dct.items())]
     while pending:
         path, value = pending.pop()
         if isinstance(value, dict) and value:
