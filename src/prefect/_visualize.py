@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextvars import ContextVar
+from importlib import import_module
 from types import EllipsisType, NotImplementedType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -302,6 +303,8 @@ def visualize_task_dependencies(graph: graphviz.Digraph, flow_run_name: str) -> 
 async def _trace(flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskVizTracker:
     """Run the flow function under a tracker."""
     args, kwargs = flow.spec.call_args(flow.spec.bind(args, kwargs))
+    # flows and tasks ask that module for a tracker if it is loaded: a program that draws nothing never loads it
+    import_module("prefect.utilities.visualization")
     with TaskVizTracker() as tracker:
         try:
             result = flow.fn(*args, **kwargs)

@@ -228,6 +228,19 @@ def test_a_missing_package_is_named(monkeypatch):
         viz.build_task_dependencies(tracker)
 
 
+def test_drawing_needs_no_import_by_the_user():
+    program = """
+from prefect import flow, task
+@task
+def step(x=None): raise AssertionError
+@flow
+def pipeline(): step(step())
+print(pipeline.generate_mermaid_graph())
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert arrows(done.stdout) == ["step_0 --> step_1"]
+
+
 def test_the_door_is_light():
     program = (
         "import sys, prefect.utilities.visualization\nassert not {'graphviz', 'asyncio', 'pydantic'} & set(sys.modules)"
