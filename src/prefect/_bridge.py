@@ -40,6 +40,26 @@ def run(coro: Coroutine[Any, Any, R]) -> R:
         coro.close()
 
 
+_run_is_async: Callable[[], bool | None] = lambda: None  # noqa: E731
+
+
+def tell_run_kind(fn: Callable[[], bool | None]) -> None:
+    """Let the engine say whether the code of the current run is asynchronous (None: there is no run)."""
+    global _run_is_async
+    _run_is_async = fn
+
+
+def in_async_context() -> bool:
+    """Whether a name that serves both worlds is being called from asynchronous code.
+
+    The current run knows best: a synchronous flow called from a coroutine is synchronous code, although the thread
+    runs an event loop. Outside of runs, a running event loop decides.
+    """
+    if not in_running_loop():
+        return False
+    return _run_is_async() is not False
+
+
 def in_running_loop() -> bool:
     """Whether this thread is running an event loop (never imports asyncio)."""
     events = sys.modules.get("asyncio.events")
@@ -83,7 +103,7 @@ def async_dispatch(async_fn: Callable[..., Coroutine[Any, Any, Any]]) -> Callabl
     def decorate(sync_fn: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(sync_fn)
         def dispatch(*args: Any, _sync: bool | None = None, **kwargs: Any) -> Any:
-            if _sync is True or (_sync is None and not in_running_loop()):
+            if _sync is True or (_sync is None and not in_async_context()):
                 return sync_fn(*args, **kwargs)
             return async_fn(*args, **kwargs)
 
@@ -99,7 +119,7 @@ def sync_compatible(async_fn: Callable[..., Coroutine[Any, Any, R]]) -> Callable
     @functools.wraps(async_fn)
     def dispatch(*args: Any, _sync: bool | None = None, **kwargs: Any) -> Any:
         coro = async_fn(*args, **kwargs)
-        if _sync is True or (_sync is None and not in_running_loop()):
+        if _sync is True or (_sync is None and not in_async_context()):
             return run_coro_as_sync(coro)
         return coro
 

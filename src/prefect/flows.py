@@ -130,7 +130,7 @@ class Flow(Generic[P, R]):
         self.fn, self._kind = function_of(fn, "flow")
         functools.update_wrapper(self, self.fn)
         self.isasync, self.isgenerator = _nature(self.fn)
-        self.name = _checked_name(name or callable_name(self.fn).replace("_", "-"))
+        self.name = _checked_name(name or _default_name(self.fn))
         self.spec = FunctionSpec(self.fn)
         for reserved in ("return_state", "wait_for"):
             if reserved in self.spec.names:
@@ -143,9 +143,8 @@ class Flow(Generic[P, R]):
         self._version = version
         self._version_known = version is not None
         self.description = description or inspect.getdoc(self.fn)
-        defaults = get_current_settings().flows if retries is None else None
-        self.retries = retries if retries is not None else (defaults.default_retries if defaults is not None else 0)
-        self.retry_delay_seconds = retry_delay_seconds
+        self._retries = retries
+        self._retry_delay_seconds = retry_delay_seconds
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
         self.should_validate_parameters = validate_parameters
         self._task_runner = task_runner
@@ -159,6 +158,17 @@ class Flow(Generic[P, R]):
         self.on_cancellation_hooks = hooks_of(on_cancellation, "on_cancellation", self.name)
         self.on_crashed_hooks = hooks_of(on_crashed, "on_crashed", self.name)
         self.on_running_hooks = hooks_of(on_running, "on_running", self.name)
+
+    @property
+    def retries(self) -> int:
+        """How often a failed run is tried again: the option, or the setting `flows.default_retries`."""
+        return self._retries if self._retries is not None else get_current_settings().flows.default_retries
+
+    @property
+    def retry_delay_seconds(self) -> Any:
+        """Seconds before a retry: the option, or the setting `flows.default_retry_delay_seconds`."""
+        delays = self._retry_delay_seconds
+        return delays if delays is not None else get_current_settings().flows.default_retry_delay_seconds
 
     @property
     def version(self) -> str | None:
@@ -235,7 +245,7 @@ class Flow(Generic[P, R]):
         Raises:
             ParameterTypeError: a parameter does not fit; all that do not are named.
         """
-        return validation.validate(self.spec, parameters)
+        return validation.validate(self.spec, parameters, self.name)
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Parameters in a form that JSON can carry; a value that it cannot becomes a short description of it."""
@@ -356,7 +366,7 @@ class Flow(Generic[P, R]):
             value = changes[option]
             return mine if value is NotSet or (value is None and option not in _NONE_IS_A_CHOICE) else value
 
-        options = {option: chosen(option, getattr(self, option)) for option in _PLAIN_OPTIONS}
+        options = {option: chosen(option, getattr(self, _KEPT_AS.get(option, option))) for option in _PLAIN_OPTIONS}
         options["version"] = chosen("version", self._version if self._version_known else None)
         options["task_runner"] = chosen("task_runner", self._task_runner)
         options["validate_parameters"] = chosen("validate_parameters", self.should_validate_parameters)
@@ -397,6 +407,7 @@ _PLAIN_OPTIONS = (
     "name", "retries", "retry_delay_seconds", "description", "flow_run_name", "timeout_seconds", "persist_result",
     "result_storage", "result_serializer", "cache_result_in_memory", "log_prints",
 )  # fmt: skip
+_KEPT_AS = {"retries": "_retries", "retry_delay_seconds": "_retry_delay_seconds"}
 _NONE_IS_A_CHOICE = frozenset({"persist_result", "result_storage", "result_serializer", "log_prints"})
 
 
@@ -414,6 +425,11 @@ def _iterate_async(flow: Flow[..., Any], parameters: dict[str, Any], wait_for: A
     return generators.pass_on(
         lambda: flow_run.iterate(ASYNC, flow_run.begin(ASYNC, flow, parameters, wait_for=wait_for), True)
     )
+
+
+def _default_name(fn: Any) -> str:
+    name = callable_name(fn)
+    return "unknown-lambda" if name == "<lambda>" else name.replace("_", "-")
 
 
 def _checked_name(name: str) -> str:

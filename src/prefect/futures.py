@@ -509,7 +509,7 @@ def resolve_futures_to_results(expr: Any) -> Any:
     def result(future: PrefectFuture[Any]) -> Any:
         if future.state.is_completed():
             return future.result()
-        raise Exception("At least one result did not complete successfully") from states.get_state_exception(future.state)
+        raise Exception("At least one result did not complete successfully") from states.get_state_exception(future.state, _sync=True)
 
     return _resolve(expr, result)
 

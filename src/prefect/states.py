@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeIs
 
-from prefect._bridge import in_running_loop, run_coro_as_sync
+from prefect._bridge import async_dispatch, in_async_context, run_coro_as_sync
 from prefect._clock import now
 from prefect._engine.outcome import combine, is_state_collection
 from prefect._engine.wording import crash_message, describe
@@ -93,9 +93,9 @@ def read_result(
     data = state.data
     if isinstance(data, dict) and "storage_key" in data:
         data = records.ResultRecordMetadata.model_validate(data)
-    needs_storage = _location(data) is not None
-    if needs_storage and sync is not True and in_running_loop():
+    if sync is False or (sync is None and in_async_context()):
         return get_state_result(state, raise_on_failure, retry_result_failure)
+    needs_storage = _location(data) is not None
     value = run_coro_as_sync(_load(_location(data), retry_result_failure)) if needs_storage else _in_memory(state, data)
     return _checked(state, value, raise_on_failure)
 
@@ -163,10 +163,9 @@ def _checked(state: State[Any], value: Any, raise_on_failure: bool) -> Any:
         raise UnfinishedRun(f"Run is in {state.type.value} state, its result is not available.")
     if state.is_completed():
         return value
-    exception = _exception_in(state, value)
     if raise_on_failure:
-        raise exception
-    return value if value is not None and not isinstance(value, str) else exception
+        raise _exception_in(state, value)
+    return value
 
 
 def _wrapper(state: State[Any]) -> tuple[type[Exception], str]:
@@ -202,8 +201,17 @@ def _quiet_value(state: State[Any]) -> Any:
         return None
 
 
+async def aget_state_exception(state: State[Any]) -> BaseException:
+    """`get_state_exception` for asynchronous code."""
+    _wrapper(state)
+    return _exception_in(state, await get_state_result(state, raise_on_failure=False))
+
+
+@async_dispatch(aget_state_exception)
 def get_state_exception(state: State[Any]) -> BaseException:
     """The exception of a run that failed, crashed or was cancelled.
+
+    In asynchronous code the call gives a coroutine.
 
     Raises:
         ValueError: the run ended otherwise.
@@ -212,22 +220,20 @@ def get_state_exception(state: State[Any]) -> BaseException:
     return _exception_in(state, _quiet_value(state))
 
 
-async def aget_state_exception(state: State[Any]) -> BaseException:
-    """`get_state_exception` for asynchronous code."""
-    _wrapper(state)
-    return _exception_in(state, await get_state_result(state, raise_on_failure=False))
-
-
-def raise_state_exception(state: State[Any]) -> None:
-    """Raise the exception of a run that failed, crashed or was cancelled; do nothing for any other state."""
-    if state.is_failed() or state.is_crashed() or state.is_cancelled():
-        raise get_state_exception(state)
-
-
 async def araise_state_exception(state: State[Any]) -> None:
     """`raise_state_exception` for asynchronous code."""
     if state.is_failed() or state.is_crashed() or state.is_cancelled():
         raise await aget_state_exception(state)
+
+
+@async_dispatch(araise_state_exception)
+def raise_state_exception(state: State[Any]) -> None:
+    """Raise the exception of a run that failed, crashed or was cancelled; do nothing for any other state.
+
+    In asynchronous code the call gives a coroutine.
+    """
+    if state.is_failed() or state.is_crashed() or state.is_cancelled():
+        raise get_state_exception(state, _sync=True)
 
 
 # -- from what happened to a state -------------------------------------------------------------------------------------

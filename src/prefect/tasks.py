@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Se
 from prefect._bridge import run as run_now
 from prefect._engine import generators, outcome, task_run
 from prefect._engine.frames import current_flow
-from prefect._engine.options import callable_name, function_of, hooks_of, policy_json
+from prefect._engine.options import callable_name, function_of, hooks_of, policy_json, task_key
 from prefect._engine.port import ASYNC, SYNC
 from prefect._lazy import lazy_module
 from prefect._parameters.binding import FunctionSpec
 from prefect._rules.retries import exponential_backoff
-from prefect.futures import PrefectFuture, PrefectFutureList
+from prefect.futures import PrefectFutureList
+from prefect.settings import get_current_settings
 from prefect.utilities.annotations import NotSet
 
 if TYPE_CHECKING:
@@ -161,10 +162,10 @@ class Task(Generic[P, R]):
         for reserved in ("return_state", "wait_for"):
             if reserved in self.spec.names:
                 raise _reserved(reserved, self.fn)
-        self.task_key = f"{self.fn.__module__}.{self.fn.__qualname__}" if hasattr(self.fn, "__qualname__") else self.name
+        self.task_key = task_key(self.fn)
         self.task_run_name = _checked_run_name(task_run_name)
-        self.retries = retries
-        self.retry_delay_seconds = _delays(retry_delay_seconds, retries)
+        self._retries = retries
+        self._retry_delay_seconds = _delays(retry_delay_seconds, retries)
         if retry_jitter_factor is not None and retry_jitter_factor < 0:
             raise ValueError("`retry_jitter_factor` must be >= 0.")
         self.retry_jitter_factor = retry_jitter_factor
@@ -215,6 +216,17 @@ class Task(Generic[P, R]):
         self._cache_policy = cache_policy
 
     @property
+    def retries(self) -> int:
+        """How often a failed run is tried again: the option, or the setting `tasks.default_retries`."""
+        return self._retries if self._retries is not None else get_current_settings().tasks.default_retries
+
+    @property
+    def retry_delay_seconds(self) -> Any:
+        """Seconds before a retry, or a list of them: the option, or the setting `tasks.default_retry_delay_seconds`."""
+        delays = self._retry_delay_seconds
+        return delays if delays is not None else get_current_settings().tasks.default_retry_delay_seconds
+
+    @property
     def cache_policy(self) -> Any:
         """The policy that makes the key under which a result is found again."""
         if self._cache_policy is NotSet:
@@ -247,12 +259,12 @@ class Task(Generic[P, R]):
     @property
     def ismethod(self) -> bool:
         """Whether the function is bound to an instance."""
-        return hasattr(self.fn, "__prefect_self__")
+        return inspect.ismethod(self.fn) and not isinstance(self.fn.__self__, type)
 
     @property
     def isclassmethod(self) -> bool:
         """Whether the function is bound to a class."""
-        return hasattr(self.fn, "__prefect_cls__") or self._kind == "classmethod"
+        return self._kind == "classmethod"
 
     @property
     def isstaticmethod(self) -> bool:
@@ -353,7 +365,7 @@ class Task(Generic[P, R]):
             RuntimeError: called outside a flow run, where there is no task runner.
         """
         parameters = self.spec.bind(args, kwargs)
-        tracked = _tracked(self, parameters)
+        tracked = _tracked(self, parameters, "submit")
         if tracked is not None:
             return tracked[0]
         future = self._runner("submit").submit(self, parameters, wait_for)
@@ -382,7 +394,7 @@ class Task(Generic[P, R]):
             MappingLengthMismatch: the iterables differ in length.
         """
         parameters = self.spec.bind(args, kwargs, apply_defaults=False)
-        tracked = _tracked(self, parameters)
+        tracked = _tracked(self, parameters, "map")
         if tracked is not None:
             return tracked[0]
         futures: PrefectFutureList[Any] = self._runner("map").map(self, parameters, wait_for)
@@ -442,7 +454,7 @@ class Task(Generic[P, R]):
                 return mine
             return value
 
-        options = {option: chosen(option, getattr(self, option)) for option in _PLAIN_OPTIONS}
+        options = {option: chosen(option, getattr(self, _KEPT_AS.get(option, option))) for option in _PLAIN_OPTIONS}
         for hook in ("on_completion", "on_failure", "on_running", "on_rollback", "on_commit"):
             options[hook] = chosen(hook, list(getattr(self, f"{hook}_hooks")))
         options["fn"] = self.fn
@@ -490,6 +502,7 @@ _PLAIN_OPTIONS = (
     "result_storage_key", "cache_result_in_memory", "timeout_seconds", "log_prints", "refresh_cache",
     "retry_condition_fn", "viz_return_value", "asset_deps",
 )  # fmt: skip
+_KEPT_AS = {"retries": "_retries", "retry_delay_seconds": "_retry_delay_seconds"}
 _NONE_IS_A_CHOICE = frozenset({
     "task_run_name", "retries", "retry_delay_seconds", "retry_jitter_factor", "persist_result", "result_storage",
     "result_serializer", "result_storage_key", "log_prints", "refresh_cache",
@@ -513,11 +526,15 @@ def _iterate_async(task: Task[..., Any], parameters: dict[str, Any], wait_for: A
     )
 
 
-def _tracked(task: Task[..., Any], parameters: dict[str, Any]) -> tuple[Any] | None:
-    """While a flow is being drawn, the stand-in for a run of the task; None at all other times."""
+def _tracked(task: Task[..., Any], parameters: dict[str, Any], how: str = "call") -> tuple[Any] | None:
+    """While a flow is being drawn, the stand-in for what the call gives; None at all other times."""
     module = sys.modules.get("prefect.utilities.visualization")
     if module is None or module.get_task_viz_tracker() is None:
         return None
+    if how == "submit":
+        return (module.track_viz_submit(task.name, parameters, task.viz_return_value),)
+    if how == "map":
+        return (module.track_viz_map(task.name, parameters, task.viz_return_value),)
     return (module.track_viz_task(task.isasync, task.name, parameters, task.viz_return_value),)
 
 

@@ -163,7 +163,7 @@ class FlowRun:
         frame.wait_for = None
         try:
             if flow.should_validate_parameters and frame.parameters:
-                frame.parameters = validation.validate(flow.spec, frame.parameters)
+                frame.parameters = validation.validate(flow.spec, frame.parameters, flow.name)
             if flow.flow_run_name is not None:
                 tokens = current_flow.set(frame)
                 try:
@@ -214,7 +214,10 @@ class FlowRun:
             frame.value = state.data.value
             if self.frame.persist and state.data.record is None:
                 state.data = Value(state.data.value, self._keep(state.data.value))
-        await self.settle(state)
+        if inputs.is_state(value) and state.type == FAILED:
+            await self._enter_final(state)  # the flow's own decision: not an accident that a retry might mend
+        else:
+            await self.settle(state)
 
     def _keep(self, value: Any) -> Any:
         """Store the result where the flow keeps results; returns its record, or None when it keeps none."""
@@ -261,11 +264,11 @@ class FlowRun:
         """Enter the final state, or try again if it is a failure that may be retried."""
         frame = self.frame
         flow = frame.flow
-        if state.type != FAILED or frame.run_count > (flow.retries or 0):
+        if state.type != FAILED or frame.run_count > flow.retries:
             await self._enter_final(state)
             return
         attempt = frame.run_count - 1
-        delay = retries.retry_delay(_delays(flow), attempt)
+        delay = retries.retry_delay(flow.retry_delay_seconds, attempt)
         when = f"{delay:.3g} second(s) from now" if delay else "immediately"
         run_logger(frame).info("%s - Retry %s/%s will start %s", state.message, attempt + 1, flow.retries, when)
         self.propose(awaiting_retry(now_us() + int(delay * 1e6), state.message))
@@ -365,11 +368,6 @@ def _persist(flow: Flow[..., Any], parent: FlowFrame | None) -> bool:
     if parent is not None and parent.persist is not None:
         return parent.persist
     return get_current_settings().results.persist_by_default
-
-
-def _delays(flow: Flow[..., Any]) -> Any:
-    delays = flow.retry_delay_seconds
-    return delays if delays is not None else get_current_settings().flows.default_retry_delay_seconds
 
 
 # -- the two ways to drive a run ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from prefect._bridge import tell_run_kind
 from prefect._clock import now_us
 from prefect._ids import new_id
 from prefect._rules.states import RUNNING, TERMINAL, RunState
@@ -266,6 +267,17 @@ class _Provenance:
         if entry is not None and entry[0]() is value:
             return entry[1], entry[2]
         return None
+
+
+def _run_is_async() -> bool | None:
+    task_frame = current_task.get()
+    if task_frame is not None:
+        return task_frame.task.isasync
+    flow_frame = current_flow.get()
+    return flow_frame.flow.isasync if flow_frame is not None else None
+
+
+tell_run_kind(_run_is_async)
 
 
 def current_frame() -> RunFrame | None:

@@ -53,7 +53,7 @@ def _make(source: str | Callable[..., Any] | None, parameters: dict[str, Any], o
         if not isinstance(name, str):
             raise TypeError(
                 f"The {option} callable {getattr(source, '__name__', source)!r} of {owner!r} returned type "
-                f"{type(name).__name__}; it must return a string."
+                f"{type(name).__name__} but a string is required."
             )
         return name
     if isinstance(source, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import zlib
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -61,3 +62,11 @@ def policy_json(retries: int | None, delays: Any, jitter: float | None = None) -
         f'{{"retries": {retries or 0}, "retry_delay": {delay}, '
         f'"retry_jitter_factor": {jitter if jitter is not None else "null"}}}'
     )
+
+
+def task_key(fn: Callable[..., Any]) -> str:
+    """Tells tasks apart across runs and processes: the function's name and a short hash of where it is defined."""
+    place = f"{getattr(fn, '__module__', '')}.{getattr(fn, '__qualname__', type(fn).__qualname__)}"
+    if place.startswith("__main__."):
+        place += getattr(getattr(fn, "__code__", None), "co_filename", "")
+    return f"{callable_name(fn)}-{zlib.crc32(place.encode()):08x}"

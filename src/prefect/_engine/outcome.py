@@ -9,7 +9,7 @@ from prefect._engine.frames import RunFrame, TaskFrame
 from prefect._engine.inputs import is_state
 from prefect._lazy import lazy_module
 from prefect._rules.outcomes import combine
-from prefect._rules.states import COMPLETED, GONE, RunState, Value
+from prefect._rules.states import COMPLETED, FAILED, GONE, RunState, Value
 from prefect.exceptions import UnfinishedRun
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _reraise(exc: BaseException) -> NoReturn:
 
 def is_state_collection(value: Any) -> bool:
     """Whether a value is a list, tuple, set or the values of a dict consisting of states only."""
-    if type(value) not in (list, tuple, set, frozenset):
+    if not isinstance(value, (list, tuple, set, frozenset)):
         return False
     return bool(value) and all(is_state(item) for item in value)
 
@@ -84,7 +84,13 @@ def state_of(value: Any, *, futures_too: bool) -> RunState | None:
 def _own_state(state: Any) -> RunState:
     """A returned state, with its data made a result."""
     light = models.from_public(state)
-    if light.data is not None and not isinstance(light.data, Value) and not hasattr(light.data, "metadata"):
+    if not light.is_final:
+        message = f"The function returned the state {light.name}, which is not a final one: a run can end only in a final state."
+        return RunState(FAILED, message=message)
+    if light.data is None and light.type == COMPLETED:
+        light.data = Value(None)  # the function returned, and there is nothing in what it returned
+        light._public = None
+    elif light.data is not None and not isinstance(light.data, Value) and not hasattr(light.data, "metadata"):
         light.data = Value(light.data)
         light._public = None
     return light

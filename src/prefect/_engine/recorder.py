@@ -449,4 +449,4 @@ def _after_fork_in_child() -> None:
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-_sink.set_sink(_record_log)
+_sink.set_sink(_record_log, flush_all)

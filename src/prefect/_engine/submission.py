@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prefect._bridge import run as run_now
-from prefect._engine import task_run
+from prefect._engine import inputs, task_run
 from prefect._engine.frames import TaskFrame
 from prefect._engine.port import ASYNC, SYNC
 from prefect._lazy import lazy_module
+from prefect._parameters import mapping
 from prefect._rules.states import CANCELLED, RunState
-from prefect.exceptions import MappingLengthMismatch, MappingMissingIterable
-from prefect.utilities.annotations import BaseAnnotation, allow_failure, quote, unmapped
 
 if TYPE_CHECKING:
     import asyncio
 
-    from prefect import futures
+    from prefect import futures, states
 else:
     asyncio = lazy_module("asyncio")
     futures = lazy_module("prefect.futures")
+    states = lazy_module("prefect.states")
 
 _loops = threading.local()
 
@@ -113,62 +113,18 @@ def abandon(future: Any) -> None:
     future.set_done()
 
 
-# -- map ---------------------------------------------------------------------------------------------------------------
+def expand(task: Any, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parameters of each run of a map: see `TaskRunner.map`.
+
+    A future or state given as one whole argument is replaced by its result: what is mapped over is what it made.
+    """
+    for name, value in mapping.explode_variadic(task.spec, parameters).items():
+        if isinstance(value, futures.PrefectFuture) or inputs.is_state(value):
+            parameters = {**mapping.explode_variadic(task.spec, parameters), name: _whole_result(value)}
+    return mapping.expand_mapping(task.spec, parameters)
 
 
-def expand(task: Any, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The parameters of each run of a map: see `TaskRunner.map`."""
-    spec = task.spec
-    parameters = futures.resolve_futures_to_results(_explode(spec.var_keyword, parameters))
-    iterables: dict[str, Any] = {}
-    static: dict[str, Any] = {}
-    annotations: dict[str, Callable[[Any], Any]] = {}
-    for name, value in parameters.items():
-        if isinstance(value, (allow_failure, quote)):
-            annotations[name] = value.rewrap
-            value = value.unwrap()
-        if isinstance(value, unmapped):
-            static[name] = value.value
-        elif _is_mappable(value):
-            iterables[name] = list(value)
-        else:
-            static[name] = value
-    if not iterables:
-        raise MappingMissingIterable(
-            f"No iterable parameters were received. Parameters for map must include at least one iterable. "
-            f"Parameters: {parameters}"
-        )
-    lengths = {name: len(value) for name, value in iterables.items()}
-    if len(set(lengths.values())) > 1:
-        raise MappingLengthMismatch(
-            "Expected iterable parameters to all have the same length, got "
-            f"{lengths}. Wrap a value that is the same for all runs in unmapped()."
-        )
-    for index in range(next(iter(lengths.values()))):
-        call = {name: values[index] for name, values in iterables.items()} | static
-        for name, default in spec.defaults.items():
-            call.setdefault(name, default)
-        for name, rewrap in annotations.items():
-            call[name] = rewrap(call[name])
-        yield _collapse(spec, call, parameters)
-
-
-def _is_mappable(value: Any) -> bool:
-    if isinstance(value, (str, bytes, dict, BaseAnnotation)):
-        return False
-    return hasattr(value, "__iter__") or hasattr(value, "__getitem__") and hasattr(value, "__len__")
-
-
-def _explode(var_keyword: str | None, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Spread `**kwargs` so that each of them may be mapped."""
-    if var_keyword is None or var_keyword not in parameters:
-        return dict(parameters)
-    return {name: value for name, value in parameters.items() if name != var_keyword} | dict(parameters[var_keyword])
-
-
-def _collapse(spec: Any, call: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
-    if spec.var_keyword is None:
-        return {name: call[name] for name in spec.names if name in call}
-    known = {name: call[name] for name in spec.names if name in call}
-    known[spec.var_keyword] = {name: value for name, value in call.items() if name not in spec.names}
-    return known
+def _whole_result(value: Any) -> Any:
+    if isinstance(value, futures.PrefectFuture):
+        return value.result()
+    return states.read_result(value, raise_on_failure=True, retry_result_failure=True, sync=True)

@@ -90,8 +90,6 @@ def begin(
     frame.tags = task.tag_set | tags if tags else task.tag_set
     frame.log_prints = _log_prints(task, flow_frame, parent)
     frame.persist = _persist(task, flow_frame, parent)
-    if frame.retries is None:
-        frame.retries = get_current_settings().tasks.default_retries
     recorder.task_state(frame, pending())
     return frame
 
@@ -215,11 +213,20 @@ def _rest_of_limit(frame: TaskFrame) -> Any:
 async def prepare(io: Port, frame: TaskFrame) -> bool:
     """Wait for the inputs and name the run; False when an upstream run did not complete."""
     try:
-        resolved = await inputs.resolve(io, frame.parameters, frame.wait_for, frame.flow_frame)
+        return await _prepare(io, frame)
     except inputs.UpstreamNotReady as exc:
         frame.recorder.task_state(frame, RunState(PENDING, "NotReady", str(exc)))
-        _report_end(frame)
-        return False
+    except Exception as exc:  # a run name that cannot be made, an argument that cannot be read
+        frame.exception = without_engine(exc)
+        message = f"Task run encountered an exception {describe(exc)}"
+        run_logger(frame).error("The task run could not be prepared:", exc_info=exc)
+        frame.recorder.task_state(frame, RunState(FAILED, None, message, Value(exc)))
+    _report_end(frame)
+    return False
+
+
+async def _prepare(io: Port, frame: TaskFrame) -> bool:
+    resolved = await inputs.resolve(io, frame.parameters, frame.wait_for, frame.flow_frame)
     frame.call_parameters = resolved.parameters
     frame.inputs = resolved.links
     if frame.parent is not None:
@@ -399,7 +406,7 @@ async def _failed(io: Port, frame: TaskFrame, exc: Exception, name: str | None, 
 
 
 async def _may_retry(io: Port, frame: TaskFrame, exc: Exception, logger: Any) -> bool:
-    if frame.attempt >= (frame.retries or 0):
+    if frame.attempt >= frame.retries:
         return False
     condition = frame.task.retry_condition_fn
     if condition is None:
@@ -417,7 +424,7 @@ async def _may_retry(io: Port, frame: TaskFrame, exc: Exception, logger: Any) ->
 
 
 def _retry(frame: TaskFrame, exc: Exception, logger: Any) -> None:
-    delay = retries.retry_delay(_delays(frame), frame.attempt, frame.task.retry_jitter_factor)
+    delay = retries.retry_delay(frame.task.retry_delay_seconds, frame.attempt, frame.task.retry_jitter_factor)
     frame.attempt += 1
     when = f"{delay:.3g} second(s) from now" if delay else "immediately"
     logger.info("Task run failed with exception: %r - Retry %s/%s will start %s", exc, frame.attempt, frame.retries, when)
@@ -425,11 +432,6 @@ def _retry(frame: TaskFrame, exc: Exception, logger: Any) -> None:
         frame.recorder.task_state(frame, awaiting_retry(now_us() + int(delay * 1e6)))
     else:
         frame.recorder.task_state(frame, running("Retrying"))
-
-
-def _delays(frame: TaskFrame) -> Any:
-    delays = frame.task.retry_delay_seconds
-    return delays if delays is not None else get_current_settings().tasks.default_retry_delay_seconds
 
 
 def crash(frame: TaskFrame, exc: BaseException) -> None:

@@ -110,8 +110,8 @@ def _from_scheduled(current: RunState, proposed: RunState, now_us: int) -> Verdi
 
 
 def _from_pending(current: RunState, proposed: RunState, now_us: int) -> Verdict:
-    """A claimed run is claimed once."""
-    if proposed.type == PENDING:
+    """A claimed run is claimed once; what it is pending for may change."""
+    if proposed.type == PENDING and proposed.name == current.name:
         return Verdict("ABORT", current, "This run has already been claimed by another process.")
     if proposed.type == PAUSED:
         return Verdict("ABORT", current, "Only a run that is running can be paused.")

@@ -207,24 +207,15 @@ class State(TimeSeriesBaseModel, ObjectBaseModel, Generic[R]):
     # -- how it reads -----------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        """`Name('message')`, or `Name(message='...', type=...)` for `repr`."""
-        return f"{self._display_name()}({self._display_message(quoted=True)})"
+        """`Name('message', type=...)`, the type only where the name does not tell it."""
+        parts = [repr(self.message)] if self.message else []
+        if (self.name or "").upper() != self.type.value:
+            parts.append(f"type={self.type.value}")
+        return f"{self.name}({', '.join(parts)})"
 
     def __repr__(self) -> str:
-        parts = {"message": repr(self.message) if self.message else None, "type": self.type.value}
-        details = getattr(self.data, "__class__", None) if self.data is not None else None
-        if details is not None:
-            parts["result"] = repr(self.data)
-        inner = ", ".join(f"{key}={value}" for key, value in parts.items() if value)
-        return f"{self.name}({inner})"
-
-    def _display_name(self) -> str:
-        return self.name or self.type.value.capitalize()
-
-    def _display_message(self, quoted: bool = False) -> str:
-        if not self.message:
-            return ""
-        return repr(self.message) if quoted else self.message
+        """All there is to say: `Name(message='...', type=..., result=...)`."""
+        return f"{self.name}(message={self.message!r}, type={self.type.value}, result={self.data!r})"
 
     def __hash__(self) -> int:
         return hash((self.id, self.type, self.timestamp))
