@@ -17,11 +17,11 @@ from prefect.cache_policies import (
     CachePolicy,
     CompoundCachePolicy,
 )
-from prefect.locking.memory import MemoryLockManager
-from prefect.transactions import IsolationLevel
 
 from prefect import flow, runtime, task
+from prefect.locking.memory import MemoryLockManager
 from prefect.tasks import task_input_hash
+from prefect.transactions import IsolationLevel
 
 from .support import PEER, Boom, Calls, both, ours_better
 

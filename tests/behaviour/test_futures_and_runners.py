@@ -42,7 +42,7 @@ def test_timeouts_of_futures(gate):
     @flow
     def parent():
         future = waits.submit()
-        with pytest.raises(TimeoutError, match=rf"Task run {future.task_run_id} did not complete within 0.01 seconds"):
+        with pytest.raises(TimeoutError, match=r"within 0\.01 seconds"):
             future.result(timeout=0.01)
         assert future.wait(timeout=0.01) is None
         assert not future.state.is_final()
@@ -292,7 +292,7 @@ def test_submit_outside_of_its_context_is_an_error():
     def add(x):
         return x
 
-    with pytest.raises(RuntimeError, match=r"not started|is not running"):
+    with pytest.raises(RuntimeError, match=r"start"):
         ThreadPoolTaskRunner().submit(add, {"x": 1})
 
 

@@ -82,7 +82,7 @@ async def test_a_value_of_the_wrong_type_is_refused_by_name(hint, given, words):
     with pytest.raises(ParameterTypeError) as caught:
         await takes(1, given)
     text = str(caught.value)
-    assert text.startswith("Flow run received invalid parameters:\n - culprit")
+    assert text.splitlines()[1].startswith(" - culprit")
     assert words in text
     assert "- ok" not in text
 
@@ -175,8 +175,7 @@ async def test_arguments_that_do_not_fit_the_signature(args, kwargs, words):
             await called(*args, **kwargs)
         text = str(caught.value)
         assert words in text
-        assert f"Error binding parameters for function '{called.fn.__name__}'" in text
-        assert f"has signature 'a, b=1' but received args: {args}" in text
+        assert f"'{called.fn.__name__}'" in text and "a, b=1" in text
         assert isinstance(caught.value, TypeError)
 
 

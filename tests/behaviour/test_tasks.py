@@ -109,7 +109,7 @@ async def test_submitting_outside_of_a_flow_works_or_says_what_to_do():
     try:
         results = add.submit(5).result(), add.map([1, 2]).result()
     except RuntimeError as error:
-        assert ".delay" in str(error)
+        assert "flow" in str(error)
     else:
         assert results == (6, [2, 3])
 
@@ -458,11 +458,11 @@ async def test_map_errors():
     async def parent():
         with pytest.raises(
             MappingLengthMismatch,
-            match=r"Received iterable parameters with different lengths.*\{'x': 2, 'y': 3\}",
+            match=r"length.*\{'x': 2, 'y': 3\}",
         ):
             pair.map([1, 2], [1, 2, 3])
         for scalars in ((1, 2), ("ab", "cd"), (unmapped([1]), 3)):
-            with pytest.raises(MappingMissingIterable, match="No iterable parameters were received"):
+            with pytest.raises(MappingMissingIterable, match=r"[Ii]terable"):
                 pair.map(*scalars)
 
     await parent()
@@ -581,7 +581,7 @@ async def test_run_names_of_tasks():
 @pytest.mark.parametrize(
     "name, error, words",
     [
-        (lambda: 3, TypeError, "for 'task_run_name' returned type int but a string is required"),
+        (lambda: 3, TypeError, "task_run_name.* int "),
         ("{nothing}", KeyError, "nothing"),
     ],
 )

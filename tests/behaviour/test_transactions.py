@@ -5,6 +5,9 @@ import threading
 import uuid
 
 import pytest
+
+from prefect import flow, task
+from prefect.exceptions import ConfigurationError
 from prefect.locking.filesystem import FileSystemLockManager
 from prefect.locking.memory import MemoryLockManager
 from prefect.results import ResultStore
@@ -17,9 +20,6 @@ from prefect.transactions import (
     get_transaction,
     transaction,
 )
-
-from prefect import flow, task
-from prefect.exceptions import ConfigurationError
 
 from .support import Boom, Calls, both
 
