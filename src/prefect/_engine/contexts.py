@@ -68,6 +68,9 @@ class ContextModel(BaseModel):
         return self.model_dump(exclude_unset=True, context={"include_secrets": include_secrets})
 
 
+_MADE_LATE = frozenset({"task_runner", "result_store"})
+
+
 class RunContext(ContextModel):
     """What flow runs and task runs have in common."""
 
@@ -107,27 +110,20 @@ class EngineContext(RunContext):
     task_run_assets: dict[Any, Any] = Field(default_factory=dict)
     events: Any = None
     flow_run_suspension_request: Any = None
+    task_runner: Any = None
+    result_store: Any = None
     _frame: FlowFrame | None = PrivateAttr(None)
-    _task_runner: Any = PrivateAttr(None)
-    _result_store: Any = PrivateAttr(None)
 
-    def __init__(self, *, task_runner: Any = None, result_store: Any = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._task_runner, self._result_store = task_runner, result_store
-
-    @property
-    def task_runner(self) -> Any:
-        """The run's task runner, started when first asked for."""
-        if self._task_runner is None and self._frame is not None:
-            return self._frame.runner()
-        return self._task_runner
-
-    @property
-    def result_store(self) -> Any:
-        """Where the run keeps results."""
-        if self._result_store is None and self._frame is not None:
-            self._result_store = caching.store_of_flow(self._frame)
-        return self._result_store
+    def __getattribute__(self, name: str) -> Any:
+        """The runner and the store are made when first asked for."""
+        value = super().__getattribute__(name)
+        if value is None and name in _MADE_LATE:
+            frame = super().__getattribute__("_frame")
+            if frame is not None:
+                value = frame.runner() if name == "task_runner" else caching.store_of_flow(frame)
+                if name == "result_store":
+                    object.__setattr__(self, name, value)
+        return value
 
     @classmethod
     def get(cls) -> Self | None:
@@ -163,19 +159,18 @@ class TaskRunContext(RunContext):
     parameters: dict[str, Any] = Field(default_factory=dict)
     log_prints: bool = False
     persist_result: bool = False
+    result_store: Any = None
     _frame: TaskFrame | None = PrivateAttr(None)
-    _result_store: Any = PrivateAttr(None)
 
-    def __init__(self, *, result_store: Any = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._result_store = result_store
-
-    @property
-    def result_store(self) -> Any:
-        """Where the run keeps its result."""
-        if self._result_store is None and self._frame is not None:
-            self._result_store = caching.store_of_task(self._frame)
-        return self._result_store
+    def __getattribute__(self, name: str) -> Any:
+        """The store is made when first asked for."""
+        value = super().__getattribute__(name)
+        if value is None and name == "result_store":
+            frame = super().__getattribute__("_frame")
+            if frame is not None:
+                value = caching.store_of_task(frame)
+                object.__setattr__(self, name, value)
+        return value
 
     @classmethod
     def get(cls) -> Self | None:
@@ -285,8 +280,8 @@ def _flow_frame_of(model: EngineContext) -> FlowFrame:
         if run.state is not None:
             frame.state = from_public(run.state)
     frame.log_prints, frame.persist, frame.detached = model.log_prints, model.persist_result, model.detached
-    frame.result_store = model._result_store
-    frame.task_runner = model._task_runner
+    frame.result_store = model.result_store
+    frame.task_runner = model.task_runner
     frame.context_model = model
     return frame
 
@@ -306,6 +301,6 @@ def _task_frame_of(model: TaskRunContext) -> TaskFrame:
             frame.state = from_public(run.state)
     frame.flow_frame = current_flow.get()
     frame.log_prints, frame.persist = model.log_prints, model.persist_result
-    frame.result_store = model._result_store
+    frame.result_store = model.result_store
     frame.context_model = model
     return frame
