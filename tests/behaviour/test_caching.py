@@ -5,6 +5,8 @@ import threading
 import uuid
 
 import pytest
+
+from prefect import flow, runtime, task
 from prefect.cache_policies import (
     DEFAULT,
     FLOW_PARAMETERS,
@@ -17,8 +19,6 @@ from prefect.cache_policies import (
     CachePolicy,
     CompoundCachePolicy,
 )
-
-from prefect import flow, runtime, task
 from prefect.locking.memory import MemoryLockManager
 from prefect.tasks import task_input_hash
 from prefect.transactions import IsolationLevel

@@ -5,10 +5,10 @@ import uuid
 from pathlib import Path
 
 import pytest
-from prefect.filesystems import LocalFileSystem
 
 from prefect import flow, runtime, task
 from prefect.exceptions import MissingResult, SerializationError
+from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore, get_result_store, should_persist_result
 from prefect.serializers import CompressedSerializer, JSONSerializer, PickleSerializer
 from prefect.settings import (
