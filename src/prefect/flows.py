@@ -10,24 +10,34 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from prefect._bridge import run as run_now
 from prefect._engine import flow_run, generators, outcome
-from prefect._engine.options import Kind, callable_name, function_of, hooks_of, policy_json
+from prefect._engine.options import (
+    Kind,
+    callable_name,
+    docstring_of,
+    function_of,
+    hooks_of,
+    nature_of,
+    policy_json,
+)
 from prefect._engine.port import ASYNC, SYNC
 from prefect._lazy import lazy_attributes, lazy_module
 from prefect._parameters.binding import FunctionSpec
 from prefect.exceptions import InvalidNameError, ReservedArgumentError
 from prefect.settings import get_current_settings
-from prefect.tasks import _nature
 from prefect.utilities.annotations import NotSet
 
 if TYPE_CHECKING:
+    import hashlib
+    import inspect
+
     from prefect import _visualize, task_runners
     from prefect._entrypoints import (
         is_entrypoint_async,
@@ -47,6 +57,8 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
     from prefect.testing import flow_testing
 else:
+    hashlib = lazy_module("hashlib")
+    inspect = lazy_module("inspect")
     _visualize = lazy_module("prefect._visualize")
     flow_testing = lazy_module("prefect.testing.flow_testing")
     schema = lazy_module("prefect._parameters.schema")
@@ -55,11 +67,12 @@ else:
     validation = lazy_module("prefect._parameters.validation")
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
 StateHook = Callable[["Flow[..., Any]", "FlowRun", "State[Any]"], Any]
 RunName = str | Callable[..., str]
+WaitFor = Iterable[Any] | None
 
 _BANNED_IN_NAMES = ("/", "%", "&", ">", "<")
 
@@ -129,7 +142,7 @@ class Flow(Generic[P, R]):
         self._kind: Kind
         self.fn, self._kind = function_of(fn, "flow")
         functools.update_wrapper(self, self.fn)
-        self.isasync, self.isgenerator = _nature(self.fn)
+        self.isasync, self.isgenerator = nature_of(self.fn)
         self.name = _checked_name(name or _default_name(self.fn))
         self.spec = FunctionSpec(self.fn)
         for reserved in ("return_state", "wait_for"):
@@ -142,7 +155,7 @@ class Flow(Generic[P, R]):
         self.flow_run_name = flow_run_name
         self._version = version
         self._version_known = version is not None
-        self.description = description or inspect.getdoc(self.fn)
+        self.description = description or docstring_of(self.fn)
         self._retries = retries
         self._retry_delay_seconds = retry_delay_seconds
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
@@ -210,7 +223,7 @@ class Flow(Generic[P, R]):
     @property
     def ismethod(self) -> bool:
         """Whether the function is bound to an instance."""
-        return inspect.ismethod(self.fn) and not isinstance(self.fn.__self__, type)
+        return isinstance(self.fn, MethodType) and not isinstance(self.fn.__self__, type)
 
     @property
     def isclassmethod(self) -> bool:
@@ -259,16 +272,22 @@ class Flow(Generic[P, R]):
     def __call__(self: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     def __call__(
-        self: Flow[P, Coroutine[Any, Any, T]], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+        self: Flow[P, Coroutine[Any, Any, T]],
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: WaitFor = None,
+        **kwargs: Any,
     ) -> Coroutine[Any, Any, State[T]]: ...
     @overload
     def __call__(
-        self: Flow[P, R], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+        self: Flow[P, R], *args: Any, return_state: Literal[True], wait_for: WaitFor = None, **kwargs: Any
     ) -> State[R]: ...
     @overload
     def __call__(
-        self: Flow[P, R], *args: Any, return_state: Literal[False] = False, wait_for: Any = None, **kwargs: Any
+        self: Flow[P, R], *args: Any, return_state: Literal[False], wait_for: WaitFor = None, **kwargs: Any
     ) -> R: ...
+    @overload
+    def __call__(self: Flow[P, R], *args: Any, wait_for: WaitFor, **kwargs: Any) -> R: ...
     def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Run the flow here and now; inside another run, as its sub-flow.
 
@@ -449,8 +468,6 @@ def _file_fingerprint(fn: Any) -> str | None:
     file = getattr(getattr(inspect.unwrap(fn), "__code__", None), "co_filename", None)
     if not file or not os.path.isfile(file):
         return None
-    import hashlib  # 5 ms that a run with a version of its own need not spend
-
     with open(file, "rb") as source:
         return hashlib.md5(source.read(), usedforsecurity=False).hexdigest()
 

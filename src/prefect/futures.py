@@ -383,7 +383,7 @@ class PrefectFlowRunFuture(PrefectFuture[R]):
         return hash(self.flow_run_id)
 
 
-class PrefectFutureList(list[Any], Generic[R]):
+class PrefectFutureList(list[PrefectFuture[R]], Generic[R]):
     """The futures of a `map`: a list that can be waited for and read as one."""
 
     def wait(self, timeout: float | None = None) -> None:

@@ -10,16 +10,24 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Self, TypedDict, TypeVar, Unpack, overload
 
 from prefect._bridge import run as run_now
 from prefect._engine import generators, outcome, task_run
 from prefect._engine.frames import current_flow
-from prefect._engine.options import callable_name, function_of, hooks_of, policy_json, task_key
+from prefect._engine.options import (
+    callable_name,
+    docstring_of,
+    function_of,
+    hooks_of,
+    nature_of,
+    policy_json,
+    task_key,
+)
 from prefect._engine.port import ASYNC, SYNC
 from prefect._lazy import lazy_module
 from prefect._parameters.binding import FunctionSpec
@@ -29,6 +37,8 @@ from prefect.settings import get_current_settings
 from prefect.utilities.annotations import NotSet
 
 if TYPE_CHECKING:
+    import inspect
+
     from prefect import cache_policies
     from prefect._schemas.states import State
     from prefect._schemas.task_runs import TaskRun
@@ -42,18 +52,20 @@ if TYPE_CHECKING:
     from prefect.transactions import Transaction
     from prefect.utilities import hashing, visualization
 else:
+    inspect = lazy_module("inspect")
     cache_policies = lazy_module("prefect.cache_policies")
     hashing = lazy_module("prefect.utilities.hashing")
     loggers = lazy_module("prefect.logging.loggers")
     visualization = lazy_module("prefect.utilities.visualization")
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
 StateHook = Callable[["Task[..., Any]", "TaskRun", "State[Any]"], Any]
 RetryCondition = Callable[["Task[..., Any]", "TaskRun", "State[Any]"], Any]
 RunName = str | Callable[..., str]
+WaitFor = Iterable[Any] | None
 RetryDelays = float | int | Sequence[float] | Callable[[int], list[float]] | None
 
 MAX_RETRY_DELAYS = 50
@@ -153,9 +165,9 @@ class Task(Generic[P, R]):
     ) -> None:
         self.fn, self._kind = function_of(fn, "task")
         functools.update_wrapper(self, self.fn)
-        self.isasync, self.isgenerator = _nature(self.fn)
+        self.isasync, self.isgenerator = nature_of(self.fn)
         self.name = name or callable_name(self.fn)
-        self.description = description or inspect.getdoc(self.fn)
+        self.description = description or docstring_of(self.fn)
         self.tags: set[str] = _tags(tags)
         self.version = version
         self.spec = FunctionSpec(self.fn)
@@ -259,7 +271,7 @@ class Task(Generic[P, R]):
     @property
     def ismethod(self) -> bool:
         """Whether the function is bound to an instance."""
-        return inspect.ismethod(self.fn) and not isinstance(self.fn.__self__, type)
+        return isinstance(self.fn, MethodType) and not isinstance(self.fn.__self__, type)
 
     @property
     def isclassmethod(self) -> bool:
@@ -291,16 +303,22 @@ class Task(Generic[P, R]):
     def __call__(self: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     def __call__(
-        self: Task[P, Coroutine[Any, Any, T]], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+        self: Task[P, Coroutine[Any, Any, T]],
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: WaitFor = None,
+        **kwargs: Any,
     ) -> Coroutine[Any, Any, State[T]]: ...
     @overload
     def __call__(
-        self: Task[P, R], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+        self: Task[P, R], *args: Any, return_state: Literal[True], wait_for: WaitFor = None, **kwargs: Any
     ) -> State[R]: ...
     @overload
     def __call__(
-        self: Task[P, R], *args: Any, return_state: Literal[False] = False, wait_for: Any = None, **kwargs: Any
+        self: Task[P, R], *args: Any, return_state: Literal[False], wait_for: WaitFor = None, **kwargs: Any
     ) -> R: ...
+    @overload
+    def __call__(self: Task[P, R], *args: Any, wait_for: WaitFor, **kwargs: Any) -> R: ...
     def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Run the task here and now.
 
@@ -330,27 +348,39 @@ class Task(Generic[P, R]):
         return _iterate_sync(self, parameters, wait_for)
 
     @overload
-    def submit(
-        self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> PrefectFuture[T]: ...
+    def submit(self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[T]: ...
     @overload
     def submit(self: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[R]: ...
     @overload
     def submit(
-        self: Task[P, Coroutine[Any, Any, T]], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+        self: Task[P, Coroutine[Any, Any, T]],
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: WaitFor = None,
+        **kwargs: Any,
     ) -> State[T]: ...
     @overload
     def submit(
-        self: Task[P, R], *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+        self: Task[P, R], *args: Any, return_state: Literal[True], wait_for: WaitFor = None, **kwargs: Any
     ) -> State[R]: ...
     @overload
     def submit(
-        self: Task[P, Coroutine[Any, Any, T]], *args: Any, return_state: Literal[False] = False, wait_for: Any = None, **kwargs: Any
+        self: Task[P, Coroutine[Any, Any, T]],
+        *args: Any,
+        return_state: Literal[False],
+        wait_for: WaitFor = None,
+        **kwargs: Any,
     ) -> PrefectFuture[T]: ...
     @overload
     def submit(
-        self: Task[P, R], *args: Any, return_state: Literal[False] = False, wait_for: Any = None, **kwargs: Any
+        self: Task[P, R], *args: Any, return_state: Literal[False], wait_for: WaitFor = None, **kwargs: Any
     ) -> PrefectFuture[R]: ...
+    @overload
+    def submit(
+        self: Task[P, Coroutine[Any, Any, T]], *args: Any, wait_for: WaitFor, **kwargs: Any
+    ) -> PrefectFuture[T]: ...
+    @overload
+    def submit(self: Task[P, R], *args: Any, wait_for: WaitFor, **kwargs: Any) -> PrefectFuture[R]: ...
     def submit(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Have the task run by the flow's task runner, at the same time as what follows.
 
@@ -374,6 +404,42 @@ class Task(Generic[P, R]):
             return future.state
         return future
 
+    @overload
+    def map(
+        self: Task[P, Coroutine[Any, Any, T]],
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: WaitFor = None,
+        deferred: bool = False,
+        **kwargs: Any,
+    ) -> list[State[T]]: ...
+    @overload
+    def map(
+        self: Task[P, R],
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: WaitFor = None,
+        deferred: bool = False,
+        **kwargs: Any,
+    ) -> list[State[R]]: ...
+    @overload
+    def map(
+        self: Task[P, Coroutine[Any, Any, T]],
+        *args: Any,
+        return_state: Literal[False] = False,
+        wait_for: WaitFor = None,
+        deferred: bool = False,
+        **kwargs: Any,
+    ) -> PrefectFutureList[T]: ...
+    @overload
+    def map(
+        self: Task[P, R],
+        *args: Any,
+        return_state: Literal[False] = False,
+        wait_for: WaitFor = None,
+        deferred: bool = False,
+        **kwargs: Any,
+    ) -> PrefectFutureList[R]: ...
     def map(
         self, *args: Any, return_state: bool = False, wait_for: Any = None, deferred: bool = False, **kwargs: Any
     ) -> Any:
@@ -538,14 +604,6 @@ def _tracked(task: Task[..., Any], parameters: dict[str, Any], how: str = "call"
     return (module.track_viz_task(task.isasync, task.name, parameters, task.viz_return_value),)
 
 
-def _nature(fn: Callable[..., Any]) -> tuple[bool, bool]:
-    """Whether a function is asynchronous, and whether it is a generator."""
-    if not inspect.isroutine(fn) and not isinstance(fn, functools.partial) and hasattr(type(fn), "__call__"):
-        fn = type(fn).__call__
-    is_async_generator = inspect.isasyncgenfunction(fn)
-    return inspect.iscoroutinefunction(fn) or is_async_generator, is_async_generator or inspect.isgeneratorfunction(fn)
-
-
 def _tags(tags: Iterable[str] | None) -> set[str]:
     if tags is None:
         return set()
@@ -611,6 +669,8 @@ def task(
     on_completion: list[StateHook] | None = None,
     on_failure: list[StateHook] | None = None,
     on_running: list[StateHook] | None = None,
+    on_rollback: list[Callable[[Transaction], None]] | None = None,
+    on_commit: list[Callable[[Transaction], None]] | None = None,
     retry_condition_fn: RetryCondition | None = None,
     viz_return_value: Any = None,
     asset_deps: list[Asset | str] | None = None,
@@ -639,6 +699,7 @@ def task(
         log_prints: send what the function prints to the run's log; default that of the flow.
         refresh_cache: run although a cached result is there, and replace it.
         on_completion, on_failure, on_running: functions called as `fn(task, task_run, state)`.
+        on_rollback, on_commit: functions called with the transaction of a run when it is rolled back or committed.
         retry_condition_fn: called as `fn(task, task_run, state)` for a failed run; a false answer means no retry.
         viz_return_value: what the task is taken to return while a flow is drawn.
         asset_deps: the assets it reads.

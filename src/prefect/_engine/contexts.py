@@ -118,7 +118,7 @@ class EngineContext(RunContext):
         """The runner and the store are made when first asked for."""
         value = super().__getattribute__(name)
         if value is None and name in _MADE_LATE:
-            frame = super().__getattribute__("_frame")
+            frame = (super().__getattribute__("__pydantic_private__") or {}).get("_frame")
             if frame is not None:
                 value = frame.runner() if name == "task_runner" else caching.store_of_flow(frame)
                 if name == "result_store":
@@ -166,7 +166,7 @@ class TaskRunContext(RunContext):
         """The store is made when first asked for."""
         value = super().__getattribute__(name)
         if value is None and name == "result_store":
-            frame = super().__getattribute__("_frame")
+            frame = (super().__getattribute__("__pydantic_private__") or {}).get("_frame")
             if frame is not None:
                 value = caching.store_of_task(frame)
                 object.__setattr__(self, name, value)

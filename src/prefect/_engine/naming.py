@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,12 @@ from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_t
 from prefect._lazy import lazy_module
 
 if TYPE_CHECKING:
+    import inspect
+
     from prefect.runtime import flow_run as runtime_flow_run
     from prefect.runtime import task_run as runtime_task_run
 else:
+    inspect = lazy_module("inspect")
     runtime_flow_run = lazy_module("prefect.runtime.flow_run")
     runtime_task_run = lazy_module("prefect.runtime.task_run")
 

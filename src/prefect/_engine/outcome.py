@@ -31,7 +31,7 @@ def public_state(frame: RunFrame) -> Any:
     )
 
 
-def value_or_raise(frame: TaskFrame) -> Any:
+def value_or_raise(frame: RunFrame) -> Any:
     """The value of a finished run; raises what it raised."""
     state = frame.state
     if state.type == COMPLETED:  # type: ignore[union-attr]

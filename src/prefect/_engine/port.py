@@ -6,9 +6,9 @@ The life of a run is written once, as coroutines over a port. With the synchrono
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, Protocol
 
 from prefect._bridge import run_coro_as_sync
@@ -62,7 +62,7 @@ class _SyncPort:
 
     async def invoke(self, fn: Callable[..., Any], *args: Any) -> Any:
         value = fn(*args)
-        return run_coro_as_sync(value) if inspect.iscoroutine(value) else value
+        return run_coro_as_sync(value) if isinstance(value, CoroutineType) else value
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -90,7 +90,7 @@ class _AsyncPort:
 
     async def invoke(self, fn: Callable[..., Any], *args: Any) -> Any:
         value = fn(*args)
-        return await value if inspect.isawaitable(value) else value
+        return await value if hasattr(value, "__await__") else value
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -7,8 +7,7 @@ abort (the caller must not go on), or wait.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from prefect._rules.states import (
     CANCELLED,
@@ -27,8 +26,7 @@ from prefect._rules.states import (
 VerdictKind = Literal["ACCEPT", "REJECT", "ABORT", "WAIT"]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer to a proposed state.
 
     Attributes:
