@@ -1,6 +1,6 @@
 """Asynchronous fan-out: two hundred requests at the same time, on one thread, with a limit on how long each may take.
 
-    uv run --no-dev examples/fan_out.py
+uv run --no-dev examples/fan_out.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Flows made of flows: one sub-flow per year, each with its own run, name and retries, side by side on threads.
 
-    uv run --no-dev examples/subflows.py
+uv run --no-dev examples/subflows.py
 """
 
 from __future__ import annotations

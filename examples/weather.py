@@ -101,7 +101,10 @@ def report(summaries: list[Summary]) -> str:
     """The years side by side, and the rain of the months as a picture."""
     lines = ["year   rain    mean   warmest day       wettest day        longest dry spell"]
     for s in summaries:
-        warmest, wettest = f"{s.warmest.date:%d %b} {s.warmest.high:.1f}°C", f"{s.wettest.date:%d %b} {s.wettest.rain:.1f} mm"
+        warmest, wettest = (
+            f"{s.warmest.date:%d %b} {s.warmest.high:.1f}°C",
+            f"{s.wettest.date:%d %b} {s.wettest.rain:.1f} mm",
+        )
         lines.append(f"{s.year}  {s.rain:5.0f} mm {s.mean:5.1f}°C  {warmest:16}  {wettest:17}  {s.longest_dry} days")
     lines += ["", "rain by month, mean of the years"]
     for month in range(12):

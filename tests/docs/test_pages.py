@@ -21,7 +21,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-_FENCE = re.compile(r"^(?P<mark><!--[^\n]*-->\n)?```(?P<language>\w+)[^\n]*\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<mark><!--[^\n]*-->\n)?```(?P<language>\w+)[^\n]*\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
