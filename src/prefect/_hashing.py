@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from prefect._results import structure
 from prefect._results.encoding import cloud_dumps, find_culprit, json_encode, qualified_name
 from prefect.exceptions import HashError
 
@@ -81,9 +82,10 @@ def _canonical(obj: Any) -> str | bytes:
     except Exception as exc:
         json_error = exc
     try:
-        return cloud_dumps(obj)
+        pickled = cloud_dumps(obj)
     except Exception as pickle_error:
         raise HashError(f"JSON: {json_error}; pickle: {pickle_error}") from pickle_error
+    return structure.text_of(obj, pickled) if structure.has_sets(pickled) else pickled
 
 
 def hash_objects(

@@ -419,12 +419,18 @@ class BaseTransaction:
         try:
             if failed:
                 await self._rollback(port)
-            elif self.commit_mode is _EAGER or (self.commit_mode is _LAZY and self._parent is None):
+            elif self._is_on_its_own() and self.commit_mode is CommitMode.OFF:
+                await self._rollback(port)
+            elif self._is_on_its_own() or self.commit_mode is _EAGER:
                 await self._commit(port)
-            elif self._parent is None:
+            elif self._parent.is_rolled_back():  # type: ignore[union-attr]
                 await self._rollback(port)
         finally:
             await self._reset(port)
+
+    def _is_on_its_own(self) -> bool:
+        """Whether nothing around it will commit it: there is nothing, or it is committed already."""
+        return self._parent is None or self._parent.state is _COMMITTED
 
     async def _reset(self, port: _Port) -> None:
         token, self._token = self._token, None

@@ -40,8 +40,8 @@ _OPAQUE = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)  # l
 # ── names of classes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def qualified_name(cls: type) -> str:
-    """`package.module.Outer.Inner` of a class."""
+def qualified_name(cls: Any) -> str:
+    """`package.module.Outer.Inner` of a class or function."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
