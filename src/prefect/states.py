@@ -11,7 +11,6 @@ def check(rows: int):
 
 from __future__ import annotations
 
-import asyncio
 import traceback
 from collections import Counter
 
@@ -21,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeIs
 
-from prefect._bridge import async_dispatch, in_async_context, run_coro_as_sync
+from prefect._bridge import async_dispatch, in_async_context
+from prefect._bridge import run as run_now
 from prefect._clock import now
 from prefect._engine.outcome import combine, is_state_collection
+from prefect._engine.port import ASYNC, SYNC, Port
 from prefect._engine.wording import crash_message, describe
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
@@ -96,7 +97,7 @@ def read_result(
     if sync is False or (sync is None and in_async_context()):
         return get_state_result(state, raise_on_failure, retry_result_failure)
     needs_storage = _location(data) is not None
-    value = run_coro_as_sync(_load(_location(data), retry_result_failure)) if needs_storage else _in_memory(state, data)
+    value = run_now(_load(SYNC, _location(data), retry_result_failure)) if needs_storage else _in_memory(state, data)
     return _checked(state, value, raise_on_failure)
 
 
@@ -108,7 +109,7 @@ async def get_state_result(
     if isinstance(data, dict) and "storage_key" in data:
         data = records.ResultRecordMetadata.model_validate(data)
     location = _location(data)
-    value = await _load(location, retry_result_failure) if location is not None else _in_memory(state, data)
+    value = await _load(ASYNC, location, retry_result_failure) if location is not None else _in_memory(state, data)
     return _checked(state, value, raise_on_failure)
 
 
@@ -138,12 +139,13 @@ def _in_memory(state: State[Any], data: Any) -> Any:
     return data
 
 
-async def _load(metadata: Any, retry: bool) -> Any:
+async def _load(io: Port, metadata: Any, retry: bool) -> Any:
     """Read a stored result; a storage that shows writes late gets a few seconds."""
+    read = store.ResultStore.from_metadata if io is SYNC else store.ResultStore.afrom_metadata
     delay = 0.05
     while True:
         try:
-            record = await store.ResultStore._from_metadata(metadata)
+            record = await io.call(read, (metadata,), {})
             return record.result
         except (FileNotFoundError, ValueError) as exc:
             if not retry or delay > 2:
@@ -151,7 +153,7 @@ async def _load(metadata: Any, retry: bool) -> Any:
                     f"The result stored under {metadata.storage_key!r} could not be read: {exc}. It may have been "
                     "deleted, or its storage may not be reachable from here."
                 ) from exc
-            await asyncio.sleep(delay)
+            await io.sleep(delay)
             delay *= 2
 
 

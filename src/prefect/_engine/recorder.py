@@ -33,10 +33,13 @@ from prefect.logging import _sink
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
+    import json
+
     import orjson
 
     from prefect._parameters import serialization
 else:
+    json = lazy_module("json")
     orjson = lazy_module("orjson")
     serialization = lazy_module("prefect._parameters.serialization")
 
@@ -47,7 +50,17 @@ MAX_PENDING = 20_000
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:  # half a surrogate pair, an integer beyond 64 bits, nesting without end
+        return json.dumps(value, default=str, skipkeys=True)
+
+
+def _text(text: str | None) -> str | None:
+    """Text that a database takes: halves of surrogate pairs and NUL, which it does not, are replaced."""
+    if text is None or text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _tags(tags: frozenset[str]) -> str:
@@ -61,8 +74,13 @@ def _details(state: RunState) -> str:
 def _data(state: RunState) -> str | None:
     """The reference to a stored result; a value that lives in memory only is not recorded."""
     data = state.data
-    reference = data.stored_reference() if type(data) is Value else None
-    return _json(reference) if reference is not None else None
+    if type(data) is not Value or data.record is None:
+        return None
+    try:
+        return _json(data.stored_reference())
+    except Exception:  # one odd record must not keep all others from being written
+        _log.error("The reference to a stored result could not be recorded:", exc_info=True)
+        return None
 
 
 class TaskRunStream:
@@ -87,7 +105,8 @@ class TaskRunStream:
             frame, state = item[0], item[1]
             newest[frame] = item
             states.append((
-                state.id, frame.id, state.timestamp, state.type, state.name, state.message, _details(state), _data(state),
+                state.id, frame.id, state.timestamp, state.type, _text(state.name), _text(state.message),
+                _details(state), _data(state),
             ))  # fmt: skip
         connection.executemany(sql.UPSERT_TASK_RUN, [_task_run_row(*item) for item in newest.values()])
         connection.executemany(sql.INSERT_TASK_RUN_STATE, states)
@@ -104,7 +123,7 @@ def _task_run_row(
 ) -> tuple[Any, ...]:
     task, flow_frame = frame.task, frame.flow_frame
     return (
-        frame.id, frame.created_us, state.timestamp, frame.name, frame.flow_run_id, task.task_key, frame.dynamic_key,
+        frame.id, frame.created_us, state.timestamp, _text(frame.name), frame.flow_run_id, task.task_key, frame.dynamic_key,
         frame.cache_key, frame.cache_expiration_us, task.version, flow_frame.run_count if flow_frame else 0,
         task.policy_json, _json(frame.inputs) if frame.inputs else "{}", _tags(frame.tags), "{}", state.id, state.type,
         state.name, state.timestamp, run_count, expected_us, state.details.get("scheduled_time"), start_us, end_us,
@@ -294,7 +313,7 @@ class Recorder:
         connection.execute(
             sql.INSERT_FLOW_RUN,
             (
-                frame.id, frame.created_us, now_us(), frame.name, frame.flow_id, flow.version,
+                frame.id, frame.created_us, now_us(), _text(frame.name), frame.flow_id, flow.version,
                 _json(serialization.dump_parameters(frame.parameters)) if frame.parameters else "{}",
                 flow.policy_json, _tags(frame.tags), _json(frame.labels) if frame.labels else "{}",
                 frame.parent_task_run_id, frame.parent_flow_run_id, state.id, state.type, state.name, state.timestamp,
@@ -329,8 +348,8 @@ class Recorder:
         connection.execute(
             sql.INSERT_FLOW_RUN_STATE,
             (
-                state.id, flow_run_id, state.timestamp, state.type, state.name, state.message, _details(state),
-                _data(state),
+                state.id, flow_run_id, state.timestamp, state.type, _text(state.name), _text(state.message),
+                _details(state), _data(state),
             ),
         )  # fmt: skip
 

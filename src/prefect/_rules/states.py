@@ -46,7 +46,7 @@ class Value:
 
     def stored_reference(self) -> Any:
         """What a database keeps of the result: where it is stored; None when it is in memory only."""
-        return self.record.reference() if self.record is not None else None
+        return self.record.metadata.model_dump(mode="json") if self.record is not None else None
 
     def __repr__(self) -> str:
         return repr(self.value) if self.value is not GONE else repr(self.record)
