@@ -319,6 +319,8 @@ class Inputs(CachePolicy):
             ValueError: an input cannot be hashed; the error names it.
         """
         counted = {name: _stable(value) for name, value in (inputs or {}).items() if name not in self.exclude}
+        if inputs and not counted:  # all are left out on purpose: one result for the task, whatever it is given
+            return hash_objects({}, task_ctx.task.task_key if task_ctx else None)
         return _hash_values(counted, "input") if counted else None
 
     def _without(self, name: str) -> Inputs:
