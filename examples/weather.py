@@ -126,4 +126,4 @@ if __name__ == "__main__":
     with archive(moody=[2013]) as address:
         print(f"\n{weather(address)}\n")
     subprocess.run([sys.executable, "-m", "prefect", "flow-run", "ls", "--limit", "5"], check=True)
-    print("\nSee more of a run:  uv run --no-dev prefect flow-run logs NAME   (or: inspect NAME)")
+    print("\nSee more of a run:  uv run --no-dev prefect flow-run logs NAME   (or inspect NAME)")
