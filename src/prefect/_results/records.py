@@ -227,7 +227,8 @@ class ResultRecord(_Model, Generic[R]):
             backup_serializer: is used when the record does not name its serializer.
 
         Raises:
-            ValueError: the data are not a record, or a damaged one.
+            ValueError: the data are not a record.
+            SerializationError: the serializer cannot read the result.
         """
         record = _as_record(data)
         if record is None:
@@ -236,7 +237,7 @@ class ResultRecord(_Model, Generic[R]):
         blob = record["result"].encode()
         if record.get("result_encoding") == "base64":
             blob = base64.b64decode(blob)
-        return cls(metadata, metadata.codec.loads(blob), is_persisted=True)
+        return cls(metadata, _loaded(blob, metadata), is_persisted=True)
 
     @classmethod
     def deserialize_from_result_and_metadata(
@@ -257,7 +258,7 @@ class ResultRecord(_Model, Generic[R]):
         """The record of a result found under the key of known metadata: a whole record, or the result alone."""
         if _as_record(blob) is not None:
             return cls.deserialize(blob)
-        return cls(metadata, metadata.codec.loads(blob), is_persisted=True)
+        return cls(metadata, _loaded(blob, metadata), is_persisted=True)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ResultRecord) and (other.metadata, other.result) == (self.metadata, self.result)
@@ -266,6 +267,24 @@ class ResultRecord(_Model, Generic[R]):
 
     def __repr__(self) -> str:
         return f"ResultRecord(metadata={self.metadata!r}, result={self.result!r})"
+
+
+def _loaded(blob: bytes, metadata: ResultRecordMetadata) -> Any:
+    """The value of a stored result.
+
+    Raises:
+        SerializationError: its serializer cannot read it.
+    """
+    try:
+        return metadata.codec.loads(blob)
+    except (SerializationError, NotImplementedError):
+        raise
+    except Exception as exc:
+        raise SerializationError(
+            f"The result stored under {metadata.storage_key!r} cannot be loaded by the serializer "
+            f"{metadata.codec.spec['type']!r}: {type(exc).__name__}: {exc}. It is damaged, or something that it needs (a class, a "
+            "package) is not here."
+        ) from exc
 
 
 def _as_record(data: bytes) -> dict[str, Any] | None:

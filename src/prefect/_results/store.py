@@ -294,7 +294,8 @@ class ResultStore:
             holder: who reads; one that does not hold the key's lock waits until it is free.
 
         Raises:
-            ValueError: there is no record under the key, or a damaged one.
+            ValueError: there is no record under the key.
+            SerializationError: the record cannot be loaded; it is damaged, or its class is gone.
         """
         return run(self._read(SYNC, key, holder))
 
