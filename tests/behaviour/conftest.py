@@ -15,10 +15,11 @@ from prefect.testing.utilities import prefect_test_harness
 
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
-from .support import Calls, Recorder
+from .support import PEER, Calls, Recorder
 
 
-@pytest.fixture(scope="session", autouse=True)
+# the peer starts a server for it; here it costs nothing, and other tests of the process want their own settings back
+@pytest.fixture(scope="session" if PEER else "module", autouse=True)
 def harness() -> Iterator[None]:
     with prefect_test_harness(server_startup_timeout=120):
         yield
