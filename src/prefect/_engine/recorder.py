@@ -458,8 +458,25 @@ def _close_all() -> None:
         recorder.close()
 
 
+_at_fork: list[Recorder] = []
+
+
+def _before_fork() -> None:
+    _recorders_lock.acquire()
+    for recorder in _recorders.values():
+        recorder.writer.before_fork()
+        _at_fork.append(recorder)
+
+
+def _after_fork_in_parent() -> None:
+    while _at_fork:
+        _at_fork.pop().writer.after_fork_in_parent()
+    _recorders_lock.release()
+
+
 def _after_fork_in_child() -> None:
     global _recorders_lock
+    _at_fork.clear()
     _recorders_lock = threading.Lock()
     for recorder in _recorders.values():
         recorder.after_fork_in_child()
@@ -467,5 +484,7 @@ def _after_fork_in_child() -> None:
 
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )
 _sink.set_sink(_record_log, flush_all)

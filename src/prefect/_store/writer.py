@@ -54,7 +54,8 @@ class Writer:
     Args:
         path: the database file; it and its folder are made when first needed.
 
-    A writer survives a fork: the child opens its own connection and leaves what was pending to its parent.
+    A writer survives a fork (see `before_fork`): the child opens its own connection and leaves what was pending to its
+    parent.
     """
 
     def __init__(self, path: str) -> None:
@@ -70,7 +71,6 @@ class Writer:
         self._units: deque[_Unit] = deque()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._closed = False
         self.failure: BaseException | None = None
         """The error that kept the latest batch of stream records from being written, or None."""
 
@@ -124,20 +124,25 @@ class Writer:
 
     def _start_thread(self) -> None:
         with self._lock:
-            if self._thread is None and not self._closed:
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._background, name="prefect-writer", daemon=True)
                 self._thread.start()
 
     def _background(self) -> None:
         wake = self._wake
-        while not self._closed:
+        while True:
             wake.wait()
+            if self._wake is not wake:
+                return  # closed; a writer that is used again has another event and another thread
             time.sleep(FLUSH_SECONDS)  # let a batch gather; a commit in the meantime takes it along
             wake.clear()
-            if self._closed:
-                return
             with self._lock:
-                self._drain()
+                if self._wake is not wake:
+                    return
+                try:
+                    self._drain()
+                except Exception:
+                    pass  # in `failure`, and raised for the next who flushes; the thread must go on
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -149,13 +154,17 @@ class Writer:
     def _drain(self) -> None:
         """Write all that is pending in one transaction. Called with the lock held."""
         units: list[_Unit] = []
-        while self._units:
-            units.append(self._units.popleft())
-        batches = [(stream, batch) for stream in self._streams if (batch := stream.take()) is not None]
-        if not units and not batches:
-            return
+        batches: list[tuple[Stream, Any]] = []
         try:
-            self._write(units, batches)
+            while self._units:
+                if not self._units[0].done:
+                    units.append(self._units[0])  # in this order: a signal in between must not lose a unit
+                self._units.popleft()
+            for stream in self._streams:
+                if (batch := stream.take()) is not None:
+                    batches.append((stream, batch))
+            if units or batches:
+                self._write(units, batches)
             self.failure = None
         except BaseException as exc:
             for stream, batch in reversed(batches):
@@ -189,22 +198,35 @@ class Writer:
         """Write what is pending and let go of the file. The writer opens it again if it is used again."""
         with self._lock:
             self._drain()
-            self._closed = True
-            self._wake.set()
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            self._write_lock.close()
+            old, self._wake = self._wake, threading.Event()
             self._thread = None
-            self._wake = threading.Event()
-            self._closed = False
+            old.set()
+            self._close_file()
+            self._write_lock.close()
+
+    def _close_file(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    # -- forks --------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Have no connection open, and no thread in the middle of anything, while the process is forked.
+
+        SQLite knows the locks that a process holds on a file by its own books, which a child inherits although it
+        holds none of the locks: even a new connection of the child would work unprotected, on files that another
+        process may delete at any time.
+        """
+        self._lock.acquire()
+        if self._connection is not None and not self._connection.in_transaction:
+            self._close_file()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Start afresh in a forked child. The parent writes what was pending at the fork; the child's copy is dropped.
-
-        The parent's connection is not closed here: closing it would release the parent's POSIX locks on the file.
-        """
-        self._orphan = self._connection
+        """Start afresh in a forked child. The parent writes what was pending at the fork; the child's copy is dropped."""
         for stream in self._streams:
             stream.take()
         self._reset()
