@@ -11,9 +11,8 @@ import pytest
 # The home must be set before the first import of the package, whose settings are read once.
 os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="behaviour-home-"))
 
-from prefect.testing.utilities import prefect_test_harness
-
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
 
 from .support import PEER, Calls, Recorder
 
