@@ -61,6 +61,8 @@ def file_hash(path: str | Path, hash_algo: Callable[..., Hash] = md5) -> str:
 def _encode(obj: Any) -> Any:
     """As for stored results, but with the members of sets in one order."""
     encoded = json_encode(obj)
+    if "encoding" in encoded:
+        raise TypeError("Bytes that are no text are hashed as they are pickled.")
     if isinstance(obj, (set, frozenset)):
         # a set of strings is iterated in another order in every process
         encoded["data"] = sorted(encoded["data"], key=_json)

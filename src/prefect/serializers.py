@@ -126,7 +126,7 @@ class PickleSerializer(Serializer[D]):
     Only load what you trust: a pickle can run code.
     """
 
-    type: Literal["pickle"] = "pickle"
+    type: Literal["pickle"] = "pickle"  # type: ignore[assignment]
     picklelib: str = Field(default="cloudpickle", description="Module with `dumps` and `loads`.")
     picklelib_version: str | None = Field(
         default=None, description="Version of the module; a warning tells when another one is installed."
@@ -181,7 +181,7 @@ class JSONSerializer(Serializer[D]):
     come back as lists, keys of dictionaries as strings.
     """
 
-    type: Literal["json"] = "json"
+    type: Literal["json"] = "json"  # type: ignore[assignment]
     jsonlib: str = Field(default="json", description="Module with `dumps` and `loads`, such as `json` or `orjson`.")
     object_encoder: str | None = Field(
         default="prefect.serializers.prefect_json_object_encoder",
@@ -251,7 +251,7 @@ def _decode_all(value: Any, decoder: Any) -> Any:
 class CompressedSerializer(Serializer[D]):
     """Compresses what another serializer makes."""
 
-    type: Literal["compressed"] = "compressed"
+    type: Literal["compressed"] = "compressed"  # type: ignore[assignment]
     serializer: Serializer[D] = Field(description="The serializer whose bytes are compressed: an object or a type.")
     compressionlib: str = Field(
         default="lzma", description="Module with `compress` and `decompress`: `lzma`, `bz2`, `gzip`, `zlib`..."

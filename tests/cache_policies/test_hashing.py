@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import hashlib
+import pickle
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from prefect.utilities.hashing import file_hash, hash_objects, stable_hash
         (1, "c94f21d5cf1b165e0db41180a1fd8353"),
         ("a", "3b59ba4a5704f51bbf4af27c181b1ba6"),
         (b"a", "96d3b500adab3288f55f403b7d6da4ab"),
+        (b"\x97\x00\xff", hashlib.md5(pickle.dumps(((b"\x97\x00\xff",), {}), 5)).hexdigest()),
         (None, "896285e3f355f3080d055451c2969483"),
         ([1, 2], "7bc787ce29f7d4c162493646de25f777"),
         ((1, 2), "7bc787ce29f7d4c162493646de25f777"),

@@ -327,7 +327,7 @@ class ResultStore:
         return ResultRecordMetadata(storage_key=path, serializer=self.codec)
 
     def exists(self, key: str) -> bool:
-        """Whether there is a record under `key` that has not expired."""
+        """Whether there is a record under `key` that has not expired. The storage is asked, not the results at hand."""
         return run(self._exists(SYNC, key))
 
     async def aexists(self, key: str) -> bool:
@@ -337,10 +337,6 @@ class ResultStore:
     async def _exists(self, port: Port, key: str) -> bool:
         storage, metadata_storage = self._storage, self._metadata_port
         path = storage.resolve(key)
-        cached = self.cache.find(path) if self.cache_result_in_memory else None
-        if cached is not None and not cached.metadata.is_expired:
-            return True
-        # an expired one at hand may have been replaced by another process
         try:
             if metadata_storage is None:
                 metadata = ResultRecord.read_metadata(await storage.read(port, path))
@@ -350,8 +346,9 @@ class ResultStore:
             return False
         if metadata is None or metadata.is_expired:
             return False
-        if cached is not None:
-            self.cache.forget(path)
+        cached = self.cache.find(path)
+        if cached is not None and cached.metadata != metadata:
+            self.cache.forget(path)  # another process has replaced it
         return True
 
     @classmethod

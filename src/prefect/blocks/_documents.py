@@ -154,7 +154,7 @@ def describe(block: Block, document: BlockDocument) -> None:
 
 def _describe_nested(block: Block, found: dict[str, Any]) -> None:
     for name, reference in found.items():
-        nested = getattr(block, name, None)
+        nested: Any = getattr(block, name, None)
         if not _description.is_block_class(type(nested)) or not isinstance(reference, dict):
             continue
         document = reference.get("block_document") or {}

@@ -85,11 +85,10 @@ def _show_secrets(value: Any, dumped: Any, mode: str) -> Any:
         return to_jsonable_python(secret) if mode == "json" else secret
     if isinstance(value, BaseModel) and isinstance(dumped, dict):
         fields = {**value.__dict__, **(value.__pydantic_extra__ or {})}
-        aliases = {
+        aliases: dict[str, str] = {
             field.serialization_alias or field.alias or name: name for name, field in type(value).model_fields.items()
         }
-        pairs = ((key, fields.get(key, fields.get(aliases.get(key, key)))) for key in dumped)
-        return {key: _show_secrets(part, dumped[key], mode) for key, part in pairs}
+        return {key: _show_secrets(fields.get(aliases.get(key, key)), form, mode) for key, form in dumped.items()}
     if isinstance(value, dict) and isinstance(dumped, dict) and len(value) == len(dumped):
         parts = zip(dumped, value.values(), strict=True)
         return {key: _show_secrets(part, dumped[key], mode) for key, part in parts}

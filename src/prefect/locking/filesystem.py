@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 else:
     asyncio = lazy_module("asyncio")
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
@@ -41,7 +42,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02  # seconds between looks at a lock th
 def _lock_file(descriptor: int) -> bool:
     """Take the operating system's lock on an open file; False if another has it."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             os.lseek(descriptor, _BYTE, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         else:
