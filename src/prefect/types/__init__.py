@@ -46,7 +46,7 @@ _LAZY = (
 __getattr__, __dir__, _names = lazy_attributes(__name__, dict.fromkeys(_LAZY, "prefect._schemas.fields"))
 
 __all__ = [
-    *_names,
+    *_names,  # pyright: ignore[reportUnsupportedDunderAll]
     "BANNED_CHARACTERS",
     "MAX_VARIABLE_NAME_LENGTH",
     "MAX_VARIABLE_VALUE_LENGTH",

@@ -40,7 +40,7 @@ _LAZY = (
 __getattr__, __dir__, _names = lazy_attributes(__name__, dict.fromkeys(_LAZY, "prefect._schemas.fields"))
 
 __all__ = [
-    *_names,
+    *_names,  # pyright: ignore[reportUnsupportedDunderAll]
     "BANNED_CHARACTERS",
     "LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX",
     "LOWERCASE_LETTERS_NUMBERS_AND_DASHES_OR_UNDERSCORES_REGEX",
