@@ -92,6 +92,15 @@ class RunFrame:
             self.expected_us = state.details.get("scheduled_time", self.expected_us)
         self.model = None
 
+    def moment(self) -> tuple[Any, ...]:
+        """The state and all that entering another one changes."""
+        return self.state, self.run_count, self.total_us, self.start_us, self.end_us, self.expected_us
+
+    def go_back(self, moment: tuple[Any, ...]) -> None:
+        """Be as at that moment: entering what came after it was undone."""
+        self.state, self.run_count, self.total_us, self.start_us, self.end_us, self.expected_us = moment
+        self.model = None
+
 
 class FlowFrame(RunFrame):
     """A flow run."""

@@ -15,6 +15,7 @@ import logging
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def _json(value: Any) -> str:
 
 def _text(text: str | None) -> str | None:
     """Text that a database takes: halves of surrogate pairs and NUL, which it does not, are replaced."""
-    if text is None or text.isascii() and "\0" not in text:
+    if text is None or (text.isascii() and "\0" not in text):
         return text
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
@@ -83,22 +84,48 @@ def _data(state: RunState) -> str | None:
         return None
 
 
-class TaskRunStream:
-    """Task runs on their way to the database."""
+class RecordStream:
+    """Records on their way to the database.
+
+    The list is never replaced: a thread that has just looked it up to append a record must not append to one that was
+    written meanwhile.
+    """
 
     def __init__(self) -> None:
-        self.pending: list[tuple[TaskFrame, RunState, int, int | None, int | None, int, int | None]] = []
+        self.pending: list[tuple[Any, ...]] = []
 
     def take(self) -> Any | None:
-        if not self.pending:
-            return None
-        batch, self.pending = self.pending, []
-        return batch
+        batch = self.pending[:]
+        del self.pending[: len(batch)]
+        return batch or None
 
     def restore(self, batch: Any) -> None:
-        self.pending = batch + self.pending
+        self.pending[:0] = batch
+
+
+class TaskRunStream(RecordStream):
+    """Task runs and their states.
+
+    Args:
+        create: writes the row of a flow run that is missing; tells whether it could.
+    """
+
+    def __init__(self, create: Callable[[sqlite3.Connection, FlowFrame], bool]) -> None:
+        super().__init__()
+        self._create = create
 
     def write(self, connection: sqlite3.Connection, batch: Any) -> None:
+        try:
+            self._write(connection, batch)
+        except sqlite3.IntegrityError:  # a flow run that could not be written yet, or was deleted under our feet
+            known = {
+                frame: self._create(connection, frame)
+                for frame in dict.fromkeys(item[0].flow_frame for item in batch)
+                if frame is not None
+            }
+            self._write(connection, [item for item in batch if known.get(item[0].flow_frame, True)])
+
+    def _write(self, connection: sqlite3.Connection, batch: Any) -> None:
         newest: dict[TaskFrame, Any] = {}
         states = []
         for item in batch:
@@ -131,20 +158,8 @@ def _task_run_row(
     )  # fmt: skip
 
 
-class LogStream:
-    """Log records on their way to the database."""
-
-    def __init__(self) -> None:
-        self.pending: list[tuple[Any, ...]] = []
-
-    def take(self) -> Any | None:
-        if not self.pending:
-            return None
-        batch, self.pending = self.pending, []
-        return batch
-
-    def restore(self, batch: Any) -> None:
-        self.pending = batch + self.pending
+class LogStream(RecordStream):
+    """Log lines."""
 
     def write(self, connection: sqlite3.Connection, batch: Any) -> None:
         connection.executemany(sql.INSERT_LOG, batch)
@@ -156,14 +171,13 @@ class Recorder:
     def __init__(self, path: str) -> None:
         self.writer = Writer(path)
         self.owner = Owner(path)
-        self._task_runs = TaskRunStream()
+        self._task_runs = TaskRunStream(self._create_missing)
         self._logs = LogStream()
         self.writer.add_stream(self._task_runs)
         self.writer.add_stream(self._logs)
         self._reconciled = False
-        self._late: list[Callable[[sqlite3.Connection], Any]] = []
+        self._late: deque[Callable[[sqlite3.Connection], None]] = deque()
         self._outage_reported = False
-        self._flow_ids: dict[str, str] = {}
 
     # -- task runs and logs -------------------------------------------------------------------------------------
 
@@ -173,18 +187,17 @@ class Recorder:
         flow_frame = frame.flow_frame
         if flow_frame is not None:
             (flow_frame.open_runs.discard if state.type in TERMINAL else flow_frame.open_runs.add)(frame)
-        pending = self._task_runs.pending
-        pending.append((
+        self._task_runs.pending.append((
             frame, state, frame.run_count, frame.start_us, frame.end_us, frame.total_us, frame.expected_us,
         ))  # fmt: skip
-        self._more(len(pending))
+        self._more(len(self._task_runs.pending))
 
     def log(self, record: tuple[str, int, str, int, str | None, str | None, str | None]) -> None:
         """Record a log line: (logger, level, message, timestamp_us, flow_run_id, task_run_id, worker_id)."""
         name, level, message, timestamp, flow_run_id, task_run_id, worker_id = record
-        pending = self._logs.pending
-        pending.append((new_id(), now_us(), name, level, message, timestamp, flow_run_id, task_run_id, worker_id))
-        self._more(len(pending))
+        row = (new_id(), now_us(), name, level, _text(message), timestamp, flow_run_id, task_run_id, worker_id)
+        self._logs.pending.append(row)
+        self._more(len(self._logs.pending))
 
     def _more(self, pending: int) -> None:
         self.writer.notify()
@@ -201,37 +214,61 @@ class Recorder:
 
         The first proposal also creates the run. On a verdict that is not WAIT the frame has entered its state.
         """
-        previous = frame.state
+        previous, before = frame.state, frame.moment()
 
         def work(connection: sqlite3.Connection) -> Verdict:
             return self._decide_and_write(connection, frame, previous, proposed, force)
 
         try:
-            verdict = self._commit(work)
+            self._write_late()
+            verdict = self.writer.commit(work)
         except DatabaseUnavailable as exc:
-            self._report_outage(exc)
-            self._late.append(work)
-            verdict = Verdict("ACCEPT", proposed)
+            frame.go_back(before)  # what the transaction did is undone
             frame.enter(proposed)
+            self._late.append(self._as_it_is(frame, previous or proposed))
+            self._report_outage(exc)
+            return Verdict("ACCEPT", proposed)
+        except BaseException:
+            frame.go_back(before)
+            raise
+        self._reconciled = self.owner.recorded = True
+        self._outage_reported = False
         return verdict
 
-    def _commit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        late, self._late = self._late, []
-        if not late:
-            return self.writer.commit(work)
+    def _as_it_is(self, frame: FlowFrame, first: RunState) -> Callable[[sqlite3.Connection], None]:
+        """Work that writes the state the run is in now, whenever that becomes possible."""
+        state = frame.state
+        assert state is not None
+        row = self._state_row(frame, state)
 
-        def everything(connection: sqlite3.Connection) -> Any:
-            for earlier in late:
-                earlier(connection)
-            return work(connection)
+        def work(connection: sqlite3.Connection) -> None:
+            known = connection.execute(sql.FLOW_RUN_STATE, (frame.id,)).fetchone()
+            if known is None:
+                self._create(connection, frame, first)
+            self._insert_state(connection, frame.id, state)
+            # what somebody else wrote after this stays
+            if known is None or known[4] <= state.timestamp:
+                connection.execute(
+                    sql.UPDATE_FLOW_RUN_STATE,
+                    (now_us(), *row, self._owner_of(connection, state), _text(frame.name), frame.id),
+                )
 
-        try:
-            value = self.writer.commit(everything)
-        except DatabaseUnavailable:
-            self._late = late + self._late
-            raise
-        self._outage_reported = False
-        return value
+        return work
+
+    def _write_late(self) -> None:
+        """Write what an outage kept from being written, in order. Writing a state twice does no harm."""
+        while self._late:
+            work = self._late[0]
+            try:
+                self.writer.commit(work)
+            except DatabaseUnavailable:
+                raise
+            except Exception:
+                _log.error("A state that could not be written during an outage cannot be written now:", exc_info=True)
+            try:
+                self._late.remove(work)
+            except ValueError:  # another thread was at it, too
+                pass
 
     def _decide_and_write(
         self,
@@ -243,7 +280,6 @@ class Recorder:
     ) -> Verdict:
         if not self._reconciled:
             reconcile(connection, self.writer.path)
-            self._reconciled = True
         if not frame.created:
             self._create(connection, frame, previous or proposed)
             current = previous
@@ -263,8 +299,7 @@ class Recorder:
     ) -> RunState | None:
         """The state on disk: the one this process knows, unless somebody else changed it meanwhile."""
         row = connection.execute(sql.FLOW_RUN_STATE, (frame.id,)).fetchone()
-        if row is None:
-            frame.created = False  # deleted under our feet: write it again rather than lose it
+        if row is None:  # deleted under our feet: write it again rather than lose it
             self._create(connection, frame, known or RunState("PENDING"))
             return known
         type_, name, message, details, timestamp, state_id = row
@@ -323,22 +358,40 @@ class Recorder:
         self._insert_state(connection, frame.id, state)
         frame.created = True
 
-    def _flow_id(self, connection: sqlite3.Connection, name: str) -> str:
-        known = self._flow_ids.get(name)
-        if known is None:
+    def _create_missing(self, connection: sqlite3.Connection, frame: FlowFrame) -> bool:
+        """Write the row of a flow run that its task runs need; False for a run that is another process's to write."""
+        if connection.execute(sql.FLOW_RUN_STATE, (frame.id,)).fetchone() is not None:
+            return True
+        if frame.detached or frame.state is None:
+            return False
+        self._create(connection, frame, frame.state)
+        return True
+
+    @staticmethod
+    def _flow_id(connection: sqlite3.Connection, name: str) -> str:
+        row = connection.execute(sql.FLOW_ID_BY_NAME, (name,)).fetchone()
+        if row is None:
             now = now_us()
             connection.execute(sql.INSERT_FLOW, (new_id(), now, now, name, "[]"))
-            known = self._flow_ids[name] = connection.execute(sql.FLOW_ID_BY_NAME, (name,)).fetchone()[0]
-        return known
+            row = connection.execute(sql.FLOW_ID_BY_NAME, (name,)).fetchone()
+        return row[0]
+
+    def _owner_of(self, connection: sqlite3.Connection, state: RunState) -> str | None:
+        return None if state.type in TERMINAL else self.owner.ensure(connection)
+
+    @staticmethod
+    def _state_row(frame: FlowFrame, state: RunState) -> tuple[Any, ...]:
+        return (
+            state.id, state.type, _text(state.name), state.timestamp, frame.run_count, frame.start_us, frame.end_us,
+            frame.total_us, state.details.get("scheduled_time"),
+        )  # fmt: skip
 
     def _write_flow_state(self, connection: sqlite3.Connection, frame: FlowFrame, state: RunState) -> None:
-        finished = state.type in TERMINAL
         connection.execute(
             sql.UPDATE_FLOW_RUN_STATE,
             (
-                now_us(), state.id, state.type, state.name, state.timestamp, frame.run_count, frame.start_us,
-                frame.end_us, frame.total_us, state.details.get("scheduled_time"),
-                None if finished else self.owner.ensure(connection), frame.name, frame.id,
+                now_us(), *self._state_row(frame, state), self._owner_of(connection, state), _text(frame.name),
+                frame.id,
             ),
         )  # fmt: skip
         self._insert_state(connection, frame.id, state)
@@ -358,8 +411,7 @@ class Recorder:
     def flush(self) -> None:
         """Have everything recorded so far on disk, or report that it cannot be."""
         try:
-            if self._late:
-                self._commit(lambda connection: None)
+            self._write_late()
             self.writer.flush()
         except DatabaseUnavailable as exc:
             self._report_outage(exc)
@@ -382,7 +434,7 @@ class Recorder:
         self.writer.after_fork_in_child()
         self.owner.after_fork_in_child()
         self.owner = Owner(self.writer.path)
-        self._late = []
+        self._late = deque()
 
 
 _recorders: dict[str, Recorder] = {}
@@ -427,7 +479,9 @@ def database_path(settings: Any) -> str:
             "database and set PREFECT_API_URL, or unset PREFECT_API_DATABASE_CONNECTION_URL."
         )
     path = rest.partition("?")[0]
-    return os.path.abspath(os.path.expanduser(path)) if path and path != ":memory:" else str(settings.home / "prefect.db")
+    return (
+        os.path.abspath(os.path.expanduser(path)) if path and path != ":memory:" else str(settings.home / "prefect.db")
+    )
 
 
 def forget_recorder(path: str) -> None:
@@ -484,7 +538,5 @@ def _after_fork_in_child() -> None:
 
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 _sink.set_sink(_record_log, flush_all)

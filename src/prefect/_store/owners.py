@@ -37,13 +37,17 @@ def _host() -> str:
 
 
 class Owner:
-    """This process, as an owner of runs in the database at `database_path`."""
+    """This process, as an owner of runs in the database at `database_path`.
+
+    Attributes:
+        recorded: the transaction that made this owner known is committed.
+    """
 
     def __init__(self, database_path: str) -> None:
         self.id = new_id()
         self._folder = Path(f"{database_path}.owners")
         self._fd = -1
-        self._recorded = False
+        self.recorded = False
 
     def ensure(self, connection: sqlite3.Connection) -> str:
         """Hold the lock and be known to the database; return the owner's id. Runs in the caller's transaction."""
@@ -51,11 +55,8 @@ class Owner:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self._folder / self.id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not self._recorded:
-            connection.execute(
-                statements.INSERT_OWNER, (self.id, _host(), _boot_id(), os.getpid(), now_us())
-            )
-            self._recorded = True
+        if not self.recorded:
+            connection.execute(statements.INSERT_OWNER, (self.id, _host(), _boot_id(), os.getpid(), now_us()))
         return self.id
 
     def release(self) -> None:

@@ -75,9 +75,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
             check_same_thread=False, timeout=BUSY_TIMEOUT_SECONDS,
         )  # fmt: skip
     else:
-        connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_SECONDS
-        )
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_SECONDS)
     # NORMAL in WAL mode: a killed process loses nothing it committed, a power cut at most the newest commits
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -139,5 +137,3 @@ def immediate(connection: sqlite3.Connection, lock: WriteLock) -> Iterator[sqlit
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-
-

@@ -88,9 +88,12 @@ ON CONFLICT (task_run_id, id) DO NOTHING
 INSERT_LOG: Final = """
 INSERT INTO log (id, created, name, level, message, timestamp, flow_run_id, task_run_id, worker_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING
 """
 
-INSERT_OWNER: Final = "INSERT INTO owner (id, host, boot_id, pid, created) VALUES (?, ?, ?, ?, ?)"
+INSERT_OWNER: Final = (
+    "INSERT INTO owner (id, host, boot_id, pid, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
 
 OWNERS_OF_UNFINISHED_RUNS: Final = """
 SELECT DISTINCT o.id, o.host, o.boot_id, o.pid

@@ -162,7 +162,7 @@ class Writer:
                 self._units.popleft()
             for stream in self._streams:
                 if (batch := stream.take()) is not None:
-                    batches.append((stream, batch))
+                    batches.append((stream, batch))  # noqa: PERF401 (what was taken before a signal is kept)
             if units or batches:
                 self._write(units, batches)
             self.failure = None
