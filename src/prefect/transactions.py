@@ -17,7 +17,7 @@ from contextvars import ContextVar, Token
 from copy import deepcopy
 from enum import auto
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from prefect._bridge import run, run_coro_as_sync
 from prefect._ids import new_id
@@ -118,6 +118,7 @@ class BaseTransaction:
         "commit_mode", "isolation_level", "key", "on_commit_hooks", "on_rollback_hooks", "overwrite", "state", "store",
         "write_on_commit",
     )  # fmt: skip
+    _port: ClassVar[_Port]
 
     def __init__(
         self,
@@ -311,6 +312,33 @@ class BaseTransaction:
         self._staged = None
         self._token = _current.set(self)
 
+    async def enter_block(self) -> Self:
+        """Begin, as `with` and `async with` do. For code that serves both kinds: a `Transaction` never suspends."""
+        self.prepare_transaction()
+        if self.key is not None:
+            try:
+                await self._begin(self._port)
+            except BaseException:
+                self._abandon()
+                raise
+        return self
+
+    async def leave_block(self, failed: bool) -> None:
+        """Commit, wait for the parent, or roll back: what the end of a `with` or `async with` block does.
+
+        Args:
+            failed: whether the block raised.
+        """
+        await self._leave(self._port, failed)
+
+    def _abandon(self) -> None:
+        """Its block will not run."""
+        token, self._token = self._token, None
+        if token is not None:
+            _current.reset(token)
+        self.state = _PENDING
+        self._unlock()
+
     def __enter__(self) -> Self:
         raise TypeError(f"A {type(self).__name__} cannot be entered with `with`; see `transaction` and `atransaction`.")
 
@@ -417,9 +445,7 @@ class BaseTransaction:
     async def _leave(self, port: _Port, failed: bool) -> None:
         """The block is over."""
         try:
-            if failed:
-                await self._rollback(port)
-            elif self._is_on_its_own() and self.commit_mode is CommitMode.OFF:
+            if failed or (self.commit_mode is CommitMode.OFF and self._is_on_its_own()):
                 await self._rollback(port)
             elif self._is_on_its_own() or self.commit_mode is _EAGER:
                 await self._commit(port)
@@ -486,6 +512,7 @@ class Transaction(BaseTransaction):
     """A transaction for synchronous code."""
 
     __slots__ = ()
+    _port = _SyncPort
 
     def begin(self) -> None:
         """Take the key's lock, if one is needed, and see whether the key has a value already."""
@@ -530,32 +557,19 @@ class Transaction(BaseTransaction):
         run(self._run_hook(_SyncPort, hook, hook_type))
 
     def __enter__(self) -> Self:
-        self.prepare_transaction()
-        try:
-            self.begin()
-        except BaseException:
-            self._abandon()
-            raise
-        return self
-
-    def _abandon(self) -> None:
-        """Its block will not run."""
-        token, self._token = self._token, None
-        if token is not None:
-            _current.reset(token)
-        self.state = _PENDING
-        self._unlock()
+        return run(self.enter_block())
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        run(self._leave(_SyncPort, exc_type is not None))
+        run(self.leave_block(exc_type is not None))
 
 
 class AsyncTransaction(BaseTransaction):
     """A transaction for asynchronous code."""
 
     __slots__ = ()
+    _port = _AsyncPort
 
     async def begin(self) -> None:
         """See `Transaction.begin`."""
@@ -582,18 +596,12 @@ class AsyncTransaction(BaseTransaction):
         await self._run_hook(_AsyncPort, hook, hook_type)
 
     async def __aenter__(self) -> Self:
-        self.prepare_transaction()
-        try:
-            await self.begin()
-        except BaseException:
-            Transaction._abandon(self)  # type: ignore[arg-type]
-            raise
-        return self
+        return await self.enter_block()
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._leave(_AsyncPort, exc_type is not None)
+        await self.leave_block(exc_type is not None)
 
 
 def get_transaction() -> BaseTransaction | None:

@@ -116,6 +116,16 @@ async def test_block_cannot_run_twice_at_once(begin):
     assert txn.is_committed()
 
 
+@pytest.mark.parametrize("kind", [Transaction, AsyncTransaction])
+async def test_block_of_either_kind(kind):
+    txn = kind()
+    assert await txn.enter_block() is txn is get_transaction()
+    txn.stage(1)
+    await txn.leave_block(failed=False)
+    assert txn.is_committed()
+    assert get_transaction() is None
+
+
 def test_without_a_block():
     txn = Transaction(key="q")
     assert txn.is_pending()

@@ -88,7 +88,9 @@ def _show_secrets(value: Any, dumped: Any, mode: str) -> Any:
         aliases: dict[str, str] = {
             field.serialization_alias or field.alias or name: name for name, field in type(value).model_fields.items()
         }
-        return {key: _show_secrets(fields.get(aliases.get(key, key)), form, mode) for key, form in dumped.items()}
+        return {
+            key: _show_secrets(fields.get(aliases.get(str(key), str(key))), form, mode) for key, form in dumped.items()
+        }
     if isinstance(value, dict) and isinstance(dumped, dict) and len(value) == len(dumped):
         parts = zip(dumped, value.values(), strict=True)
         return {key: _show_secrets(part, dumped[key], mode) for key, part in parts}

@@ -31,8 +31,16 @@ else:
 
 if sys.platform == "win32":
     import msvcrt
+
+    def _system_lock(descriptor: int) -> None:
+        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
+
+    def _system_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
 
 _SAFE_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,180}\Z")
 _BYTE = 1 << 30  # the byte that is locked on Windows, far behind the content, which stays readable
@@ -42,11 +50,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02  # seconds between looks at a lock th
 def _lock_file(descriptor: int) -> bool:
     """Take the operating system's lock on an open file; False if another has it."""
     try:
-        if sys.platform == "win32":
-            os.lseek(descriptor, _BYTE, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _system_lock(descriptor)
     except OSError:
         return False
     return True
