@@ -245,7 +245,8 @@ class Recorder:
             known = connection.execute(sql.FLOW_RUN_STATE, (frame.id,)).fetchone()
             if known is None:
                 self._create(connection, frame, first)
-            self._insert_state(connection, frame.id, state)
+            for entered in (first, state):
+                self._insert_state(connection, frame.id, entered)
             # what somebody else wrote after this stays
             if known is None or known[4] <= state.timestamp:
                 connection.execute(
@@ -499,12 +500,12 @@ def flush_all() -> None:
         recorder.flush()
 
 
-def _record_log(*record: Any) -> None:
+def _record_log(record: tuple[str, int, str, int, str | None, str | None, str | None]) -> None:
     try:
         recorder = get_recorder()
     except ConfigurationError:
         return  # told to the user when the flow starts
-    recorder.log(record if len(record) > 1 else record[0])
+    recorder.log(record)
 
 
 def _close_all() -> None:
