@@ -14,5 +14,16 @@ class NotFound(LookupError):
         super().__init__(f"{kind.capitalize()} '{key}' not found.")
 
 
+class Conflict(Exception):
+    """The operation contradicts what the database holds: a name that is taken, an object that others need.
+
+    The message says which object, and what to do.
+    """
+
+
+class Invalid(ValueError):
+    """The request can be read, but what it asks for makes no sense. The message names the field and the remedy."""
+
+
 class NotLocal(RuntimeError):
     """The settings name a server, or a database that only a server opens."""

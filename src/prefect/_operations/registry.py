@@ -6,6 +6,9 @@
 The declaration says everything a transport needs: which parameters are part of the path, which one is the body (it is
 called `body`), that the others are part of the query string, and what comes back. The function stays an ordinary one
 and is called directly by whoever is in the same process.
+
+An operation with more than one kind of success (made, or found) returns an `Answer`; `Operation.call` takes it apart. One
+that answers with text which is not JSON returns `PlainText`. It fails with the exceptions of `_operations.errors`.
 """
 
 from __future__ import annotations
@@ -16,13 +19,29 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 _IN_PATH = re.compile(r"{(\w+)}")
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What an operation returns when its kind of success is not always the declared one."""
+
+    value: T
+    status: int
+    """The HTTP status, instead of the declared one."""
+
+
+class PlainText(str):
+    """Text that is sent as it is, not as JSON."""
+
+    media_type = "text/plain"
 
 
 @dataclass(frozen=True)
@@ -66,8 +85,14 @@ class Operation:
 
     @property
     def output(self) -> Any:
-        """The type of what it returns."""
-        return self._hints["return"]
+        """The type of what it returns, without the `Answer` around it."""
+        declared = self._hints["return"]
+        return get_args(declared)[0] if get_origin(declared) is Answer else declared
+
+    def call(self, tx: Any, **arguments: Any) -> tuple[Any, int]:
+        """Run it in a transaction; returns its value and the HTTP status that goes with it."""
+        returned = self.function(tx, **arguments)
+        return (returned.value, returned.status) if isinstance(returned, Answer) else (returned, self.status)
 
 
 OPERATIONS: dict[str, Operation] = {}
