@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from prefect import settings
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _FENCE = re.compile(
@@ -95,6 +97,13 @@ def test_the_links_of_a_page_lead_somewhere(page: Path):
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
         if not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), f"{names(page)} links to {target}, which is not there"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_settings_are_called_by_their_names(page: Path):
+    text = page.read_text(encoding="utf-8")
+    for name in set(re.findall(r"\bPREFECT_(?!_)\w+", text)) - {"PREFECT_PROFILE"}:
+        assert hasattr(settings, name), f"{names(page)} speaks of {name}, which is no setting"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
