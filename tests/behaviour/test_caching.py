@@ -375,7 +375,7 @@ async def test_key_storage_in_a_directory_of_its_own(tmp_path, calls: Calls):
     assert len(list(keys.iterdir())) == 1
 
 
-@ours_better("the peer loses the lock of a run: No lock held by ... for transaction")
+@ours_better("the peer now and then loses the lock of a run: No lock held by ... for transaction")
 def test_serializable_runs_the_work_once(calls: Calls):
     policy = INPUTS.configure(isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=MemoryLockManager())
     salt = uuid.uuid4().hex

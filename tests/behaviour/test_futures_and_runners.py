@@ -365,7 +365,6 @@ async def test_nested_submissions():
     assert await parent() == [4, 6]
 
 
-@ours_better("the peer deadlocks: a waiting downstream run holds the only worker its upstream needs")
 @both
 async def test_a_downstream_submitted_first_does_not_block_one_worker():
     @task
