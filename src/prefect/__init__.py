@@ -47,7 +47,7 @@ _NAMES = {
     "unmapped": "prefect.utilities.annotations",
 }
 
-__all__ = [  # noqa: RUF022
+__all__ = [
     "Flow", "State", "Task", "Transaction", "__version__", "allow_failure", "apause_flow_run", "aresume_flow_run",
     "asuspend_flow_run", "flow", "get_run_logger", "pause_flow_run", "resume_flow_run", "suspend_flow_run", "tags",
     "task", "unmapped",

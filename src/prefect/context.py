@@ -14,6 +14,7 @@ from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_t
 from prefect._engine.tagging import tags
 from prefect._lazy import lazy_attributes, lazy_module
 from prefect.exceptions import MissingContextError
+from prefect.settings.context import refresh_settings
 
 if TYPE_CHECKING:
     from prefect._engine import contexts
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
         TagsContext,
         TaskRunContext,
     )
-    from prefect.settings import profiles
-    from prefect.settings.context import refresh_settings, use_profile
+    from prefect.settings.context import use_profile
 else:
     contexts = lazy_module("prefect._engine.contexts")
 
@@ -106,8 +106,6 @@ def get_settings_context() -> SettingsContext:
 
 def refresh_global_settings_context() -> None:
     """Read the settings of the process from their sources again."""
-    from prefect.settings.context import refresh_settings  # re-exported by name above for type checkers only
-
     refresh_settings()
 
 

@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.states import State
     from prefect.filesystems import WritableFileSystem
-    from prefect.futures import PrefectFuture
     from prefect.serializers import Serializer
     from prefect.task_runners import TaskRunner
     from prefect.testing import flow_testing
@@ -151,7 +150,9 @@ class Flow(Generic[P, R]):
                     f"{reserved!r} is a reserved argument name and cannot be used in flow functions."
                 )
         if flow_run_name is not None and not isinstance(flow_run_name, str) and not callable(flow_run_name):
-            raise TypeError(f"Expected string or callable for 'flow_run_name'; got {type(flow_run_name).__name__} instead.")
+            raise TypeError(
+                f"Expected string or callable for 'flow_run_name'; got {type(flow_run_name).__name__} instead."
+            )
         self.flow_run_name = flow_run_name
         self._version = version
         self._version_known = version is not None
@@ -161,7 +162,9 @@ class Flow(Generic[P, R]):
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
         self.should_validate_parameters = validate_parameters
         self._task_runner = task_runner
-        self.persist_result = persist_result if persist_result is not None else _keeps(result_storage, result_serializer)
+        self.persist_result = (
+            persist_result if persist_result is not None else _keeps(result_storage, result_serializer)
+        )
         self.result_storage = result_storage
         self.result_serializer = result_serializer
         self.cache_result_in_memory = cache_result_in_memory
@@ -553,4 +556,3 @@ class FlowDecorator:
 
 
 flow = FlowDecorator()
-

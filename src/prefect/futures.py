@@ -509,7 +509,9 @@ def resolve_futures_to_results(expr: Any) -> Any:
     def result(future: PrefectFuture[Any]) -> Any:
         if future.state.is_completed():
             return future.result()
-        raise Exception("At least one result did not complete successfully") from states.get_state_exception(future.state, _sync=True)
+        raise Exception("At least one result did not complete successfully") from states.get_state_exception(
+            future.state, _sync=True
+        )
 
     return _resolve(expr, result)
 
@@ -541,5 +543,3 @@ def _resolve(expr: Any, replace: Callable[[PrefectFuture[Any]], Any]) -> Any:
         return replace(value) if isinstance(value, PrefectFuture) else value
 
     return collections.visit_collection(expr, see, return_data=True, context={})
-
-

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -43,13 +42,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from prefect._results import records, store
-    from prefect._schemas.actions.states import StateCreate
+    from prefect._schemas.actions import runs as actions
+    from prefect._schemas.actions.runs import StateCreate
     from prefect.results import ResultStore
 else:
     records = lazy_module("prefect._results.records")
+    actions = lazy_module("prefect._schemas.actions.runs")
     store = lazy_module("prefect._results.store")
 
 __all__ = [
+    "TERMINAL_STATES",
     "AwaitingConcurrencySlot",
     "AwaitingRetry",
     "Cancelled",
@@ -69,7 +71,6 @@ __all__ = [
     "StateType",
     "Submitting",
     "Suspended",
-    "TERMINAL_STATES",
     "aget_state_exception",
     "araise_state_exception",
     "exception_to_crashed_state",
@@ -101,9 +102,7 @@ def read_result(
     return _checked(state, value, raise_on_failure)
 
 
-async def get_state_result(
-    state: State[Any], raise_on_failure: bool = True, retry_result_failure: bool = True
-) -> Any:
+async def get_state_result(state: State[Any], raise_on_failure: bool = True, retry_result_failure: bool = True) -> Any:
     """The result of the run in `state`, for asynchronous code: see `State.result`."""
     data = state.data
     if isinstance(data, dict) and "storage_key" in data:
@@ -319,12 +318,10 @@ async def return_value_to_state(
 
 def to_state_create(state: State[Any]) -> StateCreate:
     """The request that proposes a state to an API; a result that was not stored is left out."""
-    from prefect._schemas.actions import StateCreate  # only programs that talk to an API need it
-
     data = state.data
     record = data.record if isinstance(data, Value) else data
     metadata = getattr(record, "metadata", record if type(record).__name__ == "ResultRecordMetadata" else None)
-    return StateCreate(
+    return actions.StateCreate(
         type=state.type,
         name=state.name,
         message=state.message,
@@ -384,9 +381,7 @@ class StateGroup:
 # -- constructors ------------------------------------------------------------------------------------------------------
 
 
-def Scheduled(
-    cls: type[State[Any]] = State, scheduled_time: datetime | None = None, **kwargs: Any
-) -> State[Any]:
+def Scheduled(cls: type[State[Any]] = State, scheduled_time: datetime | None = None, **kwargs: Any) -> State[Any]:
     """A run that is to start at `scheduled_time` (aware; default now)."""
     details = StateDetails.model_validate(kwargs.pop("state_details", {}))
     if scheduled_time is None:
@@ -491,9 +486,7 @@ def Suspended(
     )
 
 
-def AwaitingRetry(
-    cls: type[State[Any]] = State, scheduled_time: datetime | None = None, **kwargs: Any
-) -> State[Any]:
+def AwaitingRetry(cls: type[State[Any]] = State, scheduled_time: datetime | None = None, **kwargs: Any) -> State[Any]:
     """A run that failed and is to be tried again at `scheduled_time`."""
     return Scheduled(cls=cls, scheduled_time=scheduled_time, name="AwaitingRetry", **kwargs)
 
@@ -513,5 +506,3 @@ def Retrying(cls: type[State[Any]] = State, **kwargs: Any) -> State[Any]:
 def Late(cls: type[State[Any]] = State, scheduled_time: datetime | None = None, **kwargs: Any) -> State[Any]:
     """A run that should have started by now."""
     return Scheduled(cls=cls, scheduled_time=scheduled_time, name="Late", **kwargs)
-
-

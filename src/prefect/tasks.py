@@ -182,7 +182,9 @@ class Task(Generic[P, R]):
             raise ValueError("`retry_jitter_factor` must be >= 0.")
         self.retry_jitter_factor = retry_jitter_factor
         if retry_condition_fn is not None and not callable(retry_condition_fn):
-            raise TypeError(f"Expected `retry_condition_fn` to be callable, got {type(retry_condition_fn).__name__} instead.")
+            raise TypeError(
+                f"Expected `retry_condition_fn` to be callable, got {type(retry_condition_fn).__name__} instead."
+            )
         self.retry_condition_fn = retry_condition_fn
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
         self.log_prints = log_prints
@@ -612,9 +614,7 @@ def _tags(tags: Iterable[str] | None) -> set[str]:
 
 def _checked_run_name(name: RunName | None) -> RunName | None:
     if name is not None and not isinstance(name, str) and not callable(name):
-        raise TypeError(
-            f"Expected string or callable for 'task_run_name'; got {type(name).__name__} instead."
-        )
+        raise TypeError(f"Expected string or callable for 'task_run_name'; got {type(name).__name__} instead.")
     return name
 
 
@@ -708,5 +708,3 @@ def task(
     if __fn is None:
         return lambda fn: Task(fn, **options)
     return Task(__fn, **options)
-
-

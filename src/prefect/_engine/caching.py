@@ -9,7 +9,7 @@ from prefect._engine.frames import FlowFrame, TaskFrame
 from prefect._lazy import lazy_module
 from prefect.results import ResultStore, get_default_result_store
 from prefect.settings import get_current_settings
-from prefect.transactions import IsolationLevel, Transaction
+from prefect.transactions import AsyncTransaction, IsolationLevel, Transaction
 
 if TYPE_CHECKING:
     from prefect import context
@@ -40,7 +40,9 @@ def store_of_task(frame: TaskFrame) -> ResultStore:
     return frame.result_store
 
 
-def transaction_for(frame: TaskFrame) -> Transaction:
+def transaction_for(
+    frame: TaskFrame, kind: type[Transaction] | type[AsyncTransaction]
+) -> Transaction | AsyncTransaction:
     """The transaction of a task run that keeps its result, under the key of its cache policy."""
     task = frame.task
     store = store_of_task(frame)
@@ -51,7 +53,7 @@ def transaction_for(frame: TaskFrame) -> Transaction:
     overwrite = task.refresh_cache
     if overwrite is None:
         overwrite = get_current_settings().tasks.refresh_cache
-    return Transaction(
+    return kind(
         key=key,
         store=store,
         overwrite=bool(overwrite),
@@ -65,29 +67,15 @@ def compute_key(frame: TaskFrame) -> str | None:
     """The key under which the run's result is found again; None when it is not to be."""
     task = frame.task
     if task.result_storage_key is not None:
-        return _storage_key(frame)
+        return store_of_task(frame).storage_key_fn()
     policy = task.cache_policy
     if policy is None or not hasattr(policy, "compute_key"):
         return None
     task_context = context.task_run_context(frame)
     flow_parameters = frame.flow_frame.parameters if frame.flow_frame is not None else {}
-    return policy.compute_key(task_ctx=task_context, inputs=frame.call_parameters, flow_parameters=flow_parameters or {})
-
-
-def _storage_key(frame: TaskFrame) -> str:
-    template = frame.task.result_storage_key
-    if callable(template):
-        return template()
-    from prefect import runtime  # `{prefect.runtime...}`-like fields of a template: rare, and only then needed
-
-    return template.format(
-        flow_run=runtime.flow_run, task_run=runtime.task_run, parameters=frame.call_parameters, prefect=_Prefect(runtime)
+    return policy.compute_key(
+        task_ctx=task_context, inputs=frame.call_parameters, flow_parameters=flow_parameters or {}
     )
-
-
-class _Prefect:
-    def __init__(self, runtime: Any) -> None:
-        self.runtime = runtime
 
 
 def record_for(frame: TaskFrame, value: Any) -> Any:

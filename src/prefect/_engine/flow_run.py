@@ -319,8 +319,10 @@ class FlowRun:
         self._report_end()
 
     async def tell(self, hooks_: Any) -> None:
-        model = public.flow_run(self.frame)
-        await hooks.run_hooks(self.io, hooks_, self.frame.flow, model, model.state, self.frame.state, run_logger(self.frame))  # type: ignore[arg-type]
+        frame, state = self.frame, self.frame.state
+        if state is not None:
+            model = public.flow_run(frame)
+            await hooks.run_hooks(self.io, hooks_, frame.flow, model, model.state, state, run_logger(frame))
 
     def _report_end(self) -> None:
         state = self.frame.state

@@ -29,7 +29,13 @@ def hook_name(hook: Any) -> str:
 
 
 async def run_hooks(
-    io: Port, hooks: Iterable[Any], owner: Any, run: Any, state: Any, light: RunState, logger: logging.LoggerAdapter[Any]
+    io: Port,
+    hooks: Iterable[Any],
+    owner: Any,
+    run: Any,
+    state: Any,
+    light: RunState,
+    logger: logging.LoggerAdapter[Any],
 ) -> None:
     """Call each hook with (flow or task, run, state). A hook that fails is reported and does not change the run."""
     for hook in hooks:

@@ -36,7 +36,7 @@ def is_state(value: Any) -> bool:
     return module is not None and isinstance(value, module.State)
 
 
-def visit(expr: Any, see: Callable[[Any], Any], **options: Any) -> Any:
+def visit(expr: Any, see: Callable[..., Any], **options: Any) -> Any:
     return collections.visit_collection(expr, see, **options)
 
 

@@ -59,6 +59,8 @@ class FlowMemory:
         try:
             key = hashing.hash_objects(frame.task.task_key, inputs, raise_on_failure=True)
         except Exception:
+            key = None
+        if key is None:
             return None  # inputs that cannot be compared: run it again
         with self._lock:
             ticket.key, ticket.call = key, self._calls[key]

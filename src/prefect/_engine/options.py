@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import zlib
-from types import FunctionType
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Literal
 
 Kind = Literal["function", "classmethod", "staticmethod"]

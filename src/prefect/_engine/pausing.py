@@ -16,8 +16,9 @@ from prefect._rules.states import PAUSED, RUNNING, TERMINAL, RunState
 from prefect.exceptions import FlowPauseTimeout, FlowRunWaitTimeout, NotPausedError, ObjectNotFound
 
 if TYPE_CHECKING:
-    from prefect._operations import local
+    from prefect._operations import flow_runs, local
 else:
+    flow_runs = lazy_module("prefect._operations.flow_runs")
     local = lazy_module("prefect._operations.local")
 
 _log = logging.getLogger("prefect.flow_runs")
@@ -61,7 +62,9 @@ async def pause(io: Port, wait_for_input: Any, timeout: int, poll_interval: floa
         await io.sleep(min(poll_interval, _LOOK_SECONDS, rest))
 
 
-async def suspend(io: Port, wait_for_input: Any, flow_run_id: UUID | None, timeout: float | None, key: str | None) -> Any:
+async def suspend(
+    io: Port, wait_for_input: Any, flow_run_id: UUID | None, timeout: float | None, key: str | None
+) -> Any:
     """See `prefect.flow_runs.suspend_flow_run`."""
     _no_input(wait_for_input)
     frame = current_flow.get()
@@ -101,9 +104,12 @@ async def wait_for(flow_run_id: UUID, timeout: float | None, poll_interval: floa
             _log.info("Flow run %s is in state %s", flow_run_id, known.name)
             seen = known.id
         if known.type in TERMINAL:
-            return local.read_flow_run(flow_run_id)
+            with local.open_local() as database, database.read() as tx:
+                return flow_runs.read_flow_run(tx, flow_run_id)
         if deadline is not None and time.monotonic() >= deadline:
-            raise FlowRunWaitTimeout(f"Flow run {flow_run_id} exceeded the wait of {timeout} seconds in state {known.name}.")
+            raise FlowRunWaitTimeout(
+                f"Flow run {flow_run_id} exceeded the wait of {timeout} seconds in state {known.name}."
+            )
         await ASYNC.sleep(poll_interval or _LOOK_SECONDS)
 
 

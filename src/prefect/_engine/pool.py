@@ -53,7 +53,9 @@ class ThreadPool:
         """Run `context.run(fn, *args)` on some thread, soon."""
         with self._lock:
             if self._closed:
-                raise RuntimeError("This task runner has been shut down; tasks can be submitted only while its flow runs.")
+                raise RuntimeError(
+                    "This task runner has been shut down; tasks can be submitted only while its flow runs."
+                )
             self._items.append((context, fn, args))
             self._unfinished += 1
             if self._idle > 0:

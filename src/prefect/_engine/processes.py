@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from prefect._bridge import run as run_now
-from prefect._engine import inputs, task_run, transfer
+from prefect._engine import failing, inputs, task_run, transfer
 from prefect._engine.port import ASYNC, SYNC
 from prefect._lazy import lazy_module
 from prefect._rules.states import CRASHED, RunState, Value
@@ -85,7 +85,7 @@ def carry_out(blob: bytes) -> Any:
                 run_now(task_run.run(SYNC, frame))
         except BaseException as exc:
             if not frame.state.is_final:  # type: ignore[union-attr]
-                task_run.crash(frame, exc)
+                failing.crash(frame, exc)
         finally:
             frame.recorder.flush()
         return _portable(frame)

@@ -9,7 +9,7 @@ from uuid import UUID
 from prefect._clock import from_us
 from prefect._engine import outcome
 from prefect._engine.frames import FlowFrame, TaskFrame
-from prefect._rules.states import FAILED, RunState, Value
+from prefect._rules.states import RunState
 from prefect._schemas import states as models
 from prefect._schemas.flow_runs import FlowRun, FlowRunPolicy
 from prefect._schemas.task_runs import FlowRunResult, TaskRun, TaskRunPolicy, TaskRunResult
@@ -44,8 +44,11 @@ def task_run(frame: TaskFrame) -> TaskRun:
         cache_key=frame.cache_key,
         cache_expiration=_moment(frame.cache_expiration_us),
         task_version=frame.task.version,
-        empirical_policy=TaskRunPolicy(retries=frame.retries, retry_delay=_policy_delay(frame.task.retry_delay_seconds)),
+        empirical_policy=TaskRunPolicy(
+            retries=frame.retries, retry_delay=_policy_delay(frame.task.retry_delay_seconds)
+        ),
         tags=sorted(frame.tags),
+        labels={},
         state_id=state.id,
         task_inputs=inputs,
         state_type=state.type,
@@ -82,8 +85,11 @@ def flow_run(frame: FlowFrame) -> FlowRun:
         flow_id=_uuid(frame.flow_id) or UUID(int=0),
         flow_version=frame.flow.version,
         parameters=frame.parameters,
-        empirical_policy=FlowRunPolicy(retries=frame.flow.retries, retry_delay=_policy_delay(frame.flow.retry_delay_seconds)),
+        empirical_policy=FlowRunPolicy(
+            retries=frame.flow.retries, retry_delay=_policy_delay(frame.flow.retry_delay_seconds)
+        ),
         tags=sorted(frame.tags),
+        labels=frame.labels,
         parent_task_run_id=_uuid(frame.parent_task_run_id),
         state_id=state.id if state is not None else None,
         state_type=state.type if state is not None else None,
@@ -98,9 +104,6 @@ def flow_run(frame: FlowFrame) -> FlowRun:
     return frame.model
 
 
-def failed_state(frame: TaskFrame, exc: BaseException) -> Any:
-    """The failed state that a run would enter because of `exc`."""
-    message = f"Task run encountered an exception {type(exc).__name__}: {exc}"
-    return models.to_public(
-        RunState(FAILED, message=message, data=Value(exc)), flow_run_id=frame.flow_run_id, task_run_id=frame.id
-    )
+def state_of_task(frame: TaskFrame, state: RunState) -> Any:
+    """The public model of a state that a task run is about to enter."""
+    return models.to_public(state, flow_run_id=frame.flow_run_id, task_run_id=frame.id)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prefect._bridge import run as run_now
-from prefect._engine import inputs, task_run
+from prefect._engine import failing, inputs, task_run
 from prefect._engine.frames import TaskFrame
 from prefect._engine.port import ASYNC, SYNC
 from prefect._lazy import lazy_module
@@ -68,7 +68,7 @@ def carry_out(future: Any) -> None:
         if frame.exception is None:
             frame.exception = exc
         if not frame.state.is_final:  # type: ignore[union-attr]
-            task_run.crash(frame, exc)
+            failing.crash(frame, exc)
     finally:
         frame.parameters = frame.call_parameters = {}  # thousands of futures must not keep their arguments alive
         future.set_done()

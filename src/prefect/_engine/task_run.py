@@ -15,16 +15,15 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
 from prefect._clock import now_us, to_us
-from prefect._engine import generators, hooks, inputs, naming
+from prefect._engine import failing, generators, hooks, inputs, naming
+from prefect._engine.failing import run_logger
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
-from prefect._engine.port import Port
+from prefect._engine.port import SYNC, Port
 from prefect._engine.recorder import get_recorder
-from prefect._engine.wording import crash_message, describe, describe_state, without_engine
+from prefect._engine.wording import describe, describe_state, without_engine
 from prefect._lazy import lazy_module
-from prefect._rules import retries
 from prefect._rules.states import (
     COMPLETED,
-    CRASHED,
     FAILED,
     GONE,
     PENDING,
@@ -32,14 +31,12 @@ from prefect._rules.states import (
     SCHEDULED,
     RunState,
     Value,
-    awaiting_retry,
     pending,
     running,
 )
-from prefect.exceptions import Pause
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings import get_current_settings
-from prefect.transactions import Transaction
+from prefect.transactions import AsyncTransaction, Transaction
 
 if TYPE_CHECKING:
     from prefect._engine import caching, outcome, public
@@ -237,7 +234,9 @@ async def _prepare(io: Port, frame: TaskFrame) -> bool:
     if frame.recalled is not None and frame.flow_frame is not None:
         frame.recalled = frame.flow_frame.memory.recall(frame)
         if frame.recalled is not None and frame.recalled.found:
-            _complete(frame, frame.recalled.value, name="Cached", message="Finished in an earlier attempt of the flow run.")
+            _complete(
+                frame, frame.recalled.value, name="Cached", message="Finished in an earlier attempt of the flow run."
+            )
             _report_end(frame)
             return False
     return True
@@ -270,7 +269,7 @@ class Attempt:
         self._task_token: Token[TaskFrame | None] | None = None
         self._flow_token: Token[FlowFrame | None] | None = None
         self._prints: Any = None
-        self._transaction: Transaction | None = None
+        self._transaction: Transaction | AsyncTransaction | None = None
 
     def enter(self) -> None:
         self._task_token = current_task.set(self.frame)
@@ -295,15 +294,17 @@ class Attempt:
         hooks_ = frame.task.on_running_hooks
         if hooks_:
             await _tell(self._io, frame, hooks_)
-        self._transaction = frame.transaction = caching.transaction_for(frame) if _needs_key(frame) else Transaction()
-        self._transaction.__enter__()
-        if frame.cache_key is None or not self._transaction.is_committed():
+        kind = Transaction if self._io is SYNC else AsyncTransaction
+        transaction = caching.transaction_for(frame, kind) if _needs_key(frame) else kind()
+        self._transaction = frame.transaction = transaction
+        await transaction.enter_block()
+        if frame.cache_key is None or not transaction.is_committed():
             return False
-        record = self._transaction.read()
+        record: Any = await transaction.read() if isinstance(transaction, AsyncTransaction) else transaction.read()
         expiration = record.metadata.expiration
         frame.cache_expiration_us = to_us(expiration) if expiration is not None else None
         _complete(frame, record.result, name="Cached", record=record)
-        self._leave_transaction(None)
+        await self._leave_transaction(failed=False)
         return True
 
     async def succeed(self, value: Any) -> None:
@@ -317,34 +318,38 @@ class Attempt:
         if type(value) in _CERTAINLY_PLAIN:
             data = value
         elif (state := outcome.state_of(value, futures_too=False)) is not None:
-            self._leave_transaction(None)
-            _enter_final(frame, state)
+            await self._leave_transaction(failed=state.type != COMPLETED)
+            if state.type == FAILED:
+                await failing.settle(self._io, frame, state, state.message or state.name)
+            else:
+                _enter_final(frame, state)
             return
         else:
             data = value
-        self._leave_transaction(None)
+        await self._leave_transaction(failed=False)
         _complete(frame, data, record=record)
 
-    def _leave_transaction(self, exc: BaseException | None) -> None:
+    async def _leave_transaction(self, *, failed: bool) -> None:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
-            transaction.__exit__(type(exc) if exc is not None else None, exc, exc.__traceback__ if exc else None)
+            await transaction.leave_block(failed)
 
     async def fail(self, exc: BaseException) -> None:
         """The function, or what belongs to its call, raised `exc`."""
         frame = self.frame
         try:
-            self._leave_transaction(exc)
+            await self._leave_transaction(failed=True)
         except BaseException as again:
-            if again is not exc:
-                exc = again
+            exc = again
         frame.exception = without_engine(exc)
         if isinstance(exc, TaskRunTimeoutError):
-            await _failed(self._io, frame, exc, "TimedOut", f"Task run exceeded timeout of {frame.task.timeout_seconds} second(s)")
+            await failing.failed(
+                self._io, frame, exc, "TimedOut", f"Task run exceeded timeout of {frame.task.timeout_seconds} second(s)"
+            )
         elif isinstance(exc, Exception):
-            await _failed(self._io, frame, exc, None, f"Task run encountered an exception {describe(exc)}")
+            await failing.failed(self._io, frame, exc, None, f"Task run encountered an exception {describe(exc)}")
         else:
-            crash(frame, exc)
+            failing.crash(frame, exc)
 
     def end(self) -> None:
         self.leave()
@@ -369,10 +374,12 @@ async def _tell(io: Port, frame: TaskFrame, hooks_: Any) -> None:
     await hooks.run_hooks(io, hooks_, frame.task, model, model.state, frame.state, run_logger(frame))  # type: ignore[arg-type]
 
 
-def _complete(frame: TaskFrame, value: Any, name: str = "Completed", message: str | None = None, record: Any = None) -> None:
+def _complete(
+    frame: TaskFrame, value: Any, name: str = "Completed", message: str | None = None, record: Any = None
+) -> None:
     frame.value = value
     frame.exception = None
-    details = None
+    details: dict[str, Any] | None = None
     if frame.cache_key is not None:
         details = {"cache_key": frame.cache_key}
         if frame.cache_expiration_us is not None:
@@ -392,60 +399,6 @@ def _enter_final(frame: TaskFrame, state: RunState) -> None:
                 flow_frame.memory.keep(frame)
 
 
-async def _failed(io: Port, frame: TaskFrame, exc: Exception, name: str | None, message: str) -> None:
-    """Try again if the task allows it, else fail."""
-    logger = run_logger(frame)
-    if await _may_retry(io, frame, exc, logger):
-        _retry(frame, exc, logger)
-        return
-    exhausted = " - Retries are exhausted" if frame.task.retries else ""
-    logger.error("Task run failed with exception: %r%s", exc, exhausted, exc_info=exc)
-    if name == "TimedOut":
-        logger.error(message)
-    frame.recorder.task_state(frame, RunState(FAILED, name, message, Value(exc), None))
-
-
-async def _may_retry(io: Port, frame: TaskFrame, exc: Exception, logger: Any) -> bool:
-    if frame.attempt >= frame.retries:
-        return False
-    condition = frame.task.retry_condition_fn
-    if condition is None:
-        return True
-    model = public.task_run(frame)
-    state = public.failed_state(frame, exc)
-    try:
-        return bool(await io.invoke(condition, frame.task, model, state))
-    except Exception:
-        logger.error(
-            "The retry condition %r of task %r raised; the run is not retried.", hooks.hook_name(condition),
-            frame.task.name, exc_info=True,
-        )  # fmt: skip
-        return False
-
-
-def _retry(frame: TaskFrame, exc: Exception, logger: Any) -> None:
-    delay = retries.retry_delay(frame.task.retry_delay_seconds, frame.attempt, frame.task.retry_jitter_factor)
-    frame.attempt += 1
-    when = f"{delay:.3g} second(s) from now" if delay else "immediately"
-    logger.info("Task run failed with exception: %r - Retry %s/%s will start %s", exc, frame.attempt, frame.retries, when)
-    if delay:
-        frame.recorder.task_state(frame, awaiting_retry(now_us() + int(delay * 1e6)))
-    else:
-        frame.recorder.task_state(frame, running("Retrying"))
-
-
-def crash(frame: TaskFrame, exc: BaseException) -> None:
-    """Record that the run was ended from outside."""
-    message = crash_message(exc)
-    logger = run_logger(frame)
-    if isinstance(exc, Pause):
-        frame.recorder.task_state(frame, RunState("PAUSED", "Suspended", "The flow run was suspended."))
-        return
-    logger.error("Crash detected! %s", message)
-    logger.debug("Crash details:", exc_info=exc)
-    frame.recorder.task_state(frame, RunState(CRASHED, "Crashed", message, Value(exc)))
-
-
 async def finish(io: Port, frame: TaskFrame) -> None:
     """Tell the hooks and the log how the run ended."""
     state = frame.state
@@ -463,11 +416,3 @@ def _report_end(frame: TaskFrame) -> None:
     level = logging.INFO if frame.state.type == COMPLETED else logging.ERROR  # type: ignore[union-attr]
     if _log.isEnabledFor(level):
         run_logger(frame).log(level, "Finished in state %s", describe_state(frame.state))  # type: ignore[arg-type]
-
-
-def run_logger(frame: TaskFrame) -> logging.LoggerAdapter[Any]:
-    """The run's logger, made once."""
-    if frame.logger is None:
-        frame.logger = loggers.task_run_logger(frame, task=frame.task, flow_run=frame.flow_frame)
-    return frame.logger
-

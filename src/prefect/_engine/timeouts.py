@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import signal
 import threading
 import time
@@ -40,40 +41,63 @@ class SyncTimeout:
 
 
 class _Alarm:
-    """A limit on the main thread, by `SIGALRM`. An outer limit or a timer of the user's goes on afterwards."""
+    """A limit on the main thread, by `SIGALRM`.
+
+    A process has one such timer. While this limit holds, it stands in for the timer of whoever had it before (an outer
+    limit, or a program's own): that one's handler is called when it is due, and afterwards it has its timer back.
+    """
 
     def __init__(self, seconds: float, error: type[BaseException]) -> None:
         self._seconds, self._error = seconds, error
+        self._over = False
+        self._fired = False
 
     def start(self) -> None:
-        self._began = time.monotonic()
-        self._outer_handler = signal.getsignal(signal.SIGALRM)
-        remaining, self._outer_interval = signal.getitimer(signal.ITIMER_REAL)
-        self._outer_remaining = remaining
-        signal.signal(signal.SIGALRM, self._fire)
-        # an outer limit that comes first must still come first
-        first = self._seconds if not remaining else min(self._seconds, remaining)
-        self._mine_first = first == self._seconds
-        signal.setitimer(signal.ITIMER_REAL, max(first, 1e-6))
+        # stopped first: from here to the end of this method no alarm can come in
+        remaining, self._outer_interval = signal.setitimer(signal.ITIMER_REAL, 0)
+        now = time.monotonic()
+        self._deadline = now + self._seconds
+        self._outer_due: float | None = now + remaining if remaining else None
+        self._outer_handler = signal.signal(signal.SIGALRM, self._fire)
+        self._arm()
+
+    def _arm(self) -> None:
+        """Set the timer for whichever is due next."""
+        mine = None if self._fired else self._deadline
+        self._armed_for_outer = self._outer_due is not None and (mine is None or self._outer_due < mine)
+        due = self._outer_due if self._armed_for_outer else mine
+        if due is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(due - time.monotonic(), 1e-6))
 
     def _fire(self, signum: int, frame: FrameType | None) -> None:
-        if self._mine_first:
+        if self._over:
+            return  # the block has ended; `stop` gives an outer timer that is due its turn
+        if frame is not None and frame.f_code in _OWN_CODE:
+            # on the way into the block, or out of it: an exception here would leave this handler behind
+            signal.setitimer(signal.ITIMER_REAL, 50e-6)
+            return
+        if not self._armed_for_outer:
+            self._fired = True
+            self._arm()
             raise self._error(f"Scope timed out after {self._seconds} second(s).")
-        self._outer_remaining = 0.0
-        outer = self._outer_handler
-        rest = self._seconds - (time.monotonic() - self._began)
-        self._mine_first = True
-        signal.setitimer(signal.ITIMER_REAL, max(rest, 1e-6))
-        if callable(outer):
-            outer(signum, frame)
+        self._outer_due = time.monotonic() + self._outer_interval if self._outer_interval else None
+        self._arm()
+        if callable(self._outer_handler):
+            self._outer_handler(signum, frame)
 
     def stop(self, *, raised: bool) -> None:
+        self._over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         if self._outer_handler is not None:
             signal.signal(signal.SIGALRM, self._outer_handler)
-        if self._outer_remaining:
-            rest = self._outer_remaining - (time.monotonic() - self._began)
+        if self._outer_due is not None:
+            rest = self._outer_due - time.monotonic()
             signal.setitimer(signal.ITIMER_REAL, max(rest, 1e-6), self._outer_interval)
+
+
+_OWN_CODE = frozenset(
+    method.__code__ for method in (SyncTimeout.__enter__, SyncTimeout.__exit__, _Alarm.start, _Alarm._arm, _Alarm.stop)
+)
 
 
 class _Watch:
@@ -83,7 +107,7 @@ class _Watch:
         self._seconds, self._error = seconds, error
         self.lock = threading.Lock()
         self.fired = False
-        self._over = False
+        self.over = False
 
     def start(self) -> None:
         self._thread_id = threading.get_ident()
@@ -91,7 +115,7 @@ class _Watch:
 
     def fire(self) -> None:
         with self.lock:
-            if not self._over:
+            if not self.over:
                 self.fired = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread_id), ctypes.py_object(self._error)
@@ -99,8 +123,10 @@ class _Watch:
 
     def stop(self, *, raised: bool) -> None:
         with self.lock:
-            self._over = True
-        if self.fired and not raised:
+            self.over = True
+        if not self.fired:
+            _watcher.forget_one()
+        elif not raised:
             # set but not yet raised: let it surface here and not in code that is none of its business
             for _ in range(1000):
                 time.sleep(0)
@@ -114,6 +140,16 @@ class _Watcher:
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._forgotten = 0
+
+    def forget_one(self) -> None:
+        """A limit was kept. Its entry goes when there are many such: ten thousand hour-long limits must not wait an hour."""
+        self._forgotten += 1
+        if self._forgotten > 100 and self._forgotten * 2 > len(self._heap):
+            with self._changed:
+                self._heap = [entry for entry in self._heap if not entry[2].over]
+                heapq.heapify(self._heap)
+                self._forgotten = 0
 
     def add(self, deadline: float, watch: _Watch) -> None:
         with self._changed:
@@ -140,6 +176,16 @@ class _Watcher:
 
 
 _watcher = _Watcher()
+
+
+def _after_fork_in_child() -> None:
+    """The watching thread is not there, and its lock may have been held."""
+    global _watcher
+    _watcher = _Watcher()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class AsyncTimeout:

@@ -34,11 +34,11 @@ def unpacked(context: dict[str, Any] | None) -> Iterator[None]:
     settings = (context.get("settings_context") or {}).get("settings")
     pushed = push_settings(settings) if settings is not None and not isinstance(settings, dict) else None
     tokens: list[tuple[Any, Any]] = []
+    flow_frame: FlowFrame | None = None
     try:
         tags = (context.get("tags_context") or {}).get("current_tags")
         if tags is not None:
             tokens.append((current_tags, current_tags.set(frozenset(tags))))
-        flow_frame = None
         if context.get("flow_run_context"):
             flow_frame = _unpack_flow(context["flow_run_context"])
             tokens.append((current_flow, current_flow.set(flow_frame)))

@@ -14,11 +14,11 @@ from prefect._lazy import lazy_module
 if TYPE_CHECKING:
     from prefect import states
     from prefect._operations import flow_runs, local, logs, task_runs
-    from prefect.client.schemas import filters
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.logs import Log
     from prefect._schemas.states import State
     from prefect._schemas.task_runs import TaskRun
+    from prefect.client.schemas import filters
     from prefect.flows import Flow
 else:
     filters = lazy_module("prefect.client.schemas.filters")
@@ -131,7 +131,11 @@ class FlowTest(AbstractContextManager[Any]):
 
     def _called(self) -> bool:
         """Whether the flow can be run with what was given to `test`."""
-        required = [name for name in (*self._flow.spec.positional, *self._flow.spec.keyword_only) if name not in self._flow.spec.defaults]
+        required = [
+            name
+            for name in (*self._flow.spec.positional, *self._flow.spec.keyword_only)
+            if name not in self._flow.spec.defaults
+        ]
         return bool(self._args or self._kwargs) or not required
 
     def __exit__(self, *exc_info: Any) -> None:

@@ -12,13 +12,15 @@ from prefect._lazy import lazy_module
 
 if TYPE_CHECKING:
     from prefect._operations import flow_runs, local
-    from prefect.client.schemas import filters
+    from prefect._schemas import sorting
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.states import State
+    from prefect.client.schemas import filters
 else:
     filters = lazy_module("prefect.client.schemas.filters")
     flow_runs = lazy_module("prefect._operations.flow_runs")
     local = lazy_module("prefect._operations.local")
+    sorting = lazy_module("prefect._schemas.sorting")
 
 __all__ = [
     "a_test_step",
@@ -128,7 +130,10 @@ def assert_blocks_equal(found: Any, expected: Any, exclude_private: bool = True,
     if exclude_private:
         mine, theirs = found.model_dump(**kwargs), expected.model_dump(**kwargs)
     else:
-        mine, theirs = found.__dict__ | (found.__pydantic_private__ or {}), expected.__dict__ | (expected.__pydantic_private__ or {})
+        mine, theirs = (
+            found.__dict__ | (found.__pydantic_private__ or {}),
+            expected.__dict__ | (expected.__pydantic_private__ or {}),
+        )
     assert mine == theirs
 
 
@@ -144,7 +149,9 @@ async def get_most_recent_flow_run(client: Any = None, flow_name: str | None = N
     """
     flows = filters.FlowFilter(name=filters.FlowFilterName(any_=[flow_name])) if flow_name else None
     with local.open_local() as database, database.read() as tx:
-        runs = flow_runs.read_flow_runs(tx, flow_runs.FlowRunQuery(flows=flows, limit=1, sort="ID_DESC"))
+        runs = flow_runs.read_flow_runs(
+            tx, flow_runs.FlowRunQuery(flows=flows, limit=1, sort=sorting.FlowRunSort.ID_DESC)
+        )
     if not runs:
         raise ValueError("No flow run was found" + (f" of flow {flow_name!r}." if flow_name else "."))
     return runs[0]
