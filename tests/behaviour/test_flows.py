@@ -552,7 +552,9 @@ async def test_caught_task_failure_leaves_the_flow_completed():
     assert await careful() == "recovered"
 
 
-@ours_better("the peer never ends such a flow, or raises a signal that is not an Exception")
+@ours_better(
+    "the peer never ends a flow that returns Running, and raises a signal that is not an Exception for Pending"
+)
 @both
 @pytest.mark.parametrize("make", [Paused, Running, Pending, Scheduled])
 async def test_returned_states_that_are_not_final(make):
@@ -768,7 +770,7 @@ async def test_timeout_of_a_flow():
 
     began = time.monotonic()
     state = await slow(return_state=True)
-    if not PEER:  # the peer lets a sync flow that sleeps go on to its end
+    if not PEER:  # the peer's timer is disturbed by the one of pytest-timeout
         assert time.monotonic() - began < 20
     assert (state.type.value, state.name) == ("FAILED", "TimedOut")
     assert state.message == "Flow run exceeded timeout of 0.1 second(s)"
