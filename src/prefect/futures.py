@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect import states
+    from prefect._background import waiting
     from prefect._schemas.states import State
     from prefect.client import orchestration
     from prefect.utilities import collections
@@ -41,6 +42,7 @@ else:
     collections = lazy_module("prefect.utilities.collections")
     orchestration = lazy_module("prefect.client.orchestration")
     states = lazy_module("prefect.states")
+    waiting = lazy_module("prefect._background.waiting")
 
 R = TypeVar("R")
 F = TypeVar("F")
@@ -280,43 +282,52 @@ class ThreadFuture(PrefectConcurrentFuture[R]):
 
 
 class PrefectDistributedFuture(PrefectTaskRunFuture[R]):
-    """A handle to a task run that another process carries out, followed through the API."""
+    """A handle to a task run that another process carries out, followed in the database that records it."""
+
+    @property
+    def state(self) -> State[Any]:
+        if self._final_state is None:
+            now = waiting.state_now(str(self._task_run_id))
+            if now is None:
+                return states.Pending()
+            if not now[1]:
+                return now[0]
+            self._final_state = now[0]
+        return self._final_state  # type: ignore[return-value]
 
     def wait(self, timeout: float | None = None) -> None:
-        asyncio.run(self.wait_async(timeout))
+        if self._final_state is None:
+            self._final_state = waiting.wait(str(self._task_run_id), timeout)
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """`wait` for asynchronous code."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        async with orchestration.get_client() as client:
-            while self._final_state is None:
-                run = await client.read_task_run(self.task_run_id)
-                if run.state is not None and run.state.is_final():
-                    self._final_state = run.state
-                    return
-                if deadline is not None and time.monotonic() >= deadline:
-                    return
-                await asyncio.sleep(0.1)
+        if self._final_state is None:
+            self._final_state = await waiting.wait_async(str(self._task_run_id), timeout)
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
-        return asyncio.run(self.result_async(timeout, raise_on_failure))
+        self.wait(timeout)
+        state = self._ended(timeout)
+        return states.read_result(state, raise_on_failure=raise_on_failure, retry_result_failure=True, sync=True)
 
     async def result_async(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """`result` for asynchronous code."""
         await self.wait_async(timeout)
+        return await states.get_state_result(self._ended(timeout), raise_on_failure)
+
+    def _ended(self, timeout: float | None) -> State[Any]:
         if self._final_state is None:
             raise TimeoutError(f"Task run {self.task_run_id} did not finish within {timeout} seconds.")
-        return await states.get_state_result(self._final_state, raise_on_failure)
+        return self._final_state
 
     def add_done_callback(self, fn: Callable[[PrefectFuture[R]], None]) -> None:
-        def follow() -> None:
-            self.wait()
+        def told(state: State[Any]) -> None:
+            self._final_state = state
             fn(self)
 
         if self._final_state is not None:
             fn(self)
         else:
-            threading.Thread(target=follow, name="prefect-future", daemon=True).start()
+            waiting.get_waiter().add(str(self._task_run_id), told)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PrefectDistributedFuture) and self.task_run_id == other.task_run_id

@@ -18,6 +18,7 @@ from prefect._ids import new_uuid
 from prefect._lazy import lazy_module
 from prefect.futures import (
     PrefectConcurrentFuture,
+    PrefectDistributedFuture,
     PrefectFuture,
     PrefectFutureList,
     ThreadFuture,
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
     import logging
     import multiprocessing
 
+    from prefect._background import deferral
     from prefect._engine import processes
     from prefect.logging import loggers
     from prefect.tasks import Task
 else:
     concurrent_futures = lazy_module("concurrent.futures")
+    deferral = lazy_module("prefect._background.deferral")
     loggers = lazy_module("prefect.logging.loggers")
     multiprocessing = lazy_module("multiprocessing")
     processes = lazy_module("prefect._engine.processes")
@@ -45,6 +48,7 @@ F = TypeVar("F", bound=PrefectFuture[Any])
 
 __all__ = [
     "ConcurrentTaskRunner",
+    "PrefectTaskRunner",
     "ProcessPoolTaskRunner",
     "TaskRunner",
     "ThreadPoolTaskRunner",
@@ -304,3 +308,33 @@ class ProcessPoolTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         return isinstance(other, ProcessPoolTaskRunner) and self._max_workers == other._max_workers
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class PrefectTaskRunner(TaskRunner[PrefectDistributedFuture[Any]]):
+    """Hands submitted tasks to task workers, as `.delay()` does; the flow run does not wait for them at its end.
+
+    Task workers are processes that serve the tasks: see `prefect.task_worker.serve`.
+    """
+
+    def duplicate(self) -> Self:
+        return type(self)()
+
+    def submit(
+        self,
+        task: Task[P, Any],
+        parameters: dict[str, Any],
+        wait_for: Iterable[PrefectFuture[Any]] | None = None,
+        dependencies: dict[str, set[Any]] | None = None,
+    ) -> PrefectDistributedFuture[Any]:
+        if not self._started:
+            raise RuntimeError("The task runner must be started before submitting work.")
+        frame = deferral.defer(task, [(parameters, wait_for)], dependencies=dependencies)[0]
+        return PrefectDistributedFuture(frame.id)
+
+    def map(
+        self, task: Task[P, Any], parameters: dict[str, Any], wait_for: Iterable[PrefectFuture[Any]] | None = None
+    ) -> PrefectFutureList[PrefectDistributedFuture[Any]]:
+        if not self._started:
+            raise RuntimeError("The task runner must be started before submitting work.")
+        frames = deferral.defer_mapped(task, parameters, wait_for)
+        return PrefectFutureList(PrefectDistributedFuture(frame.id) for frame in frames)

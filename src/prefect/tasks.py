@@ -16,6 +16,7 @@ from datetime import timedelta
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Self, TypedDict, TypeVar, Unpack, overload
 
+from prefect._bridge import async_dispatch
 from prefect._bridge import run as run_now
 from prefect._engine import generators, outcome, task_run
 from prefect._engine.frames import current_flow
@@ -32,19 +33,21 @@ from prefect._engine.port import ASYNC, SYNC
 from prefect._lazy import lazy_module
 from prefect._parameters.binding import FunctionSpec
 from prefect._rules.retries import exponential_backoff
-from prefect.futures import PrefectFutureList
+from prefect.futures import PrefectDistributedFuture, PrefectFutureList
 from prefect.settings import get_current_settings
 from prefect.utilities.annotations import NotSet
 
 if TYPE_CHECKING:
     import inspect
+    from uuid import UUID
 
-    from prefect import cache_policies
+    from prefect import cache_policies, task_worker
+    from prefect._background import deferral
     from prefect._schemas.states import State
     from prefect._schemas.task_runs import TaskRun
     from prefect.assets.core import Asset
     from prefect.cache_policies import CachePolicy
-    from prefect.context import TaskRunContext
+    from prefect.context import FlowRunContext, TaskRunContext
     from prefect.filesystems import WritableFileSystem
     from prefect.futures import PrefectFuture
     from prefect.logging import loggers
@@ -54,8 +57,10 @@ if TYPE_CHECKING:
 else:
     inspect = lazy_module("inspect")
     cache_policies = lazy_module("prefect.cache_policies")
+    deferral = lazy_module("prefect._background.deferral")
     hashing = lazy_module("prefect.utilities.hashing")
     loggers = lazy_module("prefect.logging.loggers")
+    task_worker = lazy_module("prefect.task_worker")
     visualization = lazy_module("prefect.utilities.visualization")
 
 P = ParamSpec("P")
@@ -465,7 +470,12 @@ class Task(Generic[P, R]):
         tracked = _tracked(self, parameters, "map")
         if tracked is not None:
             return tracked[0]
-        futures: PrefectFutureList[Any] = self._runner("map").map(self, parameters, wait_for)
+        futures: PrefectFutureList[Any]
+        if deferred:
+            frames = deferral.defer_mapped(self, parameters, wait_for)
+            futures = PrefectFutureList(PrefectDistributedFuture(frame.id) for frame in frames)
+        else:
+            futures = self._runner("map").map(self, parameters, wait_for)
         if return_state:
             futures.wait()
             return [future.state for future in futures]
@@ -479,6 +489,98 @@ class Task(Generic[P, R]):
                 f"Call {self.name}() directly, or call .{verb}() inside a flow."
             )
         return flow_frame.runner()
+
+    # -- in the background -------------------------------------------------------------------------------------------
+
+    @overload
+    def delay(
+        self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> PrefectDistributedFuture[T]: ...
+    @overload
+    def delay(self: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> PrefectDistributedFuture[R]: ...
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> PrefectDistributedFuture[Any]:
+        """Have a task worker run the task, with these arguments: see `apply_async`."""
+        return self.apply_async(args=args, kwargs=kwargs)
+
+    def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        wait_for: Iterable[Any] | None = None,
+        dependencies: dict[str, set[Any]] | None = None,
+    ) -> PrefectDistributedFuture[Any]:
+        """Have a task worker run the task; no flow is needed, and this process may end.
+
+        Args:
+            args, kwargs: the arguments; they may contain futures, whose runs are waited for.
+            wait_for: futures of runs to wait for.
+            dependencies: runs it depends on, by parameter, to be recorded as such.
+
+        Returns:
+            A future, at once. The run and its arguments are on disk by then.
+
+        Raises:
+            TypeError: an argument cannot be pickled.
+            ParameterBindError: the arguments do not fit the function.
+            DatabaseUnavailable: the run could not be recorded, and will not be carried out.
+        """
+        parameters = self.spec.bind(tuple(args or ()), kwargs or {})
+        tracked = _tracked(self, parameters, "submit")
+        if tracked is not None:
+            return tracked[0]
+        return PrefectDistributedFuture(deferral.defer(self, [(parameters, wait_for)], dependencies=dependencies)[0].id)
+
+    async def aserve(self) -> None:
+        """`serve` for asynchronous code."""
+        await task_worker.aserve(self)
+
+    @async_dispatch(aserve)
+    def serve(self) -> None:
+        """Be a task worker for this task until the process is told to end: see `prefect.task_worker.serve`."""
+        task_worker.serve(self, _sync=True)
+
+    async def create_run(
+        self,
+        client: Any = None,
+        id: UUID | None = None,
+        parameters: dict[str, Any] | None = None,
+        flow_run_context: FlowRunContext | None = None,
+        parent_task_run_context: TaskRunContext | None = None,
+        wait_for: Iterable[Any] | None = None,
+        extra_task_inputs: dict[str, set[Any]] | None = None,
+        deferred: bool = False,
+    ) -> TaskRun:
+        """Record a run of the task without carrying it out.
+
+        Args:
+            client: not used: runs are recorded in the local database.
+            id: the run's id; default a new one.
+            parameters: the arguments by name.
+            flow_run_context, parent_task_run_context: the runs it belongs to; default those that are current.
+            wait_for: futures of runs it waits for.
+            extra_task_inputs: runs it depends on, by parameter, to be recorded as such.
+            deferred: schedule it for task workers; else it is pending until `prefect.task_engine.run_task` runs it.
+
+        Returns:
+            The run, which is on disk.
+        """
+        within = (flow_run_context, parent_task_run_context)
+        return deferral.create_run(self, id, parameters, within, wait_for, extra_task_inputs, deferred)
+
+    async def create_local_run(
+        self,
+        client: Any = None,
+        id: UUID | None = None,
+        parameters: dict[str, Any] | None = None,
+        flow_run_context: FlowRunContext | None = None,
+        parent_task_run_context: TaskRunContext | None = None,
+        wait_for: Iterable[Any] | None = None,
+        extra_task_inputs: dict[str, set[Any]] | None = None,
+        deferred: bool = False,
+    ) -> TaskRun:
+        """Make a run of the task that is not recorded until it is carried out; the arguments are those of `create_run`."""
+        within = (flow_run_context, parent_task_run_context)
+        return deferral.create_run(self, id, parameters, within, wait_for, extra_task_inputs, deferred, local=True)
 
     # -- variations --------------------------------------------------------------------------------------------------
 
