@@ -20,9 +20,9 @@ from typing import Any
 
 import pydantic
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 
 from prefect import flow, task
+from prefect.testing.utilities import prefect_test_harness
 
 SNIPPETS = dict(
     re.findall(

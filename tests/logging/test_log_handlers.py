@@ -12,10 +12,10 @@ import warnings
 from typing import Any
 
 import pytest
-from conftest import task_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import task_frame
 from prefect._engine.frames import current_task
 from prefect.exceptions import MissingContextError
 from prefect.logging import _sink, get_logger, get_run_logger

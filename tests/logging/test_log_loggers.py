@@ -13,10 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import flow_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import flow_frame
 from prefect._engine.frames import current_flow
 from prefect.exceptions import MissingContextError
 from prefect.logging import (
