@@ -146,15 +146,20 @@ def _with_stored_exception(frame: TaskFrame, state: RunState) -> RunState:
 
 
 def frame_of(
-    recorder: Recorder, claim: Claim, task: Any, call: dict[str, Any], postpone: Callable[[Unit], None]
+    recorder: Recorder,
+    claim: Claim,
+    task: Any,
+    parameters: dict[str, Any],
+    wait_for: Any,
+    postpone: Callable[[Unit], None],
 ) -> TaskFrame:
     """The frame of a claimed run. What is current belongs to the run: see `payloads.keep`."""
-    frame = TaskFrame(ClaimRecorder(recorder, claim, postpone), task, call.get("parameters") or {}, claim.id)  # type: ignore[arg-type]
+    frame = TaskFrame(ClaimRecorder(recorder, claim, postpone), task, parameters, claim.id)  # type: ignore[arg-type]
     frame.name, frame.tags, frame.dynamic_key = claim.name, claim.tags, claim.dynamic_key
     frame.created_us, frame.expected_us, frame.start_us = claim.created_us, claim.expected_us, claim.start_us
     frame.flow_frame, frame.parent = current_flow.get(), current_task.get()
     frame.flow_run_id = claim.flow_run_id
-    frame.wait_for = call.get("wait_for")
+    frame.wait_for = wait_for
     frame.log_prints = task_run._log_prints(task, frame.flow_frame, frame.parent)
     # whoever holds a future is in another process: without a stored result there would be nothing to give out
     frame.persist = task.persist_result if task.persist_result is not None else True
@@ -172,6 +177,6 @@ def fail_unread(recorder: Recorder, claim: Claim, exc: Exception, postpone: Call
         "The worker needs the storage in which they are kept and the modules that define their types."
     )
     _log.error(message)
-    frame = frame_of(recorder, replace(claim, run_count=0), task, {}, postpone)
+    frame = frame_of(recorder, replace(claim, run_count=0), task, {}, None, postpone)
     frame.run_count = claim.run_count
     frame.recorder.task_state(frame, RunState(FAILED, message=message, data=Value(RuntimeError(message))))

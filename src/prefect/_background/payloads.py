@@ -7,6 +7,7 @@ local results. Only task workers read them; nothing else ever unpickles what it 
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from prefect._engine import inputs, transfer
 from prefect._engine.frames import current_flow, current_tags, current_task
 from prefect._lazy import lazy_module
 from prefect._results.storage import LocalStorage
+from prefect.exceptions import SerializationError
 from prefect.logging.loggers import get_logger
 from prefect.results import ResultStore, get_or_create_default_task_scheduling_storage
 from prefect.settings import get_current_settings
@@ -30,6 +32,8 @@ else:
     futures = lazy_module("prefect.futures")
 
 FOLDER = "parameters"
+
+_log = get_logger("task_worker")
 
 
 def storage() -> ResultStore:
@@ -77,32 +81,42 @@ def _unpicklable(task: Any, parameters: dict[str, Any], exc: Exception) -> TypeE
 def _context(task: Any) -> dict[str, Any]:
     """What is current here and should be in the worker: the runs it is called in and the tags.
 
-    Settings stay: they tell about a process, and the worker has its own.
+    Settings stay: they tell about a process, and the worker has its own. The runs are pickled on their own, as a flow
+    may not pickle, or not unpickle where nobody can import it, and the call does not depend on that.
     """
-    if current_flow.get() is None and current_task.get() is None:
-        tags = current_tags.get()
-        return {"tags_context": {"current_tags": sorted(tags)}} if tags else {}
-    context = transfer.pack()
-    del context["settings_context"]
-    try:
-        cloudpickle.dumps(context)
-    except Exception as exc:  # anything can be a flow's parameter; the call does not depend on it
-        get_logger("tasks").warning(
-            "The flow run that defers task %r cannot be shown to the task worker: %s. The task run belongs to it all "
-            "the same; only `prefect.runtime` and the context of the flow run are not available in the worker.",
-            task.name, exc,
-        )  # fmt: skip
-        return {"tags_context": context["tags_context"]}
+    context: dict[str, Any] = {"tags": sorted(current_tags.get())}
+    if current_flow.get() is not None or current_task.get() is not None:
+        runs = transfer.pack()
+        del runs["settings_context"]
+        try:
+            context["runs"] = cloudpickle.dumps(runs)
+        except Exception as exc:  # anything can be a parameter of a flow
+            _log.warning(
+                "The flow run that defers task %r cannot be shown to the task worker, where `prefect.runtime` and the "
+                "context will not tell of it: %s",
+                task.name, exc,
+            )  # fmt: skip
     return context
 
 
-def read(key: str) -> dict[str, Any]:
-    """The call kept under a key.
+def read(key: str) -> tuple[dict[str, Any], Any, dict[str, Any]]:
+    """The call kept under a key: its parameters, what it waits for, and what was current, for `transfer.unpacked`.
 
     Raises:
         Exception: it cannot be read or unpickled, in whatever way its parameters say so.
     """
-    return storage().read(key_of(key)).result
+    try:
+        call = storage().read(key_of(key)).result
+    except SerializationError as exc:
+        raise (exc.__cause__ if isinstance(exc.__cause__, Exception) else exc) from None
+    context = call.get("context") or {}
+    runs: dict[str, Any] = {"tags_context": {"current_tags": context.get("tags") or ()}}
+    if "runs" in context:
+        try:
+            runs = pickle.loads(context["runs"])
+        except Exception as exc:  # unpickling runs whatever the flow says
+            _log.warning("The flow run that deferred a task run cannot be shown here: %s: %s", type(exc).__name__, exc)
+    return call["parameters"], call["wait_for"], runs
 
 
 def forget(identifier: str) -> None:

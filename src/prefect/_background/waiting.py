@@ -23,6 +23,7 @@ from prefect._lazy import lazy_module
 from prefect._rules.states import TERMINAL, RunState
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect.logging.loggers import get_logger
+from prefect.settings.context import get_current_settings, push_settings
 
 if TYPE_CHECKING:
     from prefect._schemas import states as models
@@ -105,6 +106,7 @@ class Waiter:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._settings = get_current_settings()
         self._lock = threading.Lock()
         self._waiting: dict[str, list[Told]] = {}
         self._bell: bells.Bell | None = None
@@ -142,6 +144,7 @@ class Waiter:
                 self._bell.ring()
 
     def _run(self, bell: bells.Bell) -> None:
+        push_settings(self._settings)  # a thread begins with those of the process
         next_look = 0.0
         reported = False
         while True:

@@ -236,8 +236,9 @@ class Worker:
         try:
             call = self._call_of(claim, task)
             if call is not None:
-                with transfer.unpacked(call.get("context")):
-                    frame = claims.frame_of(self._recorder, claim, task, call, self._late.append)
+                parameters, waits_for, context = call
+                with transfer.unpacked(context):
+                    frame = claims.frame_of(self._recorder, claim, task, parameters, waits_for, self._late.append)
                     if task.isgenerator:
                         _exhaust(frame)
                     else:
@@ -252,8 +253,9 @@ class Worker:
         try:
             call = self._call_of(claim, task)
             if call is not None:
-                with transfer.unpacked(call.get("context")):
-                    frame = claims.frame_of(self._recorder, claim, task, call, self._late.append)
+                parameters, waits_for, context = call
+                with transfer.unpacked(context):
+                    frame = claims.frame_of(self._recorder, claim, task, parameters, waits_for, self._late.append)
                     if task.isgenerator:
                         frame.collect = True
                         async for _ in task_run.iterate(ASYNC, frame, True):
@@ -265,10 +267,10 @@ class Worker:
         finally:
             self._forget(claim, ended)
 
-    def _call_of(self, claim: Claim, task: Any) -> dict[str, Any] | None:
+    def _call_of(self, claim: Claim, task: Any) -> tuple[dict[str, Any], Any, dict[str, Any]] | None:
         """The parameters of the run; None when they cannot be had, and the run has failed."""
         if claim.parameters is None:
-            return {}
+            return {}, None, {}
         try:
             return payloads.read(claim.parameters)
         except Exception as exc:  # unpickling runs whatever the parameters' types do
