@@ -13,7 +13,10 @@ that answers with text which is not JSON returns `PlainText`. It fails with the 
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import os
+import pkgutil
 import re
 import typing
 from collections.abc import Callable
@@ -39,9 +42,21 @@ class Answer(Generic[T]):
 
 
 class PlainText(str):
-    """Text that is sent as it is, not as JSON."""
+    """Text that is sent as it is, not as JSON.
 
-    media_type = "text/plain"
+    Attributes:
+        media_type: what kind of text it is.
+        headers: HTTP headers to send with it.
+    """
+
+    media_type: str
+    headers: dict[str, str]
+
+    def __new__(cls, text: str, media_type: str = "text/plain", headers: dict[str, str] | None = None) -> PlainText:
+        self = super().__new__(cls, text)
+        self.media_type = media_type
+        self.headers = headers or {}
+        return self
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,12 @@ class Operation:
         elsewhere = {"body", *_IN_PATH.findall(self.path)}
         return {name: self._hints[name] for name in self._parameters if name not in elsewhere}
 
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """Names of the parameters that have no default."""
+        empty = inspect.Parameter.empty
+        return frozenset(name for name, parameter in self._parameters.items() if parameter.default is empty)
+
     @property
     def body(self) -> Any:
         """The type of the request's body, or None when it has none."""
@@ -97,6 +118,14 @@ class Operation:
 
 OPERATIONS: dict[str, Operation] = {}
 """The operations of all imported modules, by name."""
+
+
+def load_operations() -> list[Operation]:
+    """All operations there are, those of modules that nobody has imported yet included."""
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules([os.path.dirname(__file__)], f"{package}."):
+        importlib.import_module(module.name)
+    return list(OPERATIONS.values())
 
 
 def operation(method: Method, path: str, *, writes: bool = False, status: int = 200) -> Callable[[F], F]:

@@ -48,6 +48,7 @@ COMMANDS = (
     Command("flow-run", "See flow runs and their logs.", "prefect.cli.flow_run", ("flow-runs",)),
     Command("profile", "Choose between sets of settings.", "prefect.cli.profile", ("profiles",)),
     Command("task", "Serve tasks.", "prefect.cli.task", ("tasks",)),
+    Command("server", "Run the server.", "prefect.cli.server"),
     Command("task-run", "See task runs and their logs.", "prefect.cli.task_run", ("task-runs",)),
     Command("version", "Show the version and what it runs on.", "prefect.cli.version"),
 )

@@ -1,0 +1,162 @@
+"""`prefect server`: run the server."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from prefect._lazy import lazy_module
+from prefect.cli import _console
+from prefect.settings import get_current_settings
+
+if TYPE_CHECKING:
+    import urllib.error as urllib_error
+    import urllib.request as urllib_request
+
+    import uvicorn
+
+    from prefect.server.api import server as api_server
+else:
+    urllib_error = lazy_module("urllib.error")
+    urllib_request = lazy_module("urllib.request")
+    uvicorn = lazy_module("uvicorn")
+    api_server = lazy_module("prefect.server.api.server")
+
+app = App(name="server", help="Run the server, and see how it does.")
+
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+@app.command
+def start(
+    *,
+    host: Annotated[str | None, Parameter(help="Address to listen on; by default this machine only.")] = None,
+    port: Annotated[int | None, Parameter(help="Port to listen on.")] = None,
+    keep_alive_timeout: Annotated[int | None, Parameter(help="Seconds that an idle connection is kept.")] = None,
+    log_level: Annotated[str, Parameter(help="How much the server says: debug, info, warning, error, critical.")] = (
+        "warning"
+    ),
+    background: Annotated[bool, Parameter(name=["--background", "-b"], help="Return; the server goes on.")] = False,
+) -> None:
+    """Run the server until it is interrupted."""
+    api = get_current_settings().server.api
+    host, port = host or api.host, api.port if port is None else port
+    if log_level.lower() not in _LOG_LEVELS:
+        _console.fail(f"--log-level is {log_level!r}, which is none of {', '.join(_LOG_LEVELS)}.")
+    _check_address(host)
+    if background:
+        _start_in_background(host, port, log_level)
+        return
+    config = uvicorn.Config(
+        api_server.create_app(),
+        host=host,
+        port=port,
+        log_level=log_level.lower(),
+        timeout_keep_alive=api.keepalive_timeout if keep_alive_timeout is None else keep_alive_timeout,
+        timeout_graceful_shutdown=5,
+    )
+    _console.say(f"Pluperfect listens on http://{host}:{port}", f"API: http://{host}:{port}/api")
+    sys.stdout.flush()
+    uvicorn.Server(config).run()
+
+
+@app.command
+def stop() -> None:
+    """End the server that was started with --background."""
+    file = _pid_file()
+    try:
+        pid = int(file.read_text())
+        os.kill(pid, signal.SIGTERM)
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        file.unlink(missing_ok=True)
+        _console.fail("No server runs in the background; `prefect server start --background` starts one.")
+    file.unlink(missing_ok=True)
+    _console.say("Server stopped.")
+
+
+@app.command
+def status(
+    *,
+    wait: Annotated[bool, Parameter(help="Wait until the server answers.")] = False,
+    timeout: Annotated[float, Parameter(name=["--timeout", "-t"], help="Seconds to wait; 0 is for ever.")] = 0,
+    output: Annotated[_console.OutputFormat | None, Parameter(name=["--output", "-o"], help="Print JSON.")] = None,
+) -> None:
+    """Say whether the server of the current profile answers."""
+    settings = get_current_settings()
+    url = (settings.api.url or f"http://{settings.server.api.host}:{settings.server.api.port}/api").rstrip("/")
+    end = time.monotonic() + timeout if timeout > 0 else None
+    while not (answers := _answers(url)) and wait and (end is None or time.monotonic() < end):
+        time.sleep(0.2)
+    if output == "json":
+        _console.say_json({"status": "available" if answers else "unavailable", "api_url": url})
+    elif answers:
+        _console.say(f"The server at {url} answers.")
+    if not answers:
+        _console.fail(f"No server answers at {url}; `prefect server start` starts one.")
+
+
+def _check_address(host: str) -> None:
+    """Refuse to be reachable from elsewhere by everybody."""
+    api = get_current_settings().server.api
+    if _is_loopback(host) or api.auth_string is not None or os.environ.get("PREFECT_SERVER_ALLOW_UNAUTHENTICATED"):
+        return
+    _console.fail(
+        f"On {host} anybody who reaches this machine could use the server. Set PREFECT_SERVER_API_AUTH_STRING to "
+        "user:password, or say that this is wanted with PREFECT_SERVER_ALLOW_UNAUTHENTICATED=1."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _pid_file() -> Path:
+    return get_current_settings().home / "server.pid"
+
+
+def _start_in_background(host: str, port: int, log_level: str) -> None:
+    file = _pid_file()
+    if _is_running(file):
+        _console.fail("A server runs in the background already; `prefect server stop` ends it.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    with open(file.with_suffix(".log"), "ab") as log:
+        process = subprocess.Popen(
+            [*command, "--log-level", log_level], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    file.write_text(str(process.pid))
+    url = f"http://{host}:{port}/api"
+    while not _answers(url):
+        if process.poll() is not None:
+            file.unlink(missing_ok=True)
+            _console.fail(f"The server did not start; {file.with_suffix('.log')} says why.")
+        time.sleep(0.05)
+    _console.say(f"The server runs in the background, at {url}. `prefect server stop` ends it.")
+
+
+def _is_running(file: Path) -> bool:
+    try:
+        os.kill(int(file.read_text()), 0)
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return False
+    return True
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib_request.urlopen(f"{url}/health", timeout=5) as response:
+            return response.status == 200
+    except (urllib_error.URLError, OSError, ValueError):
+        return False

@@ -1,0 +1,88 @@
+"""What clients are told when something fails: the bodies and status codes of the API."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import exc as sa_exc
+from starlette.responses import JSONResponse, Response
+
+from prefect._operations.errors import Conflict, Invalid, NotFound
+from prefect._store.sqlite import DatabaseUnavailable
+
+logger = logging.getLogger("prefect.server")
+
+_ECHO_LIMIT = 65_536
+"""Bytes of a request's body that are sent back with the complaint about it."""
+
+
+class BadRequest(Exception):
+    """The request does not fit its route.
+
+    Args:
+        problems: what is wrong, as pydantic tells it, with where.
+        body: the body of the request, to be sent back.
+        status: the HTTP status.
+    """
+
+    def __init__(self, problems: list[dict[str, Any]], body: bytes = b"", status: int = 422) -> None:
+        self.problems = problems
+        self.body = body
+        self.status = status
+        super().__init__(str(problems))
+
+
+def problems_of(error: ValidationError, where: str) -> list[dict[str, Any]]:
+    """The complaints of a validation, each with its place in the request."""
+    try:
+        problems = json.loads(error.json(include_url=False))
+    except ValueError:  # the input is not text
+        problems = json.loads(error.json(include_url=False, include_input=False, include_context=False))
+    for problem in problems:
+        problem["loc"] = [where, *problem["loc"]]
+    return problems
+
+
+def response_for(error: Exception) -> Response:
+    """The response that tells a client of an error; one that nobody foresaw is logged, and not described."""
+    if isinstance(error, BadRequest):
+        return JSONResponse(
+            {
+                "exception_message": "Invalid request received.",
+                "exception_detail": error.problems,
+                "request_body": _echo(error.body),
+            },
+            error.status,
+        )
+    if isinstance(error, NotFound):
+        return JSONResponse({"detail": str(error)}, 404)
+    if isinstance(error, Conflict):
+        return JSONResponse({"detail": str(error)}, 409)
+    if isinstance(error, Invalid):
+        return JSONResponse({"detail": str(error)}, 422)
+    if isinstance(error, sa_exc.IntegrityError):
+        detail = (
+            "Data integrity conflict: a name or key is taken, or the request refers to an object that is not there."
+        )
+        return JSONResponse({"detail": detail}, 409)
+    if isinstance(error, (OverflowError, sa_exc.DataError)):
+        detail = "A number or text of the request is outside the range that can be stored."
+        return JSONResponse({"detail": detail}, 422)
+    if isinstance(error, (DatabaseUnavailable, sa_exc.OperationalError, sa_exc.TimeoutError)):
+        logger.error("The database is unavailable: %s", error)
+        headers = {"Retry-After": "1"}
+        return JSONResponse({"exception_message": "The database is unavailable; try again."}, 503, headers)
+    logger.exception("A request failed.", exc_info=error)
+    return JSONResponse({"exception_message": "Internal Server Error"}, 500)
+
+
+def _echo(body: bytes) -> Any:
+    if not body or len(body) > _ECHO_LIMIT:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode(errors="replace")

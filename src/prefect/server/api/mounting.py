@@ -1,0 +1,188 @@
+"""From operations to routes.
+
+A request is handled in a thread of the pool: parse, transaction, serialise; the event loop only moves bytes. What a
+route needs to parse and to serialise is built when it is used first, so that a server with two hundred routes starts
+at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import types
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from prefect._operations.registry import Operation, PlainText
+from prefect.server.api.errors import BadRequest, problems_of, response_for
+from prefect.server.database import Database
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Larger requests are refused."""
+
+_building = threading.RLock()
+
+
+def adapter_of(type_: Any) -> TypeAdapter[Any]:
+    """A type's adapter, complete."""
+    with _building:  # models are built at first use, which is not safe in two threads at once
+        adapter: TypeAdapter[Any] = TypeAdapter(type_)
+        adapter.rebuild()
+        return adapter
+
+
+class Endpoint:
+    """Answers the requests of one operation.
+
+    Args:
+        operation: the operation.
+        database: what it works on.
+        default_limit: of lists: rows in one answer, unless fewer are asked for.
+    """
+
+    def __init__(self, operation: Operation, database: Database, default_limit: int) -> None:
+        self.operation = operation
+        self._database = database
+        self._default_limit = default_limit
+        self._lock = threading.Lock()
+        self._ready = False
+
+    def _prepare(self) -> None:
+        with self._lock:
+            if self._ready:
+                return
+            operation = self.operation
+            self._body = None if operation.body is None else adapter_of(operation.body)
+            self._path = {name: adapter_of(hint) for name, hint in operation.path_parameters.items()}
+            self._query = {name: adapter_of(hint) for name, hint in operation.query_parameters.items()}
+            self._output = None if operation.status == 204 else adapter_of(operation.output)
+            self._pages = operation.path.endswith(("/filter", "/paginate")) and _has_open_limit(operation.body)
+            self._ready = True
+
+    async def __call__(self, request: Request) -> Response:
+        try:
+            body = await _read_body(request)
+            return await run_in_threadpool(self._answer, request, body)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:
+            return response_for(error)
+
+    def _answer(self, request: Request, body: bytes) -> Response:
+        if not self._ready:
+            self._prepare()
+        arguments = self._parameters(request)
+        if self._body is not None:
+            arguments["body"] = self._parse(self._body, body)
+        run = self._database.write if self.operation.writes else self._database.read
+        # serialised inside: what is returned may still be read from the database
+        return run(lambda tx: self._respond(*self.operation.call(tx, **arguments)))
+
+    def _respond(self, value: Any, status: int) -> Response:
+        if self._output is None or status == 204:
+            return Response(status_code=status)
+        if isinstance(value, PlainText):
+            return Response(value, status, media_type=value.media_type, headers=value.headers)
+        return Response(self._output.dump_json(value), status, media_type="application/json")
+
+    def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
+        try:
+            parsed = adapter.validate_json(body or b"{}")
+        except ValidationError as error:
+            raise BadRequest(problems_of(error, "body"), body) from error
+        return self._limited(parsed, body) if self._pages else parsed
+
+    def _limited(self, parsed: Any, body: bytes) -> Any:
+        if "limit" not in parsed.model_fields_set or parsed.limit is None:
+            return parsed.model_copy(update={"limit": self._default_limit})
+        if parsed.limit > self._default_limit:
+            message = f"Input should be less than or equal to {self._default_limit}"
+            problem = {"type": "less_than_equal", "loc": ["body", "limit"], "msg": message, "input": parsed.limit}
+            raise BadRequest([problem], body)
+        return parsed
+
+    def _parameters(self, request: Request) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        problems: list[dict[str, Any]] = []
+        for name, adapter in self._path.items():
+            _validate(adapter, name, request.path_params[name], "path", arguments, problems)
+        for name, adapter in self._query.items():
+            values = request.query_params.getlist(name)
+            if values:
+                value: Any = values if _is_list(self.operation.query_parameters[name]) else values[-1]
+                _validate(adapter, name, value, "query", arguments, problems)
+            elif name in self.operation.required:
+                problems.append({"type": "missing", "loc": ["query", name], "msg": "Field required", "input": None})
+        if problems:
+            raise BadRequest(problems)
+        return arguments
+
+
+def _validate(
+    adapter: TypeAdapter[Any], name: str, value: Any, where: str, arguments: dict[str, Any], problems: list[Any]
+) -> None:
+    try:
+        arguments[name] = adapter.validate_python(value)
+    except ValidationError as error:
+        problems += [{**problem, "loc": [where, name, *problem["loc"][1:]]} for problem in problems_of(error, where)]
+
+
+async def _read_body(request: Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            message = f"The body is larger than {MAX_BODY_BYTES} bytes; send less at once."
+            raise BadRequest([{"type": "too_long", "loc": ["body"], "msg": message, "input": None}], status=413)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _is_list(hint: Any) -> bool:
+    alternatives = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    return any(typing.get_origin(alternative) is list for alternative in alternatives)
+
+
+def _has_open_limit(body: Any) -> bool:
+    """Whether a body has a limit that is up to the server's settings: one without an upper bound of its own."""
+    field = getattr(body, "model_fields", {}).get("limit")
+    return field is not None and not any(hasattr(constraint, "le") for constraint in field.metadata)
+
+
+def route_path(operation: Operation) -> str:
+    """The path of an operation as Starlette has it; what is not an id does not match where one belongs."""
+    path = operation.path
+    for name, hint in operation.path_parameters.items():
+        if hint is UUID:
+            path = path.replace(f"{{{name}}}", f"{{{name}:uuid}}")
+    return path
+
+
+def routes(operations: Iterable[Operation], database: Database, *, prefix: str, default_limit: int) -> list[Route]:
+    """The routes of operations, exact ones before those with parameters."""
+    ordered = sorted(operations, key=lambda operation: [part[:1] == "{" for part in operation.path.split("/")])
+    return [
+        Route(
+            prefix + route_path(operation),
+            _as_function(Endpoint(operation, database, default_limit)),
+            methods=[operation.method],
+            name=operation.name,
+        )
+        for operation in ordered
+    ]
+
+
+def _as_function(endpoint: Endpoint) -> Callable[[Request], Any]:
+    # Starlette takes an object for an ASGI application
+    async def answer(request: Request) -> Response:
+        return await endpoint(request)
+
+    return answer

@@ -1,0 +1,113 @@
+"""The server as an ASGI application."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from prefect._operations.registry import Operation, load_operations
+from prefect.server.api import mounting, openapi
+from prefect.server.api.auth import BasicAuthentication
+from prefect.server.database import make_database
+from prefect.settings import get_current_settings
+
+if TYPE_CHECKING:
+    from prefect.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """Make the server's application.
+
+    It opens its database when it starts and closes it when it ends.
+
+    Args:
+        settings: what it is configured by; by default the current settings.
+    """
+    settings = settings or get_current_settings()
+    api = settings.server.api
+    prefix = "/" + (api.base_path or "/api").strip("/")
+    url = settings.server.database.connection_url
+    database = make_database(
+        url.get_secret_value() if url else f"sqlite:///{settings.home / 'prefect.db'}",
+        migrate_on_start=settings.server.database.migrate_on_start,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(database.open)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(database.close)
+
+    operations = load_operations()
+    description = _Description(operations, prefix)
+    app = Starlette(
+        routes=[
+            *mounting.routes(operations, database, prefix=prefix, default_limit=api.default_limit),
+            Route(f"{prefix}/openapi.json", description.as_json),
+            Route("/docs", description.as_page),
+        ],
+        middleware=_middleware(settings, prefix),
+        exception_handlers={404: _no_such_route, 405: _no_such_method},
+        lifespan=lifespan,
+    )
+    app.state.database = database
+    return app
+
+
+def _middleware(settings: Settings, prefix: str) -> list[Middleware]:
+    """What stands in front of the routes, outermost first."""
+    api = settings.server.api
+    stack: list[Middleware] = []
+    # the default names every origin; browsers are let in only where somebody said so
+    if settings.source_of("server.api.cors_allowed_origins") is not None:
+        stack.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=api.cors_allowed_origins.split(","),
+                allow_methods=api.cors_allowed_methods.split(","),
+                allow_headers=api.cors_allowed_headers.split(","),
+            )
+        )
+    if api.auth_string is not None:
+        exempt = frozenset({f"{prefix}/health", f"{prefix}/ready"})
+        stack.append(Middleware(BasicAuthentication, auth_string=api.auth_string.get_secret_value(), exempt=exempt))
+    return stack
+
+
+class _Description:
+    """The OpenAPI document, made when somebody asks for it."""
+
+    def __init__(self, operations: list[Operation], prefix: str) -> None:
+        self._operations = operations
+        self._prefix = prefix
+
+    @cached_property
+    def _document(self) -> str:
+        return json.dumps(openapi.document(self._operations, prefix=self._prefix))
+
+    async def as_json(self, request: Request) -> Response:
+        return Response(await run_in_threadpool(lambda: self._document), media_type="application/json")
+
+    async def as_page(self, request: Request) -> Response:
+        return HTMLResponse(openapi.page(json.loads(await run_in_threadpool(lambda: self._document))))
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": "Not Found"}, 404)
+
+
+async def _no_such_method(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, headers=getattr(error, "headers", None))

@@ -1,0 +1,193 @@
+"""The server's database: many readers, and writers that share commits.
+
+On SQLite one connection writes; requests that write at the same time are committed together, each under its own
+savepoint (`prefect._store.writer`), and readers have connections of their own. On PostgreSQL every request has a
+connection of a pool.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy import exc as sa_exc
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from prefect._store import migrate, sqlite
+from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_path
+from prefect._store.schema import POSTGRESQL_SCRIPT, read_script, statements
+from prefect._store.writer import Writer
+
+T = TypeVar("T")
+
+_READERS = 16
+_MORE_READERS = 48
+
+
+class Database(Protocol):
+    """Where a server keeps everything. Usable from any thread."""
+
+    def open(self) -> None:
+        """Connect, and bring the schema up to date."""
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work(tx)` in a transaction that sees one moment of the database."""
+        ...
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work(tx)` in a transaction and return its value once it is committed.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be opened or written; nothing of this work was written.
+            Exception: whatever `work` raised; nothing it wrote is kept.
+        """
+        ...
+
+    def close(self) -> None:
+        """Write what is pending and let go of all connections."""
+
+
+def make_database(url: str, *, migrate_on_start: bool = True) -> Database:
+    """The database of a URL, not yet open.
+
+    Args:
+        url: an SQLite or PostgreSQL URL; SQLite in memory is kept in a temporary file that ends with the server.
+        migrate_on_start: bring an older schema up to date when it is opened.
+    """
+    parsed = parse_url(url)
+    if not is_sqlite(parsed):
+        return PostgreSQLDatabase(parsed, migrate_on_start=migrate_on_start)
+    path = sqlite_path(parsed)
+    return SQLiteDatabase(None if path == ":memory:" else os.path.abspath(path))
+
+
+class SQLiteDatabase:
+    """An SQLite file.
+
+    Args:
+        path: the file, made when it does not exist; None for a temporary one.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._folder = None
+        if path is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="prefect-server-")
+            path = os.path.join(self._folder.name, "prefect.db")
+        self.path = path
+        self._writer = Writer(self.path)
+        self._writing = _Writing()
+        self._readers = sa.create_engine(
+            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=_READERS, max_overflow=_MORE_READERS
+        )
+        event.listen(self._readers, "begin", _begin)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite.connect(self.path)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def open(self) -> None:
+        self._writer.commit(lambda connection: None)  # opens the file, makes or upgrades its schema
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._readers.connect() as tx, tx.begin():
+            return work(tx)
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        def unit(connection: sqlite3.Connection) -> T:
+            try:
+                return work(self._writing.on(connection))
+            except sa_exc.OperationalError as exc:
+                if isinstance(exc.orig, sqlite3.OperationalError) and _is_about_the_file(exc.orig):
+                    raise exc.orig from exc  # nobody in this commit can go on
+                raise
+
+        return self._writer.commit(unit)
+
+    def close(self) -> None:
+        self._readers.dispose()
+        self._writer.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def _is_about_the_file(error: sqlite3.OperationalError) -> bool:
+    """Whether the file cannot be written (full disk, I/O error, lock), and not only this statement."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH)
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+class _Borrowed:
+    """The writer's connection, lent to SQLAlchemy: the writer alone begins, commits and closes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Writing:
+    """SQLAlchemy's view of the connection that the writer has open. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._raw: sqlite3.Connection | None = None
+        self._connection: sa.Connection | None = None
+
+    def on(self, raw: sqlite3.Connection) -> sa.Connection:
+        if self._connection is None or raw is not self._raw:
+            engine = sa.create_engine("sqlite://", creator=lambda: _Borrowed(raw), poolclass=StaticPool)
+            self._raw, self._connection = raw, engine.connect()
+        elif self._connection.in_transaction():
+            self._connection.rollback()  # of SQLAlchemy's books; the transaction itself is the writer's
+        return self._connection
+
+
+class PostgreSQLDatabase:
+    """A PostgreSQL database."""
+
+    def __init__(self, url: sa.URL, *, migrate_on_start: bool = True) -> None:
+        self.url = url
+        self._migrate_on_start = migrate_on_start
+        self._engine = make_engine(url)
+
+    def open(self) -> None:
+        if not self._migrate_on_start:
+            return
+        with self._engine.begin() as tx:
+            # replicas that start together do this one after the other
+            tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            if not sa.inspect(tx).get_table_names():
+                for statement in statements(read_script(POSTGRESQL_SCRIPT)):
+                    tx.exec_driver_sql(statement)
+                return
+        migrate.upgrade(self.url)
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._engine.connect() as tx, tx.begin():
+            return work(tx)
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._engine.begin() as tx:
+            return work(tx)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+_SCHEMA_LOCK = 0x50_6C_75_70  # any number that nobody else locks
