@@ -13,8 +13,12 @@ import sqlalchemy as sa
 
 from prefect._ids import new_uuid
 from prefect._operations.local import LocalDatabase
+from prefect._store.dialects import make_engine
+from prefect._store.schema import POSTGRESQL_SCRIPT, SQLITE_SCRIPT, read_script, statements
 from prefect._store.sqlite import WriteLock, open_database
 from prefect._store.tables import flow, flow_run, flow_run_state, log, task_run, task_run_state
+from store.conftest import PostgreSQL
+from store.conftest import postgresql as postgresql
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 
@@ -76,6 +80,36 @@ def database(tmp_path: Path) -> Iterator[LocalDatabase]:
 def world(database: LocalDatabase) -> Iterator[World]:
     with database.write() as tx:
         yield World(tx)
+
+
+@pytest.fixture(scope="session")
+def sqlite_engine() -> Iterator[sa.Engine]:
+    engine = make_engine("sqlite:///:memory:")
+    with engine.connect() as connection:
+        for statement in statements(read_script(SQLITE_SCRIPT)):
+            connection.exec_driver_sql(statement)
+        connection.commit()
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgresql_engine(postgresql: PostgreSQL) -> Iterator[sa.Engine]:
+    pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
+    postgresql.run("operations", read_script(POSTGRESQL_SCRIPT))
+    engine = make_engine(f"postgresql://test@/operations?host={postgresql.folder}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def both(request: pytest.FixtureRequest) -> Iterator[sa.Connection]:
+    """A transaction in an empty database, of each kind in turn; nothing of it stays."""
+    engine: sa.Engine = request.getfixturevalue(f"{request.param}_engine")
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        yield connection
+        transaction.rollback()
 
 
 def after(seconds: float) -> datetime:

@@ -237,8 +237,8 @@ def test_deleting_a_flow_run_leaves_nothing_of_it_and_everything_else(world: Wor
         name: world.tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
         for name, table in metadata.tables.items()
     }
-    assert counts == {
-        "flow": 1, "flow_run": 2, "flow_run_state": 2, "task_run": 1, "task_run_state": 1, "log": 1, "owner": 0,
+    assert {name: count for name, count in counts.items() if count} == {
+        "flow": 1, "flow_run": 2, "flow_run_state": 2, "task_run": 1, "task_run_state": 1, "log": 1,
     }  # fmt: skip
     assert world.tx.execute(sa.select(log.c.flow_run_id)).scalar_one() == kept
     parents = sa.select(flow_run.c.parent_task_run_id, flow_run.c.parent_flow_run_id).where(flow_run.c.id == child)

@@ -25,5 +25,26 @@ class Invalid(ValueError):
     """The request can be read, but what it asks for makes no sense. The message names the field and the remedy."""
 
 
+class Forbidden(Exception):
+    """The operation would touch what the product keeps for itself. The message says what that is."""
+
+
+class Gone(LookupError):
+    """What the operation is about was there, and has ended. The message says what to do next."""
+
+
+class Locked(Exception):
+    """There is no room for what is asked now; the same request may succeed later.
+
+    Args:
+        message: what is full.
+        retry_after: seconds after which there may be room; None when waiting does not help.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
 class NotLocal(RuntimeError):
     """The settings name a server, or a database that only a server opens."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -10,7 +10,15 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.functions import FunctionElement
 
+from prefect._lazy import lazy_module
 from prefect._store import sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql as _postgresql
+    from sqlalchemy.dialects import sqlite as _sqlite
+else:
+    _postgresql = lazy_module("sqlalchemy.dialects.postgresql")  # who looks at SQLite does not wait for it
+    _sqlite = lazy_module("sqlalchemy.dialects.sqlite")
 
 _DRIVERS = {
     "sqlite": "sqlite",
@@ -87,6 +95,11 @@ def _begin(connection: sa.Connection) -> None:
     # sqlite3 is in autocommit mode, so that reads and DDL are in the transaction too
     write = connection.get_execution_options().get("write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> _postgresql.Insert | _sqlite.Insert:
+    """An INSERT that knows `ON CONFLICT`."""
+    return (_sqlite if connection.dialect.name == "sqlite" else _postgresql).insert(table)
 
 
 class json_array_contains(FunctionElement[bool]):

@@ -1,101 +1,20 @@
 """What the filters and sort orders of the API mean in SQL.
 
-A filter model (`prefect.client.schemas.filters`) is an object whose fields are *conditions*: small objects with
-operators such as `any_` or `before_`. Its conditions, and the operators of one condition, are joined by its `operator`
-(`and_` unless it says `or_`). One table per noun says which column a condition is about; one table says what an
-operator means. A field or operator that is None says nothing.
+One table per noun says which column a condition of its filter is about; what an operator means is said in
+`prefect._store.clauses`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
-from prefect._store.dialects import json_array_contains, json_array_size, json_member
+from prefect._store.clauses import TAG_OPERATORS, Clause, Column, is_null, join, nested, on
+from prefect._store.dialects import json_member
 from prefect._store.tables import flow, flow_run, log, task_run
 from prefect._store.text_query import parse_text_query
-
-Clause = sa.ColumnElement[bool]
-Column = sa.ColumnElement[Any]
-Translation = Callable[[Any], Clause]
-
-
-def _join(operator: Any, clauses: Iterable[Clause]) -> Clause:
-    """Join clauses by an `Operator`; none of them is no restriction."""
-    clauses = list(clauses)
-    if not clauses:
-        return sa.true()
-    return sa.or_(*clauses) if getattr(operator, "value", operator) == "or_" else sa.and_(*clauses)
-
-
-def _plain(value: Any) -> Any:
-    """Enumeration members as their values, also in lists."""
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [getattr(item, "value", item) for item in value]
-    return getattr(value, "value", value)
-
-
-def _not_any(column: Column, values: list[Any]) -> Clause:
-    # excluding values does not exclude rows that have none
-    return sa.or_(column.not_in(values), column.is_(None))
-
-
-def _is_null(column: Column, wanted: bool) -> Clause:
-    return column.is_(None) if wanted else column.is_not(None)
-
-
-def _has_tag(tags: Column, tag: str) -> Clause:
-    return json_array_contains(tags, sa.bindparam(None, tag, sa.Text))
-
-
-_OPERATORS: Mapping[str, Callable[[Column, Any], Clause]] = {
-    "any_": lambda column, values: column.in_(values),
-    "not_any_": _not_any,
-    "is_null_": _is_null,
-    "like_": lambda column, part: column.ilike(f"%{part}%"),
-    "before_": lambda column, moment: column <= moment,
-    "after_": lambda column, moment: column >= moment,
-    "ge_": lambda column, bound: column >= bound,
-    "le_": lambda column, bound: column <= bound,
-}
-
-_TAG_OPERATORS: Mapping[str, Callable[[Column, Any], Clause]] = {
-    "all_": lambda column, tags: sa.and_(sa.true(), *(_has_tag(column, tag) for tag in tags)),
-    "any_": lambda column, tags: sa.or_(sa.false(), *(_has_tag(column, tag) for tag in tags)),
-    "is_null_": lambda column, wanted: json_array_size(column) == 0 if wanted else json_array_size(column) > 0,
-}
-
-
-def _given(condition: Any, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    for name in names:
-        value = getattr(condition, name, None)
-        if value is not None:
-            yield name, value
-
-
-def _on(column: Column, operators: Mapping[str, Callable[[Column, Any], Clause]] = _OPERATORS) -> Translation:
-    """The translation of a condition about one column."""
-
-    def translate(condition: Any) -> Clause:
-        return _join(
-            getattr(condition, "operator", None),
-            (operators[name](column, _plain(value)) for name, value in _given(condition, operators)),
-        )
-
-    return translate
-
-
-def _nested(fields: Mapping[str, Translation]) -> Translation:
-    """The translation of a filter, or of a condition made of conditions."""
-
-    def translate(condition: Any) -> Clause:
-        return _join(
-            getattr(condition, "operator", None), (fields[name](value) for name, value in _given(condition, fields))
-        )
-
-    return translate
 
 
 def _creator(member: str) -> Column:
@@ -109,8 +28,8 @@ def _created_by(condition: Any) -> Clause:
     if condition.type_ is not None:
         clauses.append(_creator("type").in_(condition.type_))
     if condition.is_null_ is not None:
-        clauses.append(_is_null(flow_run.c.created_by, condition.is_null_))
-    return _join(condition.operator, clauses)
+        clauses.append(is_null(flow_run.c.created_by, condition.is_null_))
+    return join(condition.operator, clauses)
 
 
 def _task_run_flow_run_id(condition: Any) -> Clause:
@@ -119,8 +38,8 @@ def _task_run_flow_run_id(condition: Any) -> Clause:
     if condition.any_ is not None:
         clauses.append(task_run.c.flow_run_id.in_(condition.any_))
     if condition.is_null_ or (condition.is_null_ is not None and condition.any_ is None):
-        clauses.append(_is_null(task_run.c.flow_run_id, condition.is_null_))
-    return _join(getattr(condition, "operator", None), clauses)
+        clauses.append(is_null(task_run.c.flow_run_id, condition.is_null_))
+    return join(getattr(condition, "operator", None), clauses)
 
 
 def _sub_flow_runs(condition: Any) -> Clause:
@@ -144,61 +63,61 @@ def _log_text(condition: Any) -> Clause:
     clauses = [contains(part) for part in query.all] + [~contains(part) for part in query.none]
     if query.some:
         clauses.append(sa.or_(*map(contains, query.some)))
-    return _join("and_", clauses)
+    return join("and_", clauses)
 
 
-flow_matches = _nested(
+flow_matches = nested(
     {
-        "id": _on(flow.c.id),
-        "name": _on(flow.c.name),
-        "tags": _on(flow.c.tags, _TAG_OPERATORS),
+        "id": on(flow.c.id),
+        "name": on(flow.c.name),
+        "tags": on(flow.c.tags, TAG_OPERATORS),
         "deployment": _flow_deployment,
     }
 )
 """The clause of a `FlowFilter`."""
 
-flow_run_matches = _nested(
+flow_run_matches = nested(
     {
-        "id": _on(flow_run.c.id),
-        "name": _on(flow_run.c.name),
-        "tags": _on(flow_run.c.tags, _TAG_OPERATORS),
-        "deployment_id": _on(flow_run.c.deployment_id),
-        "work_queue_name": _on(flow_run.c.work_queue_name),
-        "state": _nested({"type": _on(flow_run.c.state_type), "name": _on(flow_run.c.state_name)}),
-        "flow_version": _on(flow_run.c.flow_version),
-        "start_time": _on(flow_run.c.start_time),
-        "end_time": _on(flow_run.c.end_time),
-        "expected_start_time": _on(flow_run.c.expected_start_time),
-        "next_scheduled_start_time": _on(flow_run.c.next_scheduled_start_time),
-        "parent_flow_run_id": _on(flow_run.c.parent_flow_run_id),
-        "parent_task_run_id": _on(flow_run.c.parent_task_run_id),
-        "idempotency_key": _on(flow_run.c.idempotency_key),
+        "id": on(flow_run.c.id),
+        "name": on(flow_run.c.name),
+        "tags": on(flow_run.c.tags, TAG_OPERATORS),
+        "deployment_id": on(flow_run.c.deployment_id),
+        "work_queue_name": on(flow_run.c.work_queue_name),
+        "state": nested({"type": on(flow_run.c.state_type), "name": on(flow_run.c.state_name)}),
+        "flow_version": on(flow_run.c.flow_version),
+        "start_time": on(flow_run.c.start_time),
+        "end_time": on(flow_run.c.end_time),
+        "expected_start_time": on(flow_run.c.expected_start_time),
+        "next_scheduled_start_time": on(flow_run.c.next_scheduled_start_time),
+        "parent_flow_run_id": on(flow_run.c.parent_flow_run_id),
+        "parent_task_run_id": on(flow_run.c.parent_task_run_id),
+        "idempotency_key": on(flow_run.c.idempotency_key),
         "created_by": _created_by,
     }
 )
 """The clause of a `FlowRunFilter`."""
 
-task_run_matches = _nested(
+task_run_matches = nested(
     {
-        "id": _on(task_run.c.id),
-        "name": _on(task_run.c.name),
-        "tags": _on(task_run.c.tags, _TAG_OPERATORS),
-        "state": _nested({"type": _on(task_run.c.state_type), "name": _on(task_run.c.state_name)}),
-        "start_time": _on(task_run.c.start_time),
-        "end_time": _on(task_run.c.end_time),
-        "expected_start_time": _on(task_run.c.expected_start_time),
+        "id": on(task_run.c.id),
+        "name": on(task_run.c.name),
+        "tags": on(task_run.c.tags, TAG_OPERATORS),
+        "state": nested({"type": on(task_run.c.state_type), "name": on(task_run.c.state_name)}),
+        "start_time": on(task_run.c.start_time),
+        "end_time": on(task_run.c.end_time),
+        "expected_start_time": on(task_run.c.expected_start_time),
         "subflow_runs": _sub_flow_runs,
         "flow_run_id": _task_run_flow_run_id,
     }
 )
 """The clause of a `TaskRunFilter`."""
 
-log_matches = _nested(
+log_matches = nested(
     {
-        "level": _on(log.c.level),
-        "timestamp": _on(log.c.timestamp),
-        "flow_run_id": _on(log.c.flow_run_id),
-        "task_run_id": _on(log.c.task_run_id),
+        "level": on(log.c.level),
+        "timestamp": on(log.c.timestamp),
+        "flow_run_id": on(log.c.flow_run_id),
+        "task_run_id": on(log.c.task_run_id),
         "text": _log_text,
     }
 )
@@ -216,7 +135,7 @@ def where_flows(*, flows: Any = None, flow_runs: Any = None, task_runs: Any = No
     if flow_runs is not None or task_runs is not None:
         of_flow = where_flow_runs(flow_runs=flow_runs, task_runs=task_runs)
         clauses.append(sa.exists().where(flow_run.c.flow_id == flow.c.id, of_flow))
-    return _join("and_", clauses)
+    return join("and_", clauses)
 
 
 def where_flow_runs(*, flows: Any = None, flow_runs: Any = None, task_runs: Any = None) -> Clause:
@@ -226,7 +145,7 @@ def where_flow_runs(*, flows: Any = None, flow_runs: Any = None, task_runs: Any 
         clauses.append(flow_run.c.flow_id.in_(sa.select(flow.c.id).where(flow_matches(flows))))
     if task_runs is not None:
         clauses.append(sa.exists().where(task_run.c.flow_run_id == flow_run.c.id, task_run_matches(task_runs)))
-    return _join("and_", clauses)
+    return join("and_", clauses)
 
 
 def where_task_runs(*, flows: Any = None, flow_runs: Any = None, task_runs: Any = None) -> Clause:
@@ -235,7 +154,7 @@ def where_task_runs(*, flows: Any = None, flow_runs: Any = None, task_runs: Any 
     if flows is not None or flow_runs is not None:
         of_task = where_flow_runs(flows=flows, flow_runs=flow_runs)
         clauses.append(task_run.c.flow_run_id.in_(sa.select(flow_run.c.id).where(of_task)))
-    return _join("and_", clauses)
+    return join("and_", clauses)
 
 
 # -- sort orders ----------------------------------------------------------------------------------------------------

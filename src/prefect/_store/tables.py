@@ -218,3 +218,189 @@ owner = sa.Table(
     sa.Column("pid", sa.Integer, nullable=False),
     _created(),
 )
+
+
+# -- what people and runs leave in the catalogue --------------------------------------------------------------------
+
+
+def _text(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text, nullable=False)
+
+
+def _flag(name: str, value: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Boolean, nullable=False, default=value)
+
+
+def _where_present(column: sa.Column[Any], *more: sa.Column[Any]) -> None:
+    """An index that rows without a value in the first column cost nothing in."""
+    present = column.is_not(None)
+    sa.Index(None, column, *more, sqlite_where=present, postgresql_where=present)
+
+
+variable = sa.Table(
+    "variable",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("name"),
+    sa.Column("value", Json),
+    _json("tags", list),
+    sa.UniqueConstraint("name"),
+)
+
+artifact = sa.Table(
+    "artifact",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    sa.Column("key", sa.Text),
+    sa.Column("type", sa.Text),
+    sa.Column("description", sa.Text),
+    sa.Column("data", Json),
+    sa.Column("metadata_", Json),
+    # no foreign keys: an artifact may arrive before its run is recorded, and outlives it
+    sa.Column("flow_run_id", Id),
+    sa.Column("task_run_id", Id),
+)
+# the versions of a key, the newest last; the artifacts of a flow run, of a task run
+_where_present(artifact.c.key, artifact.c.id)
+_where_present(artifact.c.flow_run_id)
+_where_present(artifact.c.task_run_id)
+
+artifact_collection = sa.Table(
+    "artifact_collection",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("key"),
+    # what the latest one holds is read from its own row
+    sa.Column("latest_id", Id, sa.ForeignKey("artifact.id", ondelete="CASCADE"), nullable=False),
+    sa.UniqueConstraint("key"),
+    sa.UniqueConstraint("latest_id"),
+)
+
+saved_search = sa.Table(
+    "saved_search",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("name"),
+    _json("filters", list),
+    sa.UniqueConstraint("name"),
+)
+
+block_type = sa.Table(
+    "block_type",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("name"),
+    _text("slug"),
+    sa.Column("logo_url", sa.Text),
+    sa.Column("documentation_url", sa.Text),
+    sa.Column("description", sa.Text),
+    sa.Column("code_example", sa.Text),
+    _flag("is_protected"),
+    sa.UniqueConstraint("name"),
+    sa.UniqueConstraint("slug"),
+)
+
+block_schema = sa.Table(
+    "block_schema",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    # of the fields; with the version, the identity of a schema for every client
+    _text("checksum"),
+    _json("fields"),
+    sa.Column("block_type_id", Id, sa.ForeignKey("block_type.id", ondelete="CASCADE"), nullable=False),
+    _json("capabilities", list),
+    _text("version"),
+    sa.UniqueConstraint("checksum", "version"),
+)
+# the schemas of a type
+sa.Index(None, block_schema.c.block_type_id)
+
+block_document = sa.Table(
+    "block_document",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("name"),
+    # its own values; the blocks inside it are rows of `block_document_reference`
+    _json("data"),
+    sa.Column("block_schema_id", Id, sa.ForeignKey("block_schema.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("block_type_id", Id, sa.ForeignKey("block_type.id", ondelete="CASCADE"), nullable=False),
+    _flag("is_anonymous"),
+    # also finds the documents of a type
+    sa.UniqueConstraint("block_type_id", "name"),
+)
+# the documents of a schema
+sa.Index(None, block_document.c.block_schema_id)
+
+block_document_reference = sa.Table(
+    "block_document_reference",
+    metadata,
+    sa.Column("parent_block_document_id", Id, sa.ForeignKey("block_document.id", ondelete="CASCADE"), nullable=False),
+    # the path of the field that holds the other block, its parts joined by dots
+    _text("name"),
+    sa.Column(
+        "reference_block_document_id", Id, sa.ForeignKey("block_document.id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.PrimaryKeyConstraint("parent_block_document_id", "name"),
+    sqlite_with_rowid=False,
+)
+# which blocks hold a block
+sa.Index(None, block_document_reference.c.reference_block_document_id)
+
+concurrency_limit = sa.Table(
+    "concurrency_limit",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("name"),
+    sa.Column("limit", sa.Integer, nullable=False),
+    _flag("active", True),
+    # slots taken without a lease, as they were at a moment: of a limit with a decay they come free by themselves
+    sa.Column("open_slots", sa.Double, nullable=False, default=0.0),
+    sa.Column("open_slots_at", Timestamp, nullable=False, default=now),
+    sa.Column("slot_decay_per_second", sa.Double, nullable=False, default=0.0),
+    sa.Column("avg_slot_occupancy_seconds", sa.Double, nullable=False, default=2.0),
+    sa.Column("denied_slots", sa.Integer, nullable=False, default=0),
+    sa.UniqueConstraint("name"),
+)
+
+concurrency_lease = sa.Table(
+    "concurrency_lease",
+    metadata,
+    _id(),
+    _created(),
+    # NULL: it lasts until it is given back
+    sa.Column("expires", Timestamp),
+    sa.Column("holder_type", sa.Text),
+    sa.Column("holder_id", Id),
+)
+# the leases that have ended; what a run holds
+_where_present(concurrency_lease.c.expires)
+_where_present(concurrency_lease.c.holder_id)
+
+concurrency_slot = sa.Table(
+    "concurrency_slot",
+    metadata,
+    # the slots of a limit are counted together, so they are kept together
+    sa.Column("limit_id", Id, sa.ForeignKey("concurrency_limit.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("lease_id", Id, sa.ForeignKey("concurrency_lease.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("slots", sa.Integer, nullable=False),
+    sa.PrimaryKeyConstraint("limit_id", "lease_id"),
+    sqlite_with_rowid=False,
+)
+# what a lease holds
+sa.Index(None, concurrency_slot.c.lease_id)

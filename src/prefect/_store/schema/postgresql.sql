@@ -1,5 +1,70 @@
 -- Generated from prefect/_store/tables.py by `python -m prefect._store.schema --write`. Do not edit.
 
+CREATE TABLE artifact (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	key TEXT,
+	type TEXT,
+	description TEXT,
+	data JSONB,
+	metadata_ JSONB,
+	flow_run_id UUID,
+	task_run_id UUID,
+	CONSTRAINT pk_artifact PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_artifact__flow_run_id ON artifact (flow_run_id) WHERE flow_run_id IS NOT NULL;
+
+CREATE INDEX ix_artifact__key_id ON artifact (key, id) WHERE key IS NOT NULL;
+
+CREATE INDEX ix_artifact__task_run_id ON artifact (task_run_id) WHERE task_run_id IS NOT NULL;
+
+CREATE TABLE block_type (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	name TEXT NOT NULL,
+	slug TEXT NOT NULL,
+	logo_url TEXT,
+	documentation_url TEXT,
+	description TEXT,
+	code_example TEXT,
+	is_protected BOOLEAN NOT NULL,
+	CONSTRAINT pk_block_type PRIMARY KEY (id),
+	CONSTRAINT uq_block_type__name UNIQUE (name),
+	CONSTRAINT uq_block_type__slug UNIQUE (slug)
+);
+
+CREATE TABLE concurrency_lease (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	expires TIMESTAMP WITH TIME ZONE,
+	holder_type TEXT,
+	holder_id UUID,
+	CONSTRAINT pk_concurrency_lease PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_concurrency_lease__expires ON concurrency_lease (expires) WHERE expires IS NOT NULL;
+
+CREATE INDEX ix_concurrency_lease__holder_id ON concurrency_lease (holder_id) WHERE holder_id IS NOT NULL;
+
+CREATE TABLE concurrency_limit (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	name TEXT NOT NULL,
+	"limit" INTEGER NOT NULL,
+	active BOOLEAN NOT NULL,
+	open_slots DOUBLE PRECISION NOT NULL,
+	open_slots_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	slot_decay_per_second DOUBLE PRECISION NOT NULL,
+	avg_slot_occupancy_seconds DOUBLE PRECISION NOT NULL,
+	denied_slots INTEGER NOT NULL,
+	CONSTRAINT pk_concurrency_limit PRIMARY KEY (id),
+	CONSTRAINT uq_concurrency_limit__name UNIQUE (name)
+);
+
 CREATE TABLE flow (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -36,6 +101,66 @@ CREATE TABLE owner (
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_owner PRIMARY KEY (id)
 );
+
+CREATE TABLE saved_search (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	name TEXT NOT NULL,
+	filters JSONB NOT NULL,
+	CONSTRAINT pk_saved_search PRIMARY KEY (id),
+	CONSTRAINT uq_saved_search__name UNIQUE (name)
+);
+
+CREATE TABLE variable (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	name TEXT NOT NULL,
+	value JSONB,
+	tags JSONB NOT NULL,
+	CONSTRAINT pk_variable PRIMARY KEY (id),
+	CONSTRAINT uq_variable__name UNIQUE (name)
+);
+
+CREATE TABLE artifact_collection (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	key TEXT NOT NULL,
+	latest_id UUID NOT NULL,
+	CONSTRAINT pk_artifact_collection PRIMARY KEY (id),
+	CONSTRAINT uq_artifact_collection__key UNIQUE (key),
+	CONSTRAINT uq_artifact_collection__latest_id UNIQUE (latest_id),
+	CONSTRAINT fk_artifact_collection__latest_id FOREIGN KEY(latest_id) REFERENCES artifact (id) ON DELETE CASCADE
+);
+
+CREATE TABLE block_schema (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	checksum TEXT NOT NULL,
+	fields JSONB NOT NULL,
+	block_type_id UUID NOT NULL,
+	capabilities JSONB NOT NULL,
+	version TEXT NOT NULL,
+	CONSTRAINT pk_block_schema PRIMARY KEY (id),
+	CONSTRAINT uq_block_schema__checksum_version UNIQUE (checksum, version),
+	CONSTRAINT fk_block_schema__block_type_id FOREIGN KEY(block_type_id) REFERENCES block_type (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_block_schema__block_type_id ON block_schema (block_type_id);
+
+CREATE TABLE concurrency_slot (
+	limit_id UUID NOT NULL,
+	lease_id UUID NOT NULL,
+	slots INTEGER NOT NULL,
+	CONSTRAINT pk_concurrency_slot PRIMARY KEY (limit_id, lease_id),
+	CONSTRAINT fk_concurrency_slot__limit_id FOREIGN KEY(limit_id) REFERENCES concurrency_limit (id) ON DELETE CASCADE,
+	CONSTRAINT fk_concurrency_slot__lease_id FOREIGN KEY(lease_id) REFERENCES concurrency_lease (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_concurrency_slot__lease_id ON concurrency_slot (lease_id);
 
 CREATE TABLE flow_run (
 	id UUID NOT NULL,
@@ -87,6 +212,23 @@ CREATE INDEX ix_flow_run__parent_task_run_id ON flow_run (parent_task_run_id) WH
 
 CREATE INDEX ix_flow_run__state_type_expected_start_time ON flow_run (state_type, expected_start_time);
 
+CREATE TABLE block_document (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	name TEXT NOT NULL,
+	data JSONB NOT NULL,
+	block_schema_id UUID NOT NULL,
+	block_type_id UUID NOT NULL,
+	is_anonymous BOOLEAN NOT NULL,
+	CONSTRAINT pk_block_document PRIMARY KEY (id),
+	CONSTRAINT uq_block_document__block_type_id_name UNIQUE (block_type_id, name),
+	CONSTRAINT fk_block_document__block_schema_id FOREIGN KEY(block_schema_id) REFERENCES block_schema (id) ON DELETE CASCADE,
+	CONSTRAINT fk_block_document__block_type_id FOREIGN KEY(block_type_id) REFERENCES block_type (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_block_document__block_schema_id ON block_document (block_schema_id);
+
 CREATE TABLE flow_run_state (
 	id UUID NOT NULL,
 	flow_run_id UUID NOT NULL,
@@ -134,6 +276,17 @@ CREATE INDEX ix_task_run__expected_start_time ON task_run (expected_start_time);
 
 CREATE INDEX ix_task_run__flow_run_id ON task_run (flow_run_id);
 
+CREATE TABLE block_document_reference (
+	parent_block_document_id UUID NOT NULL,
+	name TEXT NOT NULL,
+	reference_block_document_id UUID NOT NULL,
+	CONSTRAINT pk_block_document_reference PRIMARY KEY (parent_block_document_id, name),
+	CONSTRAINT fk_block_document_reference__parent_block_document_id FOREIGN KEY(parent_block_document_id) REFERENCES block_document (id) ON DELETE CASCADE,
+	CONSTRAINT fk_block_document_reference__reference_block_document_id FOREIGN KEY(reference_block_document_id) REFERENCES block_document (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_block_document_reference__reference_block_document_id ON block_document_reference (reference_block_document_id);
+
 CREATE TABLE task_run_state (
 	id UUID NOT NULL,
 	task_run_id UUID NOT NULL,
@@ -152,4 +305,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0001');
+INSERT INTO alembic_version (version_num) VALUES ('0002');
