@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prefect._background import bells, payloads, queue
@@ -38,7 +38,7 @@ def defer(
     task: Any,
     calls: Sequence[Call],
     *,
-    dependencies: dict[str, Iterable[Any]] | None = None,
+    dependencies: Mapping[str, Iterable[Any]] | None = None,
     id: str | None = None,
 ) -> list[TaskFrame]:
     """Record runs of a task as scheduled and queue them for task workers, all or none.
@@ -140,7 +140,7 @@ class _Deferred:
         )
 
 
-def recorded(dependencies: dict[str, Iterable[Any]]) -> dict[str, list[dict[str, str]]]:
+def recorded(dependencies: Mapping[str, Iterable[Any]]) -> dict[str, list[dict[str, str]]]:
     """Run inputs of the API in the form in which they are recorded."""
     return {
         name: [{"input_type": each.input_type, "id": str(each.id)} for each in entries]
@@ -172,7 +172,7 @@ def create_run(
     parameters: dict[str, Any] | None,
     within: tuple[Any, Any],
     wait_for: Any,
-    dependencies: dict[str, Iterable[Any]] | None,
+    dependencies: Mapping[str, Iterable[Any]] | None,
     deferred: bool,
     *,
     local: bool = False,

@@ -55,7 +55,7 @@ class StatusServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *args: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:
                 pass  # being asked is nothing to report
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)

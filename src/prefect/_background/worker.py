@@ -39,7 +39,7 @@ REST_SECONDS = 0.5
 MANY_THREADS = 100_000
 """The pool has no limit of its own: how many runs there are at a time is decided when they are claimed."""
 
-Ended = Callable[[], None]
+Ended = Callable[[], object]
 
 
 class _Place:

@@ -44,21 +44,21 @@ def serve(
 
 
 def _load(text: str) -> list[Task[..., Any]]:
+    """The tasks that an entrypoint names; all of a file or module when it names none."""
     try:
         target = _entrypoints._Entrypoint(text)
-        found = target.module()
-        if not target.name:
-            every = [value for value in vars(found).values() if isinstance(value, tasks.Task)]
-            return every or _console.fail(f"There are no tasks in {target.place!r}.")
-        task = target.find(found)
+        module = target.module()
     except (ImportError, FileNotFoundError, ValueError) as problem:
         _console.fail(str(problem))
     except exceptions.ScriptError as problem:
         _console.fail(f"{text!r} could not be loaded: {type(problem.user_exc).__name__}: {problem.user_exc}")
+    if not target.name:
+        every = [value for value in vars(module).values() if isinstance(value, tasks.Task)]
+        return every or _console.fail(f"There are no tasks in {target.place!r}.")
+    try:
+        task = target.find(module)
     except AttributeError:
         _console.fail(f"There is no task {target.name!r} in {target.place!r}.")
     if not isinstance(task, tasks.Task):
-        _console.fail(
-            f"{target.name!r} in {target.place!r} is not a task. Make sure that it is decorated with '@task'."
-        )
+        _console.fail(f"{target.name!r} in {target.place!r} is not a task. Make sure that it is decorated with '@task'.")
     return [task]
