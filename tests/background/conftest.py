@@ -92,6 +92,17 @@ def where():
     return sorted(TagsContext.get().current_tags), runtime.flow_run.id, FlowRunContext.get() is not None
 
 @task
+def fill_the_disk():
+    from prefect._engine.recorder import get_recorder
+
+    def no_more_pages(connection):
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    get_recorder().writer.read(no_more_pages)
+    raise ValueError("x" * 300_000)
+
+@task
 def leave():
     raise SystemExit(3)
 

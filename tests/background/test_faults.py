@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,7 +11,11 @@ import sys
 import pytest
 
 from prefect._background import bells
+from prefect._engine.recorder import get_recorder
+from prefect._store.sqlite import DatabaseUnavailable
 from prefect.exceptions import CrashedRun
+from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
+from prefect.task_worker import TaskWorker
 
 from .conftest import DEADLINE, eventually, kill
 
@@ -142,6 +147,38 @@ def test_a_worker_told_twice_ends_at_once(jobs, workers, tmp_path, history):
     assert "2 task runs are left unfinished" in workers.log.read_text()
     assert crashed.state.is_crashed()
     assert again.state.name == "AwaitingRetry"
+
+
+def test_ctrl_c_lets_runs_end(jobs, workers, tmp_path):
+    until = tmp_path / "until"
+    worker = workers.start("block")
+    future = jobs.block.delay(tmp_path / "began", until)
+    eventually(lambda: lines(tmp_path / "began"))
+    worker.send_signal(signal.SIGINT)
+    until.touch()
+    assert worker.wait(DEADLINE) == 130
+    assert future.result(timeout=DEADLINE) == "went on"
+
+
+async def test_what_a_run_came_to_is_written_when_there_is_space_again(jobs, caplog):
+    worker = TaskWorker(jobs.fill_the_disk, jobs.add)
+    running = asyncio.ensure_future(worker.astart())
+    future = jobs.fill_the_disk.delay()
+    await asyncio.to_thread(eventually, lambda: "its state is written when that is possible" in caplog.text)
+    assert future.state.is_running()
+    get_recorder().writer.read(lambda connection: connection.execute("PRAGMA max_page_count = 1000000"))
+    with pytest.raises(ValueError, match="xxx"):
+        await future.result_async(timeout=DEADLINE)
+    await worker.astop()
+    await running
+
+
+def test_a_database_that_cannot_be_used_refuses_the_run(jobs, home, tmp_path):
+    (tmp_path / "file").touch()
+    url = f"sqlite:///{tmp_path}/file/prefect.db"
+    with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: url}), pytest.raises(DatabaseUnavailable):
+        jobs.add.delay(1)
+    assert list((home / "storage" / "parameters").iterdir()) == []
 
 
 def test_a_run_deferred_by_a_flow_that_was_killed_is_carried_out(jobs, workers, tmp_path):

@@ -36,6 +36,8 @@ _log = get_logger("task_worker")
 
 REST_SECONDS = 0.5
 """How long to rest when no bell rings and nothing is due."""
+AT_A_TIME = 500
+"""How many runs are claimed in one transaction, at most."""
 MANY_THREADS = 100_000
 """The pool has no limit of its own: how many runs there are at a time is decided when they are claimed."""
 
@@ -197,7 +199,8 @@ class Worker:
 
     def _free(self) -> int:
         with self._lock:
-            return (self.limit or 1000) - len(self._running) + self._waiting
+            free = (self.limit or MANY_THREADS) - len(self._running) + self._waiting
+        return min(free, AT_A_TIME)
 
     def _write_late(self) -> None:
         """Write states that could not be written when they were entered."""

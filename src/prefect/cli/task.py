@@ -60,5 +60,7 @@ def _load(text: str) -> list[Task[..., Any]]:
     except AttributeError:
         _console.fail(f"There is no task {target.name!r} in {target.place!r}.")
     if not isinstance(task, tasks.Task):
-        _console.fail(f"{target.name!r} in {target.place!r} is not a task. Make sure that it is decorated with '@task'.")
+        _console.fail(
+            f"{target.name!r} in {target.place!r} is not a task. Make sure that it is decorated with '@task'."
+        )
     return [task]
