@@ -404,3 +404,42 @@ concurrency_slot = sa.Table(
 )
 # what a lease holds
 sa.Index(None, concurrency_slot.c.lease_id)
+
+flow_run_input = sa.Table(
+    "flow_run_input",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    sa.Column("flow_run_id", Id, sa.ForeignKey("flow_run.id", ondelete="CASCADE"), nullable=False),
+    _text("key"),
+    # JSON as it was sent; it is never looked into
+    _text("value"),
+    sa.Column("sender", sa.Text),
+    # also finds the inputs of a run by the beginning of their keys
+    sa.UniqueConstraint("flow_run_id", "key"),
+)
+
+csrf_token = sa.Table(
+    "csrf_token",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("token"),
+    _text("client"),
+    sa.Column("expiration", Timestamp, nullable=False),
+    sa.UniqueConstraint("client"),
+)
+
+# what is set for the whole server, by name
+configuration = sa.Table(
+    "configuration",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("key"),
+    _json("value"),
+    sa.UniqueConstraint("key"),
+)

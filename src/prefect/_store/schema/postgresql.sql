@@ -65,6 +65,27 @@ CREATE TABLE concurrency_limit (
 	CONSTRAINT uq_concurrency_limit__name UNIQUE (name)
 );
 
+CREATE TABLE configuration (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	key TEXT NOT NULL,
+	value JSONB NOT NULL,
+	CONSTRAINT pk_configuration PRIMARY KEY (id),
+	CONSTRAINT uq_configuration__key UNIQUE (key)
+);
+
+CREATE TABLE csrf_token (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	token TEXT NOT NULL,
+	client TEXT NOT NULL,
+	expiration TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_csrf_token PRIMARY KEY (id),
+	CONSTRAINT uq_csrf_token__client UNIQUE (client)
+);
+
 CREATE TABLE flow (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -229,6 +250,19 @@ CREATE TABLE block_document (
 
 CREATE INDEX ix_block_document__block_schema_id ON block_document (block_schema_id);
 
+CREATE TABLE flow_run_input (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	flow_run_id UUID NOT NULL,
+	key TEXT NOT NULL,
+	value TEXT NOT NULL,
+	sender TEXT,
+	CONSTRAINT pk_flow_run_input PRIMARY KEY (id),
+	CONSTRAINT uq_flow_run_input__flow_run_id_key UNIQUE (flow_run_id, key),
+	CONSTRAINT fk_flow_run_input__flow_run_id FOREIGN KEY(flow_run_id) REFERENCES flow_run (id) ON DELETE CASCADE
+);
+
 CREATE TABLE flow_run_state (
 	id UUID NOT NULL,
 	flow_run_id UUID NOT NULL,
@@ -305,4 +339,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0002');
+INSERT INTO alembic_version (version_num) VALUES ('0003');

@@ -65,6 +65,27 @@ CREATE TABLE concurrency_limit (
 	CONSTRAINT uq_concurrency_limit__name UNIQUE (name)
 );
 
+CREATE TABLE configuration (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	updated INTEGER NOT NULL,
+	"key" TEXT NOT NULL,
+	value TEXT NOT NULL,
+	CONSTRAINT pk_configuration PRIMARY KEY (id),
+	CONSTRAINT uq_configuration__key UNIQUE ("key")
+);
+
+CREATE TABLE csrf_token (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	updated INTEGER NOT NULL,
+	token TEXT NOT NULL,
+	client TEXT NOT NULL,
+	expiration INTEGER NOT NULL,
+	CONSTRAINT pk_csrf_token PRIMARY KEY (id),
+	CONSTRAINT uq_csrf_token__client UNIQUE (client)
+);
+
 CREATE TABLE flow (
 	id TEXT(36) NOT NULL,
 	created INTEGER NOT NULL,
@@ -230,6 +251,19 @@ CREATE TABLE block_document (
 
 CREATE INDEX ix_block_document__block_schema_id ON block_document (block_schema_id);
 
+CREATE TABLE flow_run_input (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	updated INTEGER NOT NULL,
+	flow_run_id TEXT(36) NOT NULL,
+	"key" TEXT NOT NULL,
+	value TEXT NOT NULL,
+	sender TEXT,
+	CONSTRAINT pk_flow_run_input PRIMARY KEY (id),
+	CONSTRAINT uq_flow_run_input__flow_run_id_key UNIQUE (flow_run_id, "key"),
+	CONSTRAINT fk_flow_run_input__flow_run_id FOREIGN KEY(flow_run_id) REFERENCES flow_run (id) ON DELETE CASCADE
+);
+
 CREATE TABLE flow_run_state (
 	id TEXT(36) NOT NULL,
 	flow_run_id TEXT(36) NOT NULL,
@@ -309,4 +343,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0002');
+INSERT INTO alembic_version (version_num) VALUES ('0003');
