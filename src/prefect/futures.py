@@ -10,6 +10,8 @@ for future in as_completed(futures):
 from __future__ import annotations
 
 import abc
+import logging
+import os
 import threading
 import time
 from collections import deque
@@ -172,7 +174,18 @@ class PrefectConcurrentFuture(PrefectWrappedFuture[R, "concurrent.futures.Future
         )
 
 
+_log = logging.getLogger("prefect.task_runs")
 _done_lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    """Another thread may have held the lock."""
+    global _done_lock
+    _done_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class ThreadFuture(PrefectConcurrentFuture[R]):
@@ -223,7 +236,10 @@ class ThreadFuture(PrefectConcurrentFuture[R]):
         if event is not None:
             event.set()
         for callback in callbacks or ():
-            callback(self)
+            try:
+                callback(self)
+            except Exception:
+                _log.exception("A callback of the future of task run %r raised:", self._frame.name)
 
     def add_done_callback(self, fn: Callable[[PrefectFuture[R]], None]) -> None:
         with _done_lock:
@@ -263,10 +279,11 @@ class ThreadFuture(PrefectConcurrentFuture[R]):
                 pass
 
         self.add_done_callback(tell)
-        try:
-            await asyncio.wait_for(finished.wait(), timeout)
-        except TimeoutError:
-            return
+        with self._pool.giving_way():
+            try:
+                await asyncio.wait_for(finished.wait(), timeout)
+            except TimeoutError:
+                return
 
     async def result_async(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """`result` for asynchronous code."""

@@ -151,7 +151,7 @@ class ThreadPoolTaskRunner(TaskRunner[PrefectConcurrentFuture[R]]):
         if self._max_workers is not None and self._max_workers < 1:
             raise ValueError(f"max_workers must be at least 1, not {self._max_workers}.")
         self._pool: ThreadPool | None = None
-        self._futures: set[ThreadFuture[Any]] = set()
+        self._waiting: dict[ThreadFuture[Any], ThreadPool] = {}  # those whose inputs are not there yet
 
     def duplicate(self) -> Self:
         return type(self)(max_workers=self._max_workers)
@@ -167,23 +167,40 @@ class ThreadPoolTaskRunner(TaskRunner[PrefectConcurrentFuture[R]]):
             raise RuntimeError("The task runner must be started before submitting work.")
         frame = submission.begin(task, parameters, wait_for)
         future: ThreadFuture[Any] = ThreadFuture(frame, self._pool)
-        submission.when_inputs_are_there(
-            inputs.find_futures([*parameters.values(), wait_for]), self._start, contextvars.copy_context(), future
-        )
+        context = contextvars.copy_context()
+        upstream = inputs.find_futures([*parameters.values(), wait_for])
+        if upstream:
+            self._waiting[future] = self._pool
+            self._pool.expect()
+            submission.when_inputs_are_there(upstream, self._inputs_are_there, context, future)
+        else:
+            self._start(self._pool, context, future)
         return future
 
-    def _start(self, context: contextvars.Context, future: ThreadFuture[Any]) -> None:
-        assert self._pool is not None
+    def _inputs_are_there(self, context: contextvars.Context, future: ThreadFuture[Any]) -> None:
+        pool = self._waiting.pop(future, None)
+        if pool is not None:  # else it was cancelled meanwhile
+            try:
+                self._start(pool, context, future)
+            finally:
+                pool.settle()
+
+    @staticmethod
+    def _start(pool: ThreadPool, context: contextvars.Context, future: ThreadFuture[Any]) -> None:
         try:
-            self._pool.submit(context, submission.carry_out, future)
-        except RuntimeError:  # the flow has ended meanwhile
-            context.run(submission.abandon, future)
+            pool.submit(context, submission.carry_out, future)
+        except RuntimeError as exc:  # it has been shut down, or no thread can be had
+            context.run(submission.abandon, future, str(exc))
 
     def cancel_all(self) -> None:
         """Cancel what has not begun."""
-        if self._pool is not None:
-            for (future,) in self._pool.cancel_pending():
-                submission.abandon(future)
+        # all of them are taken out first: the end of one would be the beginning of the next
+        waiting, self._waiting = self._waiting, {}
+        begun = self._pool.cancel_pending() if self._pool is not None else []
+        for future in [*(future for (future,) in begun), *waiting]:
+            submission.abandon(future)
+        for pool in waiting.values():
+            pool.settle()
 
     def __enter__(self) -> Self:
         super().__enter__()

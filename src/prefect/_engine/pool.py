@@ -60,8 +60,13 @@ class ThreadPool:
             self._unfinished += 1
             if self._idle > 0:
                 self._work.notify()
-            else:
-                self._grow_or_look()
+            if len(self._items) > self._idle:  # a thread that was woken counts as idle until it has taken its item
+                try:
+                    self._grow_or_look()
+                except RuntimeError:
+                    self._items.pop()
+                    self._finished_one()
+                    raise
 
     def _room(self) -> int:
         return self.limit - (self._threads - self._waiting)
@@ -78,7 +83,12 @@ class ThreadPool:
 
     def _start_thread(self) -> None:
         self._threads += 1
-        threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+        except RuntimeError:  # the system has no more threads: get on with those there are
+            self._threads -= 1
+            if self._threads - self._waiting <= 0:
+                raise
 
     def _look(self) -> None:
         """Start threads while work waits and nothing is taken; twice as many each time."""
@@ -121,9 +131,7 @@ class ThreadPool:
             finally:
                 del context, fn, args
                 with self._lock:
-                    self._unfinished -= 1
-                    if self._unfinished == 0:
-                        self._quiet.notify_all()
+                    self._finished_one()
 
     @contextmanager
     def giving_way(self) -> Iterator[None]:
@@ -131,15 +139,35 @@ class ThreadPool:
         if getattr(_of_thread, "pool", None) is not self:
             yield
             return
-        with self._lock:
-            self._waiting += 1
-            if self._items and self._idle == 0:
-                self._grow_or_look()
+        # an asynchronous task may wait for several at a time, and has one place to give
+        _of_thread.waits = waits = getattr(_of_thread, "waits", 0) + 1
         try:
+            if waits == 1:
+                with self._lock:
+                    self._waiting += 1
+                    if len(self._items) > self._idle:
+                        self._grow_or_look()
             yield
         finally:
-            with self._lock:
-                self._waiting -= 1
+            _of_thread.waits -= 1
+            if _of_thread.waits == 0:
+                with self._lock:
+                    self._waiting -= 1
+
+    def expect(self) -> None:
+        """Something will be submitted later: `drain` waits for it. Followed by `submit` or not, it ends with `settle`."""
+        with self._lock:
+            self._unfinished += 1
+
+    def settle(self) -> None:
+        """What was expected is here, or will not come."""
+        with self._lock:
+            self._finished_one()
+
+    def _finished_one(self) -> None:
+        self._unfinished -= 1
+        if self._unfinished == 0:
+            self._quiet.notify_all()
 
     def drain(self) -> None:
         """Wait until everything submitted has finished."""

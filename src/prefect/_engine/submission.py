@@ -105,11 +105,11 @@ def _loop() -> Any:
     return loop
 
 
-def abandon(future: Any) -> None:
-    """End a task run that will not be carried out because its flow run has ended."""
+def abandon(future: Any, why: str = "The flow run ended before this task run began.") -> None:
+    """End a task run that will not be carried out, because its flow run has ended or no thread can be had."""
     frame: TaskFrame = future.frame
     if not frame.state.is_final:  # type: ignore[union-attr]
-        frame.recorder.task_state(frame, RunState(CANCELLED, message="The flow run ended before this task run began."))
+        frame.recorder.task_state(frame, RunState(CANCELLED, message=why))
     future.set_done()
 
 
