@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -244,3 +246,13 @@ def test_without_pipes_everything_works_by_looking(jobs, workers, monkeypatch):
     monkeypatch.setattr(os, "mkfifo", refuse)
     workers.start("add")
     assert jobs.add.delay(1).result(timeout=DEADLINE) == 3
+
+
+def test_nobody_follows_runs_of_a_database_that_was_deleted(jobs, home):
+    before = set(threading.enumerate())
+    jobs.add.delay(1).add_done_callback(print)
+    (waiter,) = set(threading.enumerate()) - before
+    shutil.rmtree(home)
+    waiter.join(DEADLINE)
+    assert not waiter.is_alive()
+    assert not home.exists()

@@ -145,9 +145,11 @@ class Waiter:
 
     def _run(self, bell: bells.Bell) -> None:
         push_settings(self._settings)  # a thread begins with those of the process
-        next_look = 0.0
-        reported = False
+        path = self._recorder.writer.path
+        next_look, reported, looked = 0.0, False, False
         while True:
+            if looked and not os.path.exists(path):
+                self.clear()  # the database was deleted, as that of a test is; looking again would make a new one
             with self._lock:
                 if not self._waiting:
                     self._thread = self._bell = None
@@ -156,19 +158,22 @@ class Waiter:
                 ids, self._new = self._new, []
             try:
                 if time.monotonic() >= next_look:
+                    next_look = time.monotonic() + (EVERY_SECONDS if bell.is_prompt else bells.LOOK_SECONDS)
                     rescue(self._recorder)
                     with self._lock:
                         ids = list(self._waiting)
-                    next_look = time.monotonic() + EVERY_SECONDS
                 self._look(ids)
-                reported = False
-            except (DatabaseUnavailable, sqlite3.Error) as exc:
+                looked, reported = True, False
+            except Exception as exc:  # whatever it is, those who wait must not wait for ever
+                next_look = time.monotonic() + EVERY_SECONDS
                 if not reported:
-                    _log.error("What became of %d task runs cannot be seen now, and is tried again: %s", len(ids), exc)
-                reported = True
+                    reported = True
+                    known = isinstance(exc, (DatabaseUnavailable, sqlite3.Error))
+                    _log.error(
+                        "It cannot be seen now whether task runs have ended, and is tried again: %s",
+                        exc, exc_info=None if known else exc,
+                    )  # fmt: skip
             heard = bell.wait(max(next_look - time.monotonic(), 0.0))
-            if not bell.is_prompt:
-                next_look = 0.0
             with self._lock:
                 self._new += [id for id in heard if id in self._waiting]
 
