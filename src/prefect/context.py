@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         TagsContext,
         TaskRunContext,
     )
-    from prefect.settings.context import use_profile
+    from prefect.settings.profiles import use_profile
 else:
     contexts = lazy_module("prefect._engine.contexts")
 

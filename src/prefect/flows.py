@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from prefect._bridge import run as run_now
 from prefect._engine import flow_run, generators, outcome
@@ -66,6 +66,7 @@ else:
     validation = lazy_module("prefect._parameters.validation")
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
@@ -238,7 +239,11 @@ class Flow(Generic[P, R]):
         """Whether the function is a static method."""
         return self._kind == "staticmethod"
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Self:
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(self: Flow[Concatenate[Any, Q], R], instance: object, owner: type | None = None) -> Flow[Q, R]: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """A flow in a class becomes a flow of the instance (or, for a class method, of the class) it is asked of."""
         if self._kind == "staticmethod":
             return self

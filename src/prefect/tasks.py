@@ -14,7 +14,20 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Self, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from prefect._bridge import async_dispatch
 from prefect._bridge import run as run_now
@@ -45,7 +58,6 @@ if TYPE_CHECKING:
     from prefect._background import deferral
     from prefect._schemas.states import State
     from prefect._schemas.task_runs import TaskRun
-    from prefect.assets.core import Asset
     from prefect.cache_policies import CachePolicy
     from prefect.context import FlowRunContext, TaskRunContext
     from prefect.filesystems import WritableFileSystem
@@ -64,6 +76,7 @@ else:
     visualization = lazy_module("prefect.utilities.visualization")
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
@@ -107,7 +120,7 @@ class TaskOptions(TypedDict, total=False):
     on_rollback: list[Callable[[Transaction], None]] | None
     on_commit: list[Callable[[Transaction], None]] | None
     viz_return_value: Any
-    asset_deps: list[Asset | str] | None
+    asset_deps: list[Any] | None
 
 
 def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str | None:
@@ -166,7 +179,7 @@ class Task(Generic[P, R]):
         on_commit: list[Callable[[Transaction], None]] | None = None,
         retry_condition_fn: RetryCondition | None = None,
         viz_return_value: Any | None = None,
-        asset_deps: list[Asset | str] | None = None,
+        asset_deps: list[Any] | None = None,
     ) -> None:
         self.fn, self._kind = function_of(fn, "task")
         functools.update_wrapper(self, self.fn)
@@ -290,7 +303,11 @@ class Task(Generic[P, R]):
         """Whether the function was a static method."""
         return self._kind == "staticmethod"
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Self:
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(self: Task[Concatenate[Any, Q], R], instance: object, owner: type | None = None) -> Task[Q, R]: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """A task in a class becomes a task of the instance (or, for a class method, of the class) it is asked of."""
         if self._kind == "staticmethod":
             return self
@@ -610,7 +627,7 @@ class Task(Generic[P, R]):
         on_running: list[StateHook] | None = None,
         retry_condition_fn: RetryCondition | None = None,
         viz_return_value: Any | None = None,
-        asset_deps: list[Asset | str] | None = None,
+        asset_deps: list[Any] | None = None,
     ) -> Task[P, R]:
         """A task like this one with some options changed; the arguments are those of the decorator."""
         return type(self)(**self._options_with(locals()))
@@ -775,7 +792,7 @@ def task(
     on_commit: list[Callable[[Transaction], None]] | None = None,
     retry_condition_fn: RetryCondition | None = None,
     viz_return_value: Any = None,
-    asset_deps: list[Asset | str] | None = None,
+    asset_deps: list[Any] | None = None,
 ) -> Any:
     """Make a task of a function, as `@task` or `@task(...)`.
 

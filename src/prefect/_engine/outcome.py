@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from prefect._engine.frames import RunFrame, TaskFrame
 from prefect._engine.inputs import is_state
@@ -38,15 +38,10 @@ def value_or_raise(frame: RunFrame) -> Any:
         if type(state.data) is Value and state.data.value is not GONE:  # type: ignore[union-attr]
             return state.data.value  # type: ignore[union-attr]
     elif frame.exception is not None:
-        _reraise(frame.exception)
+        raise frame.exception
     elif not state.is_final:  # type: ignore[union-attr]
         raise UnfinishedRun(f"Run is in {state.type} state, its result is not available.")  # type: ignore[union-attr]
     return states.read_result(public_state(frame), raise_on_failure=True, retry_result_failure=True, sync=True)
-
-
-def _reraise(exc: BaseException) -> NoReturn:
-    # the traceback of the first raise is the one that tells where it went wrong; ours adds nothing
-    raise exc.with_traceback(exc.__traceback__)
 
 
 def is_state_collection(value: Any) -> bool:

@@ -8,7 +8,7 @@ from types import TracebackType
 from prefect._rules.states import RunState
 from prefect.exceptions import Abort, Pause, TerminationSignal
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def describe(exc: BaseException) -> str:
@@ -42,8 +42,16 @@ def crash_message(exc: BaseException) -> str:
 
 
 def without_engine(exc: BaseException) -> BaseException:
-    """The exception with a traceback that begins in the user's code, not in the engine that called it."""
-    traceback: TracebackType | None = exc.__traceback__
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+    """The exception with a traceback that shows the user's code and what it called, not how we called it."""
+    kept = []
+    traceback = exc.__traceback__
+    while traceback is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+            kept.append(traceback)
         traceback = traceback.tb_next
-    return exc.with_traceback(traceback) if traceback is not None else exc
+    if not kept:
+        return exc  # raised by the engine itself
+    chain: TracebackType | None = None
+    for entry in reversed(kept):
+        chain = TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return exc.with_traceback(chain)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from pydantic import Field, PlainSerializer, model_validator
-from typing_extensions import Self
 
 from prefect._clock import from_us, now, to_us
 from prefect._ids import new_uuid
@@ -26,7 +25,7 @@ else:
 R = TypeVar("R")
 
 
-class StateType(str, enum.Enum):
+class StateType(str, enum.Enum):  # noqa: UP042 (its text is `Class.MEMBER`, that of a StrEnum its value)
     """What a state means to orchestration."""
 
     SCHEDULED = "SCHEDULED"

@@ -9,6 +9,7 @@ anything, and a program that only commits never starts one; a background thread 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -21,6 +22,8 @@ from prefect._store.sqlite import DatabaseUnavailable, WriteLock, open_database
 
 T = TypeVar("T")
 
+_log = logging.getLogger("prefect.recorder")
+
 FLUSH_SECONDS = 0.1
 """How long a record of a stream waits, at most, before the background thread writes it."""
 
@@ -29,7 +32,7 @@ class Stream(Protocol):
     """A source of records that are written in batches."""
 
     def take(self) -> Any | None:
-        """Detach and return what is pending (None when there is nothing)."""
+        """Detach and return the list of what is pending (None when there is nothing)."""
 
     def write(self, connection: sqlite3.Connection, batch: Any) -> None:
         """Write a batch taken before, in the transaction that is open."""
@@ -184,7 +187,7 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 for stream, batch in batches:
-                    stream.write(connection, batch)
+                    _write_batch(connection, stream, batch)
                 for unit in units:
                     _run_unit(connection, unit, alone=len(units) == 1 and not batches)
                 if connection.in_transaction:
@@ -231,6 +234,41 @@ class Writer:
             stream.take()
         self._reset()
         self._write_lock.close()  # or a dead parent's lock would live on in this process
+
+
+def _write_batch(connection: sqlite3.Connection, stream: Stream, batch: Any) -> None:
+    """Write a batch; if a record of it is at fault, write the others and tell of that one.
+
+    A record that cannot be written must not keep all that come after it waiting for ever.
+    """
+    connection.execute("SAVEPOINT batch")
+    try:
+        stream.write(connection, batch)
+    except Exception as exc:
+        if _is_the_databases_fault(exc):
+            raise
+        connection.execute("ROLLBACK TO batch")
+        for record in batch:
+            _write_record(connection, stream, record)
+    connection.execute("RELEASE batch")
+
+
+def _write_record(connection: sqlite3.Connection, stream: Stream, record: Any) -> None:
+    connection.execute("SAVEPOINT record")
+    try:
+        stream.write(connection, [record])
+    except Exception as exc:
+        if _is_the_databases_fault(exc):
+            raise
+        connection.execute("ROLLBACK TO record")
+        _log.error("A record cannot be written and is left out: %r", record, exc_info=exc)
+    connection.execute("RELEASE record")
+
+
+def _is_the_databases_fault(exc: Exception) -> bool:
+    """Whether the database could not be written, as opposed to something that is wrong with a record."""
+    at_fault = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.ProgrammingError)
+    return isinstance(exc, (sqlite3.Error, OSError)) and not isinstance(exc, at_fault)
 
 
 def _run_unit(connection: sqlite3.Connection, unit: _Unit, *, alone: bool) -> None:
