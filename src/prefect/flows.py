@@ -14,7 +14,19 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    overload,
+)
 
 from prefect._bridge import run as run_now
 from prefect._engine import flow_run, generators, outcome
@@ -70,6 +82,15 @@ Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
+
+class FlowStateHook(Protocol):
+    """A function that is told when a run of a flow enters a state."""
+
+    def __call__(self, flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> Any:
+        """Called with the flow, the run, and the state that it entered; may be asynchronous."""
+        ...
+
+
 StateHook = Callable[["Flow[..., Any]", "FlowRun", "State[Any]"], Any]
 RunName = str | Callable[..., str]
 WaitFor = Iterable[Any] | None
@@ -93,6 +114,7 @@ __getattr__, __dir__, _loader_names = lazy_attributes(
 __all__ = [
     "Flow",
     "FlowDecorator",
+    "FlowStateHook",
     "flow",
     "is_entrypoint_async",
     "load_flow_arguments_from_entrypoint",
