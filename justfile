@@ -28,6 +28,7 @@ layers:
 # Write generated files anew
 generate:
     uv run python -m prefect._store.schema --write
+    uv run python -m prefect.client._methods --write
 
 # Measure speed and memory
 bench *args:

@@ -1,0 +1,236 @@
+"""Requests to the local database: the operations are called in this process, without HTTP and without a server.
+
+A request is matched to an operation by its method and path alone, so that every operation that is declared can be
+called at once. What an operation takes and returns is checked and written as JSON exactly as a server would.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import os
+import pkgutil
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import pydantic
+
+from prefect import _operations
+from prefect._lazy import lazy_module
+from prefect._operations import errors, local, registry
+from prefect._store import sqlite
+from prefect._transport.errors import OperationUnavailable
+from prefect._transport.port import Reply, Request
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy_module("asyncio")
+
+API_URL = "http://local-database/api"
+"""Stands where an address is wanted, in errors and in responses. Nothing is ever sent there."""
+
+_JSON = {"content-type": "application/json"}
+
+
+class _BadRequest(Exception):
+    """A request that does not fit the operation; `faults` are those of pydantic."""
+
+    def __init__(self, faults: list[dict[str, Any]]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+class Dispatcher:
+    """Finds the operation that a request is for.
+
+    Args:
+        operations: those to choose from.
+    """
+
+    def __init__(self, operations: Iterable[registry.Operation]) -> None:
+        self._by_shape: dict[tuple[str, int], list[tuple[list[str], registry.Operation]]] = {}
+        for operation in operations:
+            parts = _parts(operation.path)
+            self._by_shape.setdefault((operation.method, len(parts)), []).append((parts, operation))
+        for candidates in self._by_shape.values():
+            # "/flows/filter" before "/flows/{id}": what is spelt out wins
+            candidates.sort(key=lambda candidate: [part.startswith("{") for part in candidate[0]])
+
+    def find(self, method: str, target: str) -> tuple[registry.Operation, dict[str, str]]:
+        """The operation for a method and a path, with the path's parameters as text.
+
+        Raises:
+            OperationUnavailable: there is none.
+        """
+        given = _parts(target)
+        for parts, operation in self._by_shape.get((method, len(given)), ()):
+            if all(part.startswith("{") or part == one for part, one in zip(parts, given, strict=True)):
+                pairs = zip(parts, given, strict=True)
+                return operation, {part[1:-1]: unquote(one) for part, one in pairs if part.startswith("{")}
+        raise OperationUnavailable(method, target)
+
+
+def _parts(path: str) -> list[str]:
+    return path.strip("/").split("/")
+
+
+def load_operations() -> Iterable[registry.Operation]:
+    """Import every module of operations, and return all that they declare."""
+    for module in pkgutil.iter_modules(_operations.__path__, f"{_operations.__name__}."):
+        importlib.import_module(module.name)
+    return registry.OPERATIONS.values()
+
+
+@functools.cache
+def _dispatcher() -> Dispatcher:
+    return Dispatcher(load_operations())
+
+
+@functools.cache
+def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(kind)
+
+
+def _from_text(kind: Any, value: Any, *where: str) -> Any:
+    try:
+        return _adapter(kind).validate_python(value)
+    except pydantic.ValidationError as exc:
+        raise _BadRequest(_faults(exc, where)) from exc
+
+
+def _from_json(kind: Any, content: bytes | None) -> Any:
+    try:
+        return _adapter(kind).validate_json(content or b"{}")
+    except pydantic.ValidationError as exc:
+        raise _BadRequest(_faults(exc, ("body",))) from exc
+
+
+def _faults(exc: pydantic.ValidationError, where: tuple[str, ...]) -> list[dict[str, Any]]:
+    faults = exc.errors(include_url=False, include_context=False, include_input=False)
+    return [{**fault, "loc": [*where, *fault["loc"]]} for fault in faults]
+
+
+def _arguments(
+    operation: registry.Operation, path: Mapping[str, str], query: Iterable[tuple[str, Any]], content: bytes | None
+) -> dict[str, Any]:
+    """The arguments of an operation, made of the parts of a request."""
+    given: dict[str, list[Any]] = {}
+    for name, value in query:
+        given.setdefault(name, []).append(value)
+    types = operation.path_parameters
+    arguments = {name: _from_text(types[name], value, "path", name) for name, value in path.items()}
+    for name, kind in operation.query_parameters.items():
+        if name in given:
+            values = given[name]
+            arguments[name] = _from_text(kind, values[0] if len(values) == 1 else values, "query", name)
+        elif name in _required(operation.function):
+            raise _BadRequest([{"type": "missing", "loc": ["query", name], "msg": "Field required"}])
+    if operation.body is not None:
+        arguments["body"] = _from_json(operation.body, content)
+    return arguments
+
+
+@functools.cache
+def _required(function: Callable[..., Any]) -> frozenset[str]:
+    """The parameters of a function that have no default."""
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(parameter.name for parameter in parameters if parameter.default is parameter.empty)
+
+
+class EmbeddedTransport:
+    """The API of the local database.
+
+    Args:
+        before: called before each request; lets the runs of this process write what they hold back, so that a client
+            reads what was done before it asked.
+    """
+
+    api_url = API_URL
+
+    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
+        self._before = before
+        self._database: local.LocalDatabase | None = None
+        self._holds_file = False
+        self._lock = threading.Lock()
+
+    def send(self, request: Request) -> Reply:
+        """Call the operation that a request is for.
+
+        Raises:
+            OperationUnavailable: this version has no such operation.
+            DatabaseUnavailable: the database cannot be used.
+        """
+        operation, path = _dispatcher().find(request.method, request.target)
+        self._before()
+        try:
+            arguments = _arguments(operation, path, request.query_pairs, request.content)
+            value, status = self._call(operation, arguments)
+        except _BadRequest as exc:
+            return _refusal(request, 422, {"exception_message": "Invalid request received.", "detail": exc.faults})
+        except errors.NotFound as exc:
+            return _refusal(request, 404, {"detail": str(exc)})
+        except errors.Conflict as exc:
+            return _refusal(request, 409, {"detail": str(exc)})
+        except errors.Invalid as exc:
+            return _refusal(request, 422, {"detail": str(exc)})
+        if status == 204:
+            return Reply(request, status)
+        return Reply(request, status, _written(operation, value), _JSON)
+
+    def _call(self, operation: registry.Operation, arguments: dict[str, Any]) -> tuple[Any, int]:
+        database = self._open(operation.writes)
+        with database.write() if operation.writes else database.read() as tx:
+            return operation.call(tx, **arguments)
+
+    def _open(self, writes: bool) -> local.LocalDatabase:
+        """The database; its file is made by the first request that writes, and looked for anew until it is there."""
+        with self._lock:
+            if self._database is None or not self._holds_file:
+                self.close()
+                database = local.open_local()
+                if writes and not os.path.exists(database.path):
+                    sqlite.open_database(database.path, sqlite.WriteLock(f"{database.path}.lock")).close()
+                self._holds_file = os.path.exists(database.path)
+                self._database = database
+            return self._database
+
+    def close(self) -> None:
+        """Let go of the database. The next request opens it again."""
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+
+def _written(operation: registry.Operation, value: Any) -> bytes:
+    if isinstance(value, registry.PlainText):
+        return value.encode()
+    return _adapter(operation.output).dump_json(value)
+
+
+def _refusal(request: Request, status: int, body: dict[str, Any]) -> Reply:
+    return Reply(request, status, _adapter(Any).dump_json(body), _JSON)
+
+
+class AsyncEmbeddedTransport:
+    """The API of the local database for asynchronous code: it works in another thread, so that the loop goes on.
+
+    Args:
+        before: see `EmbeddedTransport`.
+    """
+
+    api_url = API_URL
+
+    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
+        self._transport = EmbeddedTransport(before)
+
+    async def send(self, request: Request) -> Reply:
+        """As `EmbeddedTransport.send`."""
+        return await asyncio.to_thread(self._transport.send, request)
+
+    async def close(self) -> None:
+        """As `EmbeddedTransport.close`."""
+        self._transport.close()

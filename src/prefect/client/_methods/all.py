@@ -1,0 +1,66 @@
+"""All methods together, and the check that client and server fit."""
+
+from __future__ import annotations
+
+from prefect import __version__
+from prefect.client._methods.artifacts import ArtifactMethods
+from prefect.client._methods.automations import AutomationMethods
+from prefect.client._methods.blocks import BlockMethods
+from prefect.client._methods.concurrency import ConcurrencyMethods
+from prefect.client._methods.deployments import DeploymentMethods
+from prefect.client._methods.flow_runs import FlowRunMethods
+from prefect.client._methods.logs import LogMethods
+from prefect.client._methods.server import ServerMethods
+from prefect.client._methods.task_runs import TaskRunMethods
+from prefect.client._methods.variables import VariableMethods
+from prefect.client._methods.work_pools import WorkPoolMethods
+from prefect.client._methods.work_queues import WorkQueueMethods
+from prefect.client._versions import CHECKED, compare
+from prefect.client.base import ServerType
+
+
+class AllMethods(
+    FlowRunMethods,
+    TaskRunMethods,
+    DeploymentMethods,
+    WorkPoolMethods,
+    WorkQueueMethods,
+    BlockMethods,
+    ConcurrencyMethods,
+    ArtifactMethods,
+    VariableMethods,
+    LogMethods,
+    AutomationMethods,
+    ServerMethods,
+):
+    """Every operation of the API as a method."""
+
+    server_type: ServerType
+
+    def client_version(self) -> str:
+        """The version of this package."""
+        return __version__
+
+    async def raise_for_api_version_mismatch(self) -> None:
+        """Check that this client and the server understand each other; warn when the server is the older one.
+
+        Raises:
+            RuntimeError: the server cannot be reached, or its major version is another.
+        """
+        if self.server_type in (ServerType.CLOUD, ServerType.EPHEMERAL):
+            return
+        try:
+            server_version = await self.api_version()
+        except Exception as exc:
+            raise RuntimeError(
+                f"Failed to reach API at {self._transport.api_url}: {exc}. Check that the server runs and that "
+                "PREFECT_API_URL is its address."
+            ) from exc
+        compare(self.client_version(), server_version, self._transport.api_url)
+
+    async def raise_for_api_version_mismatch_once(self) -> None:
+        """As `raise_for_api_version_mismatch`, but only once for each address in the life of this process."""
+        address = self._transport.api_url
+        if address not in CHECKED:
+            await self.raise_for_api_version_mismatch()
+            CHECKED.add(address)

@@ -1,0 +1,86 @@
+"""What a server says about itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from prefect._lazy import lazy_module
+from prefect._schemas.admin import ServerDefaultResultStorage
+from prefect.client._methods.base import Asking
+from prefect.client._wire import read
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy_module("httpx")
+
+
+class ServerMethods(Asking):
+    """The API itself: is it there, which version, what is it set to."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        params: dict[str, Any] | None = None,
+        path_params: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> httpx.Response:
+        """Send any request to the API.
+
+        Args:
+            method: such as `GET`.
+            path: below the address of the API, such as `/flows/{id}`.
+            params: of the query string.
+            path_params: what stands for the names in braces in the path.
+            **kwargs: `json` for the body; nothing else goes over every transport.
+
+        Raises:
+            PrefectHTTPStatusError: the API refuses.
+            TypeError: there are other keyword arguments.
+        """
+        bodies = [kwargs.pop("json")] if "json" in kwargs else []
+        if kwargs:
+            raise TypeError(f"request() takes the body as `json`, and no {', '.join(kwargs)}.")
+        return await self._respond(method, path, *bodies, query=params, **(path_params or {}))
+
+    async def api_healthcheck(self) -> Exception | None:
+        """None when the API can be reached and is well, otherwise the error that says why not."""
+        try:
+            await self._call("GET", "/health")
+        except Exception as exc:
+            return exc
+        return None
+
+    async def hello(self) -> httpx.Response:
+        """Ask the API to say hello."""
+        return await self._respond("GET", "/hello")
+
+    async def api_version(self) -> str:
+        """The version of the server, such as `3.8.4`."""
+        return read(str, await self._call("GET", "/admin/version"))
+
+    async def read_worker_metadata(self) -> dict[str, Any]:
+        """The types of workers that are known, by the package that has them, with their default job templates."""
+        reply = await self._call("GET", "/collections/views/{view}", view="aggregate-worker-metadata")
+        return read(dict[str, Any], reply)
+
+    async def read_server_default_result_storage(self) -> ServerDefaultResultStorage:
+        """Where results go when nothing else is said."""
+        return read(ServerDefaultResultStorage, await self._call("GET", "/admin/storage"))
+
+    async def update_server_default_result_storage(
+        self, default_result_storage_block_id: UUID
+    ) -> ServerDefaultResultStorage:
+        """Change where results go when nothing else is said.
+
+        Args:
+            default_result_storage_block_id: the block of the storage.
+        """
+        body = {"default_result_storage_block_id": default_result_storage_block_id}
+        return read(ServerDefaultResultStorage, await self._call("PUT", "/admin/storage", body))
+
+    async def clear_server_default_result_storage(self) -> None:
+        """Say that results go nowhere in particular when nothing else is said."""
+        await self._call("DELETE", "/admin/storage")

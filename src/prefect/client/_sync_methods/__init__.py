@@ -1,0 +1,1 @@
+"""The methods of `SyncPrefectClient`: made from `prefect.client._methods`, which see."""
