@@ -268,7 +268,7 @@ def _write_record(connection: sqlite3.Connection, stream: Stream, record: Any) -
 def _is_the_databases_fault(exc: Exception) -> bool:
     """Whether the database could not be written, as opposed to something that is wrong with a record."""
     at_fault = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.ProgrammingError)
-    return isinstance(exc, (sqlite3.Error, OSError)) and not isinstance(exc, at_fault)
+    return isinstance(exc, (sqlite3.Error, OSError, MemoryError)) and not isinstance(exc, at_fault)
 
 
 def _run_unit(connection: sqlite3.Connection, unit: _Unit, *, alone: bool) -> None:
