@@ -37,6 +37,7 @@ from prefect._rules.states import (
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings import get_current_settings
 from prefect.transactions import AsyncTransaction, Transaction
+from prefect.transactions import _current as current_transaction
 
 if TYPE_CHECKING:
     from prefect._engine import caching, outcome, public
@@ -160,27 +161,27 @@ async def iterate(io: Port, frame: TaskFrame, is_async: bool) -> AsyncGenerator[
         items: list[Any] = []
         try:
             if await attempt.start():
-                attempt.leave()
+                attempt.give_turn()
                 for item in frame.value if isinstance(frame.value, list) else []:
                     yield item
             else:
                 args, kwargs = frame.task.spec.call_args(frame.call_parameters)
                 steps = generators.Steps(io, frame.task.fn(*args, **kwargs), is_async, _rest_of_limit(frame))
                 while await steps.advance():
-                    attempt.leave()
+                    attempt.give_turn()
                     if frame.persist or frame.collect:
                         items.append(steps.item)
                     try:
                         steps.send((yield steps.item))
                     except GeneratorExit:
-                        attempt.enter()
+                        attempt.take_turn()
                         await steps.close()
                         await attempt.succeed(items if frame.persist else None)
                         await finish(io, frame)
                         raise
                     except BaseException as thrown:
                         steps.throw(thrown)
-                    attempt.enter()
+                    attempt.take_turn()
                 await attempt.succeed(items if frame.persist or frame.collect else steps.returned)
         except GeneratorExit:
             raise
@@ -258,10 +259,13 @@ async def ready(io: Port, frame: TaskFrame) -> bool:
     return True
 
 
+_NEVER_GIVEN: Any = object()
+
+
 class Attempt:
     """One call of the task's function: the context it runs in, its transaction, and what comes of it."""
 
-    __slots__ = ("_flow_token", "_io", "_prints", "_task_token", "_transaction", "frame")
+    __slots__ = ("_flow_token", "_inside", "_io", "_outside", "_prints", "_task_token", "_transaction", "frame")
 
     def __init__(self, io: Port, frame: TaskFrame) -> None:
         self._io = io
@@ -270,6 +274,8 @@ class Attempt:
         self._flow_token: Token[FlowFrame | None] | None = None
         self._prints: Any = None
         self._transaction: Transaction | AsyncTransaction | None = None
+        self._inside: Any = None
+        self._outside: Any = _NEVER_GIVEN
 
     def enter(self) -> None:
         self._task_token = current_task.set(self.frame)
@@ -286,6 +292,19 @@ class Attempt:
             _reset(current_task, self._task_token)
             _reset(current_flow, self._flow_token)
             self._task_token = self._flow_token = None
+
+    def give_turn(self) -> None:
+        """A generator gives the turn to its caller, who is in no run and no transaction of the generator's."""
+        self.leave()
+        self._inside = current_transaction.get()
+        if self._outside is _NEVER_GIVEN:
+            self._outside = self._transaction.get_parent() if self._transaction is not None else self._inside
+        current_transaction.set(self._outside)
+
+    def take_turn(self) -> None:
+        self._outside = current_transaction.get()
+        current_transaction.set(self._inside)
+        self.enter()
 
     async def start(self) -> bool:
         """Make the run current and begin its transaction; True when the transaction already has a result."""
@@ -332,7 +351,11 @@ class Attempt:
     async def _leave_transaction(self, *, failed: bool) -> None:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
-            await transaction.leave_block(failed)
+            try:
+                await transaction.leave_block(failed)
+            finally:
+                if self._outside is not _NEVER_GIVEN:
+                    current_transaction.set(self._outside)
 
     async def fail(self, exc: BaseException) -> None:
         """The function, or what belongs to its call, raised `exc`."""
