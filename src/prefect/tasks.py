@@ -31,7 +31,7 @@ from typing import (
 
 from prefect._bridge import async_dispatch
 from prefect._bridge import run as run_now
-from prefect._engine import generators, outcome, task_run
+from prefect._engine import generators, outcome, task_options, task_run
 from prefect._engine.frames import current_flow
 from prefect._engine.options import (
     callable_name,
@@ -85,8 +85,6 @@ RetryCondition = Callable[["Task[..., Any]", "TaskRun", "State[Any]"], Any]
 RunName = str | Callable[..., str]
 WaitFor = Iterable[Any] | None
 RetryDelays = float | int | Sequence[float] | Callable[[int], list[float]] | None
-
-MAX_RETRY_DELAYS = 50
 
 __all__ = ["Task", "TaskOptions", "exponential_backoff", "task", "task_input_hash"]
 
@@ -186,16 +184,14 @@ class Task(Generic[P, R]):
         self.isasync, self.isgenerator = nature_of(self.fn)
         self.name = name or callable_name(self.fn)
         self.description = description or docstring_of(self.fn)
-        self.tags: set[str] = _tags(tags)
+        self.tags: set[str] = task_options.tags_of(tags)
         self.version = version
         self.spec = FunctionSpec(self.fn)
-        for reserved in ("return_state", "wait_for"):
-            if reserved in self.spec.names:
-                raise _reserved(reserved, self.fn)
+        task_options.refuse_reserved(self.spec.names)
         self.task_key = task_key(self.fn)
-        self.task_run_name = _checked_run_name(task_run_name)
+        self.task_run_name = task_options.checked_run_name(task_run_name)
         self._retries = retries
-        self._retry_delay_seconds = _delays(retry_delay_seconds, retries)
+        self._retry_delay_seconds = task_options.delays_of(retry_delay_seconds, retries)
         if retry_jitter_factor is not None and retry_jitter_factor < 0:
             raise ValueError("`retry_jitter_factor` must be >= 0.")
         self.retry_jitter_factor = retry_jitter_factor
@@ -226,12 +222,14 @@ class Task(Generic[P, R]):
         """Work out which policy is meant, and whether results are kept: wanting a cache means keeping results."""
         wants_storage = any((
             self.cache_key_fn, self.result_storage_key, self.result_storage, self.result_serializer,
-            cache_policy is not NotSet and cache_policy is not None and not _is_no_cache(cache_policy),
+            cache_policy is not NotSet and cache_policy is not None and not task_options.is_no_cache(cache_policy),
         ))  # fmt: skip
         if persist_result is None and wants_storage:
             persist_result = True
         if persist_result is False:
-            if self.cache_key_fn or (cache_policy is not NotSet and not _is_no_cache(cache_policy) and cache_policy):
+            if self.cache_key_fn or (
+                cache_policy is not NotSet and not task_options.is_no_cache(cache_policy) and cache_policy
+            ):
                 loggers.get_logger("tasks").warning(
                     "Ignoring the cache policy of task %r: persist_result is False, and a cache consists of kept results.",
                     self.name,
@@ -284,7 +282,9 @@ class Task(Generic[P, R]):
     @functools.cached_property
     def never_recalled(self) -> bool:
         """Whether a retry of the flow runs the task again although it finished before."""
-        return self._cache_policy is not NotSet and (self._cache_policy is None or _is_no_cache(self._cache_policy))
+        return self._cache_policy is not NotSet and (
+            self._cache_policy is None or task_options.is_no_cache(self._cache_policy)
+        )
 
     # -- methods -----------------------------------------------------------------------------------------------------
 
@@ -630,29 +630,7 @@ class Task(Generic[P, R]):
         asset_deps: list[Any] | None = None,
     ) -> Task[P, R]:
         """A task like this one with some options changed; the arguments are those of the decorator."""
-        return type(self)(**self._options_with(locals()))
-
-    def _options_with(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """The arguments that make a task like this one, with those in `changes` that say something put in."""
-
-        def chosen(option: str, mine: Any) -> Any:
-            value = changes.get(option, NotSet)
-            if value is NotSet or (value is None and option not in _NONE_IS_A_CHOICE):
-                return mine
-            return value
-
-        options = {option: chosen(option, getattr(self, _KEPT_AS.get(option, option))) for option in _PLAIN_OPTIONS}
-        for hook in ("on_completion", "on_failure", "on_running", "on_rollback", "on_commit"):
-            options[hook] = chosen(hook, list(getattr(self, f"{hook}_hooks")))
-        options["fn"] = self.fn
-        options["tags"] = chosen("tags", set(self.tags))
-        if changes.get("cache_key_fn") is not None:
-            options["cache_policy"] = NotSet
-        elif changes.get("cache_policy", NotSet) is not NotSet:
-            options["cache_policy"], options["cache_key_fn"] = changes["cache_policy"], None
-        else:
-            options["cache_policy"] = NotSet if self.cache_key_fn is not None else self._cache_policy
-        return options
+        return type(self)(**task_options.varied(self, locals()))
 
     def on_completion(self, fn: StateHook) -> StateHook:
         """Register a function to be called as `fn(task, task_run, state)` when a run has completed."""
@@ -683,19 +661,6 @@ class Task(Generic[P, R]):
         return f"<Task {self.name!r}>"
 
 
-_PLAIN_OPTIONS = (
-    "name", "description", "version", "cache_key_fn", "cache_expiration", "task_run_name", "retries",
-    "retry_delay_seconds", "retry_jitter_factor", "persist_result", "result_storage", "result_serializer",
-    "result_storage_key", "cache_result_in_memory", "timeout_seconds", "log_prints", "refresh_cache",
-    "retry_condition_fn", "viz_return_value", "asset_deps",
-)  # fmt: skip
-_KEPT_AS = {"retries": "_retries", "retry_delay_seconds": "_retry_delay_seconds"}
-_NONE_IS_A_CHOICE = frozenset({
-    "task_run_name", "retries", "retry_delay_seconds", "retry_jitter_factor", "persist_result", "result_storage",
-    "result_serializer", "result_storage_key", "log_prints", "refresh_cache",
-})  # fmt: skip
-
-
 async def _call_async(task: Task[..., Any], parameters: dict[str, Any], wait_for: Any, return_state: bool) -> Any:
     frame = task_run.begin(task, parameters, wait_for=wait_for)
     await task_run.run(ASYNC, frame)
@@ -723,40 +688,6 @@ def _tracked(task: Task[..., Any], parameters: dict[str, Any], how: str = "call"
     if how == "map":
         return (module.track_viz_map(task.name, parameters, task.viz_return_value),)
     return (module.track_viz_task(task.isasync, task.name, parameters, task.viz_return_value),)
-
-
-def _tags(tags: Iterable[str] | None) -> set[str]:
-    if tags is None:
-        return set()
-    return {tags} if isinstance(tags, str) else set(tags)
-
-
-def _checked_run_name(name: RunName | None) -> RunName | None:
-    if name is not None and not isinstance(name, str) and not callable(name):
-        raise TypeError(f"Expected string or callable for 'task_run_name'; got {type(name).__name__} instead.")
-    return name
-
-
-def _delays(delays: Any, retries: int | None) -> Any:
-    if callable(delays):
-        delays = delays(retries or 0)
-    if isinstance(delays, (list, tuple)):
-        if len(delays) > MAX_RETRY_DELAYS:
-            raise ValueError(f"Can not configure more than {MAX_RETRY_DELAYS} retry delays per task.")
-        return list(delays)
-    return delays
-
-
-def _is_no_cache(policy: Any) -> bool:
-    return type(policy).__name__ == "_None" or policy is getattr(
-        sys.modules.get("prefect.cache_policies"), "NO_CACHE", NotSet
-    )
-
-
-def _reserved(name: str, fn: Any) -> Exception:
-    from prefect.exceptions import ReservedArgumentError
-
-    return ReservedArgumentError(f"{name!r} is a reserved argument name and cannot be used in task functions.")
 
 
 @overload
