@@ -24,6 +24,9 @@ class Conflict(Exception):
 class Invalid(ValueError):
     """The request can be read, but what it asks for makes no sense. The message names the field and the remedy."""
 
+    status = 422
+    """The HTTP status that says so."""
+
 
 class Forbidden(Exception):
     """The operation would touch what the product keeps for itself. The message says what that is."""

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from pydantic import Field
 
 from prefect._operations import rows
 from prefect._operations.errors import NotFound
@@ -19,7 +20,7 @@ from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.sorting import FlowRunSort
 from prefect._schemas.states import State
 from prefect._store import queries
-from prefect._store.tables import flow_run, flow_run_state, log, task_run, task_run_state
+from prefect._store.tables import flow_run, flow_run_input, flow_run_state, log, task_run, task_run_state
 
 
 class FlowRunSelection(PrefectBaseModel):
@@ -37,6 +38,29 @@ class FlowRunQuery(FlowRunSelection, rows.Page):
     """A page of flow runs."""
 
     sort: FlowRunSort = FlowRunSort.ID_DESC
+
+
+class FlowRunPages(FlowRunSelection, rows.Pages):
+    """A page of flow runs, by its number."""
+
+    sort: FlowRunSort = FlowRunSort.ID_DESC
+
+
+class FlowRunPaginationResponse(PrefectBaseModel):
+    """A page of flow runs, and how many there are."""
+
+    results: list[FlowRun]
+    count: int
+    limit: int
+    pages: int
+    page: int
+
+
+class FlowRunsToDelete(PrefectBaseModel):
+    """The flow runs that match, up to fifty at once."""
+
+    flow_runs: FlowRunFilter | None = None
+    limit: int = Field(default=50, ge=1, le=50, description="At most so many runs.")
 
 
 def _flow_run(row: sa.RowMapping) -> FlowRun:
@@ -69,6 +93,19 @@ def read_flow_run(tx: sa.Connection, id: UUID) -> FlowRun:
 @operation("POST", "/flow_runs/filter")
 def read_flow_runs(tx: sa.Connection, body: FlowRunQuery) -> list[FlowRun]:
     """The flow runs that match, a page of them."""
+    return _page(tx, body)
+
+
+@operation("POST", "/flow_runs/paginate")
+def paginate_flow_runs(tx: sa.Connection, body: FlowRunPages) -> FlowRunPaginationResponse:
+    """The flow runs that match, a page of them by its number."""
+    count = rows.count(tx, flow_run, body.clause())
+    return FlowRunPaginationResponse(
+        results=_page(tx, body), count=count, limit=body.limit, pages=body.pages(count), page=body.page
+    )
+
+
+def _page(tx: sa.Connection, body: FlowRunQuery | FlowRunPages) -> list[FlowRun]:
     statement = rows.runs_with_states(flow_run, flow_run_state).where(body.clause())
     statement = statement.order_by(*queries.FLOW_RUN_ORDERS[body.sort.value])
     return [_flow_run(row) for row in tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()]
@@ -86,6 +123,28 @@ def read_flow_run_states(tx: sa.Connection, flow_run_id: UUID) -> list[State]:
     return rows.state_history(tx, flow_run_state, flow_run_id)
 
 
+@operation("GET", "/flow_run_states/{id}")
+def read_flow_run_state(tx: sa.Connection, id: UUID) -> State:
+    """One state that a flow run went through.
+
+    Raises:
+        NotFound: there is no such state.
+    """
+    row = rows.one(tx, sa.select(flow_run_state).where(flow_run_state.c.id == id), "flow run state", id)
+    return rows.state_from(row, flow_run_id=row["flow_run_id"], task_run_id=None)
+
+
+@operation("POST", "/flow_runs/bulk_delete", writes=True)
+def bulk_delete_flow_runs(tx: sa.Connection, body: FlowRunsToDelete) -> rows.Deleted:
+    """Delete the flow runs that match, up to fifty at once, with all that belongs to them."""
+    where = queries.where_flow_runs(flow_runs=body.flow_runs)
+    ids = tx.execute(sa.select(flow_run.c.id).where(where).order_by(flow_run.c.id.desc()).limit(body.limit)).scalars()
+    deleted = list(ids.all())
+    for id in deleted:
+        delete_flow_run(tx, id)
+    return rows.Deleted(deleted=deleted)
+
+
 @operation("DELETE", "/flow_runs/{id}", writes=True, status=204)
 def delete_flow_run(tx: sa.Connection, id: UUID) -> None:
     """Delete a flow run with its states, task runs and logs. Its sub-flow runs stay, as runs without a parent.
@@ -101,6 +160,7 @@ def delete_flow_run(tx: sa.Connection, id: UUID) -> None:
         .values(parent_flow_run_id=None, parent_task_run_id=None)
     )
     tx.execute(sa.delete(log).where(log.c.flow_run_id == id))
+    tx.execute(sa.delete(flow_run_input).where(flow_run_input.c.flow_run_id == id))
     tx.execute(sa.delete(task_run_state).where(task_run_state.c.task_run_id.in_(own_task_runs)))
     tx.execute(sa.delete(task_run).where(task_run.c.flow_run_id == id))
     tx.execute(sa.delete(flow_run_state).where(flow_run_state.c.flow_run_id == id))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from pydantic import Field
 
-from prefect._operations import rows
-from prefect._operations.registry import operation
+from prefect._operations import edits, flow_runs, rows
+from prefect._operations.errors import NotFound
+from prefect._operations.registry import Answer, operation
+from prefect._schemas.actions.runs import FlowCreate, FlowUpdate
 from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.fields import Name
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.flows import Flow
 from prefect._schemas.sorting import FlowSort
 from prefect._store import queries
-from prefect._store.tables import flow
+from prefect._store.tables import flow, flow_run
 
 
 class FlowSelection(PrefectBaseModel):
@@ -33,6 +38,78 @@ class FlowQuery(FlowSelection, rows.Page):
     """A page of flows."""
 
     sort: FlowSort = FlowSort.NAME_ASC
+
+
+class FlowPages(FlowSelection, rows.Pages):
+    """A page of flows, by its number."""
+
+    sort: FlowSort = FlowSort.NAME_ASC
+
+
+class FlowPaginationResponse(PrefectBaseModel):
+    """A page of flows, and how many there are."""
+
+    results: list[Flow]
+    count: int
+    limit: int
+    pages: int
+    page: int
+
+
+class NewFlow(FlowCreate):
+    """Make a flow, or find the one of that name."""
+
+    name: Name
+
+
+class FlowsToDelete(PrefectBaseModel):
+    """The flows that match, up to fifty at once."""
+
+    flows: FlowFilter | None = None
+    limit: int = Field(default=50, ge=1, le=50, description="At most so many flows.")
+
+
+@operation("POST", "/flows/", writes=True, status=201)
+def create_flow(tx: sa.Connection, body: NewFlow) -> Answer[Flow]:
+    """Make a flow; the one of that name, when there is one."""
+    made = edits.insert_new(tx, flow, body.model_dump())
+    if made is None:
+        return Answer(read_flow_by_name(tx, body.name), 200)
+    return Answer(Flow.model_validate(made), 201)
+
+
+@operation("PATCH", "/flows/{id}", writes=True, status=204)
+def update_flow(tx: sa.Connection, id: UUID, body: FlowUpdate) -> None:
+    """Change a flow.
+
+    Raises:
+        NotFound: there is no such flow.
+    """
+    if edits.update(tx, flow, flow.c.id == id, edits.changes(flow, body), taken="The name is taken.") == 0:
+        raise NotFound("flow", id)
+
+
+@operation("DELETE", "/flows/{id}", writes=True, status=204)
+def delete_flow(tx: sa.Connection, id: UUID) -> None:
+    """Delete a flow with its runs.
+
+    Raises:
+        NotFound: there is no such flow.
+    """
+    for run_id in tx.execute(sa.select(flow_run.c.id).where(flow_run.c.flow_id == id)).scalars().all():
+        flow_runs.delete_flow_run(tx, run_id)
+    edits.delete(tx, flow, flow.c.id == id, "flow", id)
+
+
+@operation("POST", "/flows/bulk_delete", writes=True)
+def bulk_delete_flows(tx: sa.Connection, body: FlowsToDelete) -> rows.Deleted:
+    """Delete the flows that match with their runs, up to fifty at once."""
+    ids = (
+        tx.execute(sa.select(flow.c.id).where(queries.where_flows(flows=body.flows)).limit(body.limit)).scalars().all()
+    )
+    for id in ids:
+        delete_flow(tx, id)
+    return rows.Deleted(deleted=list(ids))
 
 
 @operation("GET", "/flows/{id}")
@@ -58,7 +135,20 @@ def read_flow_by_name(tx: sa.Connection, name: str) -> Flow:
 @operation("POST", "/flows/filter")
 def read_flows(tx: sa.Connection, body: FlowQuery) -> list[Flow]:
     """The flows that match, a page of them."""
-    statement = sa.select(flow).where(body.clause()).order_by(*queries.FLOW_ORDERS[body.sort.value])
+    return _page(tx, body)
+
+
+@operation("POST", "/flows/paginate")
+def paginate_flows(tx: sa.Connection, body: FlowPages) -> FlowPaginationResponse:
+    """The flows that match, a page of them by its number."""
+    count = rows.count(tx, flow, body.clause())
+    return FlowPaginationResponse(
+        results=_page(tx, body), count=count, limit=body.limit, pages=body.pages(count), page=body.page
+    )
+
+
+def _page(tx: sa.Connection, body: FlowQuery | FlowPages) -> list[Flow]:
+    statement: sa.Select[Any] = sa.select(flow).where(body.clause()).order_by(*queries.FLOW_ORDERS[body.sort.value])
     found = tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()
     return [Flow.model_validate(row) for row in found]
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
+from urllib.parse import quote
+from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import Field
 
+from prefect._ids import new_uuid
 from prefect._operations import rows
-from prefect._operations.registry import operation
+from prefect._operations.registry import PlainText, operation
+from prefect._schemas.actions.runs import LogCreate
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.filters.logs import LogFilter
+from prefect._schemas.filters.logs import LogFilter, LogFilterFlowRunId
 from prefect._schemas.logs import Log
 from prefect._schemas.sorting import LogSort
 from prefect._store import queries
-from prefect._store.tables import log
+from prefect._store.dialects import insert
+from prefect._store.tables import flow_run, log
 
 _BATCH = 500
 
@@ -37,7 +44,43 @@ def _select(logs: LogFilter | None, sort: LogSort) -> sa.Select[tuple[object, ..
 def read_logs(tx: sa.Connection, body: LogQuery) -> list[Log]:
     """The log lines that match, a page of them."""
     statement = _select(body.logs, body.sort).limit(body.limit).offset(body.offset)
-    return [Log.model_validate(row) for row in tx.execute(statement).mappings()]
+    return [_log(row) for row in tx.execute(statement).mappings()]
+
+
+def _log(row: sa.RowMapping) -> Log:
+    # a line never changes
+    return Log.model_validate({**row, "updated": row["created"]})
+
+
+class LogLine(LogCreate):
+    """Write a line of a log."""
+
+    id: UUID | None = Field(default=None, description="Made up unless given; a line that is sent again is kept once.")
+
+
+@operation("POST", "/logs/", writes=True, status=201)
+def create_logs(tx: sa.Connection, body: list[LogLine]) -> None:
+    """Write lines of logs."""
+    lines = [{**dict(line), "id": line.id or new_uuid()} for line in body]
+    for start in range(0, len(lines), _BATCH):
+        tx.execute(insert(tx, log).on_conflict_do_nothing(), lines[start : start + _BATCH])
+
+
+@operation("GET", "/flow_runs/{id}/logs/download")
+def download_flow_run_logs(tx: sa.Connection, id: UUID) -> PlainText:
+    """The log of a flow run as a table with commas (RFC 4180).
+
+    Raises:
+        NotFound: there is no such flow run.
+    """
+    name = rows.one(tx, sa.select(flow_run.c.name).where(flow_run.c.id == id), "flow run", id)["name"]
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(("timestamp", "level", "flow_run_id", "task_run_id", "message"))
+    for line in iterate_logs(tx, LogFilter(flow_run_id=LogFilterFlowRunId(any_=[id]))):
+        writer.writerow((line.timestamp, line.level, line.flow_run_id, line.task_run_id, line.message))
+    disposition = f"attachment; filename=\"flow-run-logs.csv\"; filename*=UTF-8''{quote(name)}-logs.csv"
+    return PlainText(table.getvalue(), "text/csv", {"Content-Disposition": disposition})
 
 
 def iterate_logs(
@@ -46,4 +89,4 @@ def iterate_logs(
     """All log lines that match, read as they are used: memory does not grow with the log."""
     result = tx.execution_options(yield_per=_BATCH).execute(_select(logs, sort).limit(limit))
     for row in result.mappings():
-        yield Log.model_validate(row)
+        yield _log(row)

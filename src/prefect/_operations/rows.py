@@ -14,7 +14,7 @@ from prefect._operations.errors import NotFound
 from prefect._rules.states import RUNNING, TERMINAL, RunState
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.states import State, to_public
-from prefect._store.tables import flow_run_state, task_run_state
+from prefect._store.tables import task_run, task_run_state
 
 DEFAULT_LIMIT = 200
 
@@ -34,6 +34,27 @@ class Page(PrefectBaseModel):
     work_pool_queues: None = None
 
 
+class Pages(PrefectBaseModel):
+    """Which page of a list to read."""
+
+    page: int = Field(default=1, ge=1, description="Which page, from 1.")
+    limit: int = Field(default=DEFAULT_LIMIT, ge=0, description="So many objects on a page.")
+
+    @property
+    def offset(self) -> int:
+        return (self.page - 1) * self.limit
+
+    def pages(self, count: int) -> int:
+        """How many pages there are of so many objects."""
+        return -(-count // self.limit) if self.limit else 0
+
+
+class Deleted(PrefectBaseModel):
+    """What was deleted."""
+
+    deleted: list[UUID] = Field(default_factory=list)
+
+
 def runs_with_states(run: sa.Table, states: sa.Table) -> sa.Select[Any]:
     """Runs, each with its current state as columns named `state__*`."""
     run_id = states.primary_key.columns.values()[0]
@@ -50,7 +71,7 @@ def state_from(row: sa.RowMapping, *, flow_run_id: UUID | None, task_run_id: UUI
         name=row[f"{prefix}name"],
         message=row[f"{prefix}message"],
         data=data,
-        details=row[f"{prefix}state_details"],
+        details={"deferred": False, **row[f"{prefix}state_details"]},
         timestamp=to_us(row[f"{prefix}timestamp"]),
         id=str(row[f"{prefix}id"]),
     )
@@ -105,8 +126,10 @@ def state_history(tx: sa.Connection, states: sa.Table, run_id: UUID) -> list[Sta
     """The states that a run went through, oldest first."""
     run_column = states.primary_key.columns.values()[0]
     statement = sa.select(states).where(run_column == run_id).order_by(states.c.timestamp, states.c.id)
-    flow_run_id = run_id if states is flow_run_state else None
-    task_run_id = run_id if states is task_run_state else None
+    flow_run_id, task_run_id = run_id, None
+    if states is task_run_state:
+        task_run_id = run_id
+        flow_run_id = tx.execute(sa.select(task_run.c.flow_run_id).where(task_run.c.id == run_id)).scalar_one_or_none()
     return [
         state_from(row, flow_run_id=flow_run_id, task_run_id=task_run_id) for row in tx.execute(statement).mappings()
     ]

@@ -7,6 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._operations import rows
+from prefect._operations.errors import NotFound
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.flow_runs import FlowRunFilter
@@ -16,7 +17,7 @@ from prefect._schemas.sorting import TaskRunSort
 from prefect._schemas.states import State
 from prefect._schemas.task_runs import TaskRun
 from prefect._store import queries
-from prefect._store.tables import task_run, task_run_state
+from prefect._store.tables import flow_run, task_run, task_run_state
 
 
 class TaskRunSelection(PrefectBaseModel):
@@ -34,6 +35,22 @@ class TaskRunQuery(TaskRunSelection, rows.Page):
     """A page of task runs."""
 
     sort: TaskRunSort = TaskRunSort.ID_DESC
+
+
+class TaskRunPages(TaskRunSelection, rows.Pages):
+    """A page of task runs, by its number."""
+
+    sort: TaskRunSort = TaskRunSort.ID_DESC
+
+
+class TaskRunPaginationResponse(PrefectBaseModel):
+    """A page of task runs, and how many there are."""
+
+    results: list[TaskRun]
+    count: int
+    limit: int
+    pages: int
+    page: int
 
 
 def _task_run(row: sa.RowMapping) -> TaskRun:
@@ -54,6 +71,19 @@ def read_task_run(tx: sa.Connection, id: UUID) -> TaskRun:
 @operation("POST", "/task_runs/filter")
 def read_task_runs(tx: sa.Connection, body: TaskRunQuery) -> list[TaskRun]:
     """The task runs that match, a page of them."""
+    return _page(tx, body)
+
+
+@operation("POST", "/task_runs/paginate")
+def paginate_task_runs(tx: sa.Connection, body: TaskRunPages) -> TaskRunPaginationResponse:
+    """The task runs that match, a page of them by its number."""
+    count = rows.count(tx, task_run, body.clause())
+    return TaskRunPaginationResponse(
+        results=_page(tx, body), count=count, limit=body.limit, pages=body.pages(count), page=body.page
+    )
+
+
+def _page(tx: sa.Connection, body: TaskRunQuery | TaskRunPages) -> list[TaskRun]:
     statement = rows.runs_with_states(task_run, task_run_state).where(body.clause())
     statement = statement.order_by(*queries.TASK_RUN_ORDERS[body.sort.value])
     return [_task_run(row) for row in tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()]
@@ -69,6 +99,31 @@ def count_task_runs(tx: sa.Connection, body: TaskRunSelection) -> int:
 def read_task_run_states(tx: sa.Connection, task_run_id: UUID) -> list[State]:
     """The states that a task run went through, oldest first."""
     return rows.state_history(tx, task_run_state, task_run_id)
+
+
+@operation("GET", "/task_run_states/{id}")
+def read_task_run_state(tx: sa.Connection, id: UUID) -> State:
+    """One state that a task run went through.
+
+    Raises:
+        NotFound: there is no such state.
+    """
+    row = rows.one(tx, sa.select(task_run_state).where(task_run_state.c.id == id), "task run state", id)
+    flow_run_id = tx.execute(sa.select(task_run.c.flow_run_id).where(task_run.c.id == row["task_run_id"])).scalar_one()
+    return rows.state_from(row, flow_run_id=flow_run_id, task_run_id=row["task_run_id"])
+
+
+@operation("DELETE", "/task_runs/{id}", writes=True, status=204)
+def delete_task_run(tx: sa.Connection, id: UUID) -> None:
+    """Delete a task run with its states. The sub-flow that it stands for stays, as a run without a parent.
+
+    Raises:
+        NotFound: there is no such task run.
+    """
+    tx.execute(sa.update(flow_run).where(flow_run.c.parent_task_run_id == id).values(parent_task_run_id=None))
+    tx.execute(sa.delete(task_run_state).where(task_run_state.c.task_run_id == id))
+    if tx.execute(sa.delete(task_run).where(task_run.c.id == id)).rowcount == 0:
+        raise NotFound("task run", id)
 
 
 def task_run_names(tx: sa.Connection, flow_run_id: UUID) -> dict[UUID, str]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import exc as sa_exc
 from starlette.responses import JSONResponse, Response
 
-from prefect._operations.errors import Conflict, Invalid, NotFound
+from prefect._operations.errors import Conflict, Forbidden, Gone, Invalid, Locked, NotFound
 from prefect._store.sqlite import DatabaseUnavailable
 
 logger = logging.getLogger("prefect.server")
@@ -62,7 +62,14 @@ def response_for(error: Exception) -> Response:
     if isinstance(error, Conflict):
         return JSONResponse({"detail": str(error)}, 409)
     if isinstance(error, Invalid):
-        return JSONResponse({"detail": str(error)}, 422)
+        return JSONResponse({"detail": str(error)}, error.status)
+    if isinstance(error, Forbidden):
+        return JSONResponse({"detail": str(error)}, 403)
+    if isinstance(error, Gone):
+        return JSONResponse({"detail": str(error)}, 410)
+    if isinstance(error, Locked):
+        wait = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+        return JSONResponse({"detail": str(error)}, 423, wait)
     if isinstance(error, sa_exc.IntegrityError):
         detail = (
             "Data integrity conflict: a name or key is taken, or the request refers to an object that is not there."

@@ -62,7 +62,8 @@ class Endpoint:
             self._body = None if operation.body is None else adapter_of(operation.body)
             self._path = {name: adapter_of(hint) for name, hint in operation.path_parameters.items()}
             self._query = {name: adapter_of(hint) for name, hint in operation.query_parameters.items()}
-            self._output = None if operation.status == 204 else adapter_of(operation.output)
+            has_json = operation.status != 204 and operation.output is not PlainText
+            self._output = adapter_of(operation.output) if has_json else None
             self._pages = operation.path.endswith(("/filter", "/paginate")) and _has_open_limit(operation.body)
             self._ready = True
 
@@ -86,10 +87,10 @@ class Endpoint:
         return run(lambda tx: self._respond(*self.operation.call(tx, **arguments)))
 
     def _respond(self, value: Any, status: int) -> Response:
-        if self._output is None or status == 204:
-            return Response(status_code=status)
         if isinstance(value, PlainText):
             return Response(value, status, media_type=value.media_type, headers=value.headers)
+        if self._output is None or status == 204:
+            return Response(status_code=status)
         return Response(self._output.dump_json(value), status, media_type="application/json")
 
     def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:

@@ -1,0 +1,223 @@
+"""Making flow runs, and saying which state they are to enter."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+from pydantic import Field
+
+from prefect import _names
+from prefect._clock import now_us
+from prefect._ids import new_uuid
+from prefect._operations import edits, flow_run_inputs, flow_runs, rows
+from prefect._operations.errors import Invalid, NotFound
+from prefect._operations.registry import Answer, operation
+from prefect._operations.state_changes import current_state as recorded_state
+from prefect._operations.state_changes import enter_first_state, propose_flow_run_state, public_state, state_of
+from prefect._rules.states import PAUSED, PENDING, RUNNING, SCHEDULED, RunState
+from prefect._schemas import json_schema
+from prefect._schemas.actions.runs import FlowRunCreate, FlowRunUpdate, StateCreate
+from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.enums import SetStateStatus
+from prefect._schemas.filters.flow_runs import FlowRunFilter
+from prefect._schemas.flow_runs import FlowRun
+from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails
+from prefect._store import queries
+from prefect._store.tables import flow, flow_run, task_run
+from prefect.settings import get_current_settings
+
+
+class WrongState(Invalid):
+    """The run is in a state in which this cannot be done."""
+
+    status = 400
+
+
+class SetState(PrefectBaseModel):
+    """A proposed state."""
+
+    state: StateCreate
+    force: bool = Field(default=False, description="Enter it whatever the rules say.")
+
+
+class Resume(PrefectBaseModel):
+    """That a paused run is to go on."""
+
+    run_input: dict[str, Any] | None = Field(default=None, description="What the pause asked for.")
+
+
+class BulkSetState(SetState):
+    """A proposed state for many flow runs."""
+
+    flow_runs: FlowRunFilter | None = None
+    limit: int = Field(default=50, ge=1, le=50, description="At most so many runs.")
+
+
+class FlowRunOrchestrationResult(OrchestrationResult[Any]):
+    """The answer to the state proposed for one of many flow runs."""
+
+    flow_run_id: UUID
+
+
+class BulkSetStateResponse(PrefectBaseModel):
+    """The answers, one for each run."""
+
+    results: list[FlowRunOrchestrationResult] = Field(default_factory=list)
+
+
+@operation("POST", "/flow_runs/", writes=True, status=201)
+def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[FlowRun]:
+    """Make a run of a flow; the run of the same flow with the same idempotency key, when there is one.
+
+    Raises:
+        Invalid: the parameters are larger than the server takes.
+        Conflict: there is no such flow.
+    """
+    _check_size(body.parameters)
+    values = body.model_dump(
+        include={
+            "flow_id", "deployment_id", "flow_version", "infrastructure_document_id", "parent_task_run_id", "tags",
+            "idempotency_key", "parameters", "context", "work_queue_name",
+        }
+    ) | {"id": new_uuid(), "name": body.name or _names.generate_slug(2), "job_variables": body.job_variables or {}}  # fmt: skip
+    values["parameters"] = _plain(body.parameters)
+    values["context"] = _plain(body.context)
+    values["empirical_policy"] = body.empirical_policy.model_dump(mode="json")
+    of_flow = tx.execute(sa.select(flow.c.labels).where(flow.c.id == body.flow_id)).scalar_one_or_none()
+    values["labels"] = {**(of_flow or {}), "prefect.flow.id": str(body.flow_id), **body.labels}
+    if body.parent_task_run_id is not None:
+        parent = sa.select(task_run.c.flow_run_id).where(task_run.c.id == body.parent_task_run_id)
+        values["parent_flow_run_id"] = tx.execute(parent).scalar_one_or_none()
+    with edits.conflicts(tx, f"There is no flow {body.flow_id}; make it first."):
+        made = edits.insert_new(tx, flow_run, values)
+    if made is None:
+        where = sa.and_(flow_run.c.flow_id == body.flow_id, flow_run.c.idempotency_key == body.idempotency_key)
+        return Answer(flow_runs.read_flow_run(tx, tx.execute(sa.select(flow_run.c.id).where(where)).scalar_one()), 200)
+    state = RunState(PENDING) if body.state is None else state_of(body.state)
+    if body.parent_task_run_id is None:
+        enter_first_state(tx, flow_run, made["id"], state)
+    else:
+        propose_flow_run_state(tx, made["id"], state)  # the task run that stands for it follows
+    return Answer(flow_runs.read_flow_run(tx, made["id"]), 201)
+
+
+def _plain(value: Any) -> Any:
+    return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))
+
+
+def _check_size(parameters: dict[str, Any]) -> None:
+    largest = get_current_settings().server.api.max_parameter_size
+    size = len(orjson.dumps(parameters, option=orjson.OPT_NON_STR_KEYS))
+    if size > largest:
+        raise Invalid(
+            f"The parameters are {size} bytes of JSON, more than the {largest} that a run may have. Store the data, "
+            "and pass where it is."
+        )
+
+
+@operation("PATCH", "/flow_runs/{id}", writes=True, status=204)
+def update_flow_run(tx: sa.Connection, id: UUID, body: FlowRunUpdate) -> None:
+    """Change a flow run; what is not given stays as it is.
+
+    Raises:
+        NotFound: there is no such flow run.
+        WrongState: job variables are given for a run that is not scheduled: it has been picked up.
+    """
+    row = rows.one(
+        tx, sa.select(flow_run.c.state_type, flow_run.c.empirical_policy).where(flow_run.c.id == id), "flow run", id
+    )
+    given = {name: getattr(body, name) for name in body.model_fields_set}
+    if given.get("job_variables") is not None and row["state_type"] != SCHEDULED:
+        raise WrongState(f"Job variables for a flow run in state {row['state_type']} cannot be updated")
+    if "empirical_policy" in given:
+        given["empirical_policy"] = body.empirical_policy.model_dump(mode="json")
+    values = {name: value for name, value in given.items() if value is not None}
+    if values:
+        tx.execute(sa.update(flow_run).where(flow_run.c.id == id).values(values))
+
+
+@operation("PATCH", "/flow_runs/{id}/labels", writes=True, status=204)
+def update_flow_run_labels(tx: sa.Connection, id: UUID, body: dict[str, bool | int | float | str]) -> None:
+    """Add labels to a flow run, or change some.
+
+    Raises:
+        NotFound: there is no such flow run.
+    """
+    row = rows.one(tx, sa.select(flow_run.c.labels).where(flow_run.c.id == id).with_for_update(), "flow run", id)
+    tx.execute(sa.update(flow_run).where(flow_run.c.id == id).values(labels={**row["labels"], **body}))
+
+
+@operation("POST", "/flow_runs/{id}/set_state", writes=True, status=201)
+def set_flow_run_state(tx: sa.Connection, id: UUID, body: SetState) -> Answer[OrchestrationResult[Any]]:
+    """Propose a state for a flow run; the answer says whether it was entered, or what else is to be done.
+
+    Raises:
+        NotFound: there is no such flow run.
+    """
+    result, written = propose_flow_run_state(tx, id, state_of(body.state), force=body.force)
+    return Answer(result, 201 if written else 200)
+
+
+@operation("POST", "/flow_runs/bulk_set_state", writes=True)
+def bulk_set_flow_run_state(tx: sa.Connection, body: BulkSetState) -> BulkSetStateResponse:
+    """Propose a state for the flow runs that match, up to fifty at once."""
+    where = sa.true() if body.flow_runs is None else queries.flow_run_matches(body.flow_runs)
+    ids = tx.execute(sa.select(flow_run.c.id).where(where).order_by(flow_run.c.id.desc()).limit(body.limit)).scalars()
+    results = []
+    for id in ids.all():
+        result, _ = propose_flow_run_state(tx, id, state_of(body.state), force=body.force)
+        results.append(
+            FlowRunOrchestrationResult(flow_run_id=id, state=result.state, status=result.status, details=result.details)
+        )
+    return BulkSetStateResponse(results=results)
+
+
+@operation("POST", "/flow_runs/{id}/resume", writes=True, status=201)
+def resume_flow_run(tx: sa.Connection, id: UUID, body: Resume) -> Answer[OrchestrationResult[Any]]:
+    """Let a paused flow run go on, with the input that it waits for.
+
+    Raises:
+        NotFound: there is no such flow run.
+    """
+    row = rows.one(tx, sa.select(flow_run).where(flow_run.c.id == id), "flow run", id)
+    current = recorded_state(tx, flow_run, row)
+    if current is None or current.type != PAUSED:
+        return _refused("Cannot resume a flow run that is not paused.")
+    keys = current.details.get("run_input_keyset") or {}
+    if keys:
+        problem = _problem_with_input(tx, id, keys, body.run_input)
+        if problem is not None:
+            return _refused(problem, current, id)
+    if current.details.get("pause_reschedule"):
+        moment = now_us()
+        state = RunState(SCHEDULED, "Resuming", details={"scheduled_time": moment}, timestamp=moment)
+    else:
+        state = RunState(RUNNING)
+    result, written = propose_flow_run_state(tx, id, state)
+    if keys and result.status == SetStateStatus.ACCEPT and body.run_input is not None and keys.get("response"):
+        flow_run_inputs.write(tx, id, keys["response"], orjson.dumps(body.run_input).decode())
+    return Answer(result, 201 if written else 200)
+
+
+def _refused(reason: str, current: RunState | None = None, id: UUID | None = None) -> Answer[OrchestrationResult[Any]]:
+    status = SetStateStatus.ABORT if current is None else SetStateStatus.REJECT
+    state = None if current is None else public_state(current, id, None)
+    return Answer(OrchestrationResult(state=state, status=status, details=StateAbortDetails(reason=reason)), 200)
+
+
+def _problem_with_input(tx: sa.Connection, id: UUID, keys: dict[str, str], given: dict[str, Any] | None) -> str | None:
+    """What keeps a pause from ending with this input, or None."""
+    try:
+        schema = orjson.loads(str(flow_run_inputs.read_flow_run_input(tx, id, keys.get("schema", ""))))
+    except NotFound:
+        return "Run input schema not found."
+    except orjson.JSONDecodeError:
+        return "Run input schema is not valid JSON."
+    try:
+        json_schema.check_against_schema(given or {}, schema, "run input")
+    except json_schema.SchemaMismatch as exc:
+        return f"Reason: {exc}"
+    return None

@@ -1,0 +1,218 @@
+"""Proposed states: what the rules need is read, what they decide is written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from prefect._clock import from_us, now_us, to_us
+from prefect._operations.errors import NotFound
+from prefect._rules.orchestration import Decision, FlowRunFacts, TaskRunFacts, decide_flow_run, decide_task_run
+from prefect._rules.progress import Progress, enter
+from prefect._rules.states import RunState
+from prefect._schemas.actions.runs import StateCreate
+from prefect._schemas.enums import SetStateStatus
+from prefect._schemas.orchestration import (
+    OrchestrationResult,
+    StateAbortDetails,
+    StateAcceptDetails,
+    StateRejectDetails,
+    StateWaitDetails,
+)
+from prefect._schemas.states import State, from_public, to_public
+from prefect._store.tables import flow_run, flow_run_state, task_run, task_run_state
+
+_STATES = {flow_run: (flow_run_state, "flow_run_id"), task_run: (task_run_state, "task_run_id")}
+_OWN_IDS = ("flow_run_id", "task_run_id")
+
+
+def state_of(body: StateCreate) -> RunState:
+    """A proposed state, as the rules have it; it is entered now, whatever the clock of who proposes it says."""
+    proposed = from_public(
+        State(type=body.type, name=body.name, message=body.message, data=body.data, state_details=body.state_details)
+    )
+    details = {name: value for name, value in proposed.details.items() if name not in _OWN_IDS}
+    return RunState(proposed.type, proposed.name, proposed.message, proposed.data, details)
+
+
+def propose_flow_run_state(
+    tx: sa.Connection, id: UUID, proposed: RunState, *, force: bool = False
+) -> tuple[OrchestrationResult[Any], bool]:
+    """Let a flow run enter a state if the rules allow it.
+
+    Returns:
+        the answer, and whether a state was written.
+
+    Raises:
+        NotFound: there is no such flow run.
+    """
+    row = _locked(tx, flow_run, id, "flow run")
+    current = current_state(tx, flow_run, row)
+    policy = row["empirical_policy"]
+    facts = FlowRunFacts(
+        run_count=row["run_count"],
+        retries=policy.get("retries") or 0,
+        retry_delay=_flow_retry_delay(policy),
+        pause_keys=frozenset(policy.get("pause_keys") or ()),
+        has_deployment=row["deployment_id"] is not None,
+        is_subflow=row["parent_task_run_id"] is not None,
+    )
+    decision = decide_flow_run(facts, current, proposed, now_us=now_us(), force=force)
+    written = _write(tx, flow_run, row, current, decision)
+    if written is not None and row["parent_task_run_id"] is not None:
+        _tell_parent(tx, row["parent_task_run_id"], id, written)
+    return _answer(decision, flow_run_id=id, task_run_id=None), written is not None
+
+
+def propose_task_run_state(
+    tx: sa.Connection, id: UUID, proposed: RunState, *, force: bool = False
+) -> tuple[OrchestrationResult[Any], bool]:
+    """Let a task run enter a state if the rules allow it; as `propose_flow_run_state`."""
+    row = _locked(tx, task_run, id, "task run")
+    current = current_state(tx, task_run, row)
+    policy = row["empirical_policy"]
+    facts = TaskRunFacts(
+        run_count=row["run_count"],
+        retries=policy.get("retries") or 0,
+        retry_delay=policy.get("retry_delay"),
+        retry_jitter_factor=policy.get("retry_jitter_factor"),
+        flow_run_run_count=row["flow_run_run_count"],
+    )
+    more: dict[str, Any] = {}
+    if row["flow_run_id"] is not None:
+        parent = tx.execute(sa.select(flow_run).where(flow_run.c.id == row["flow_run_id"])).mappings().one()
+        facts = facts._replace(
+            flow_run_id=str(parent["id"]),
+            flow_run_state=current_state(tx, flow_run, parent),
+            flow_run_count=parent["run_count"],
+        )
+        if not force:
+            more["flow_run_run_count"] = parent["run_count"]
+    decision = decide_task_run(facts, current, proposed, now_us=now_us(), force=force)
+    begins = decision.state is not None and decision.state.type == "RUNNING"
+    written = _write(tx, task_run, row, current, decision, **(more if begins else {}))
+    return _answer(decision, flow_run_id=row["flow_run_id"], task_run_id=id), written is not None
+
+
+def enter_first_state(tx: sa.Connection, run: sa.Table, id: UUID, state: RunState) -> None:
+    """Let a run that was just made, and has no state, enter one."""
+    _write(tx, run, _locked(tx, run, id, "run"), None, Decision("ACCEPT", state))
+
+
+def current_state(tx: sa.Connection, run: sa.Table, row: sa.RowMapping) -> RunState | None:
+    """The state that a run is in, or None."""
+    if row["state_id"] is None:
+        return None
+    states, run_column = _STATES[run]
+    where = sa.and_(states.c[run_column] == row["id"], states.c.id == row["state_id"])
+    found = tx.execute(sa.select(states).where(where)).mappings().one_or_none()
+    if found is None:
+        return None
+    return RunState(
+        found["type"], found["name"], found["message"], found["data"], found["state_details"],
+        to_us(found["timestamp"]), str(found["id"]),
+    )  # fmt: skip
+
+
+def _locked(tx: sa.Connection, run: sa.Table, id: UUID, kind: str) -> sa.RowMapping:
+    # on SQLite there is one writer anyway, and FOR UPDATE is left out
+    row = tx.execute(sa.select(run).where(run.c.id == id).with_for_update()).mappings().one_or_none()
+    if row is None:
+        raise NotFound(kind, id)
+    return row
+
+
+def _write(
+    tx: sa.Connection, run: sa.Table, row: sa.RowMapping, current: RunState | None, decision: Decision, **more: Any
+) -> RunState | None:
+    """Write the state that a run enters and what follows from it; returns it, or None when the run stays as it is."""
+    entered = decision.state
+    if entered is None or entered is current:
+        return None
+    states, run_column = _STATES[run]
+    tx.execute(
+        states.insert().values(
+            id=entered.id, type=entered.type, name=entered.name, message=entered.message, data=entered.data,
+            state_details=entered.details, timestamp=from_us(entered.timestamp), **{run_column: row["id"]},
+        )
+    )  # fmt: skip
+    before = Progress(
+        run_count=row["run_count"] if decision.run_count is None else decision.run_count,
+        expected_start_time=_us(row["expected_start_time"]),
+        start_time=_us(row["start_time"]),
+        total_run_time=round(row["total_run_time"].total_seconds() * 1e6),
+    )
+    if decision.policy:
+        more["empirical_policy"] = {**row["empirical_policy"], **decision.policy}
+    values = {**_columns(enter(before, current, entered)), **_copied(entered), **more}
+    tx.execute(sa.update(run).where(run.c.id == row["id"]).values(values))
+    return entered
+
+
+def _us(moment: Any) -> int | None:
+    return None if moment is None else to_us(moment)
+
+
+def _columns(progress: Progress) -> dict[str, Any]:
+    values: dict[str, Any] = progress._asdict()
+    for name in ("expected_start_time", "next_scheduled_start_time", "start_time", "end_time"):
+        values[name] = None if values[name] is None else from_us(values[name])
+    values["total_run_time"] = from_us(progress.total_run_time) - from_us(0)
+    return values
+
+
+def _copied(state: RunState) -> dict[str, Any]:
+    """The columns of a run that say which state it is in."""
+    return {
+        "state_id": state.id,
+        "state_type": state.type,
+        "state_name": state.name,
+        "state_timestamp": from_us(state.timestamp),
+    }
+
+
+def _tell_parent(tx: sa.Connection, task_run_id: UUID, flow_run_id: UUID, state: RunState) -> None:
+    """The task run that stands for a sub-flow in its parent is in the state that the sub-flow is in."""
+    row = tx.execute(sa.select(task_run).where(task_run.c.id == task_run_id)).mappings().one_or_none()
+    if row is None:
+        return
+    details = {**state.details, "child_flow_run_id": str(flow_run_id)}
+    copy = RunState(state.type, state.name, state.message, state.data, details, state.timestamp)
+    _write(tx, task_run, row, current_state(tx, task_run, row), Decision("ACCEPT", copy))
+
+
+def _flow_retry_delay(policy: dict[str, Any]) -> float:
+    delay = policy.get("retry_delay")
+    if delay is None:
+        delay = policy.get("retry_delay_seconds")
+    if isinstance(delay, list):
+        delay = delay[0] if delay else None
+    return delay or 0.0
+
+
+def _answer(decision: Decision, *, flow_run_id: UUID | None, task_run_id: UUID | None) -> OrchestrationResult[Any]:
+    reason = decision.reason
+    details: Any = {
+        "ACCEPT": StateAcceptDetails,
+        "REJECT": lambda: StateRejectDetails(reason=reason),
+        "ABORT": lambda: StateAbortDetails(reason=reason),
+        "WAIT": lambda: StateWaitDetails(reason=reason, delay_seconds=math.ceil(decision.wait_seconds)),
+    }[decision.kind]()
+    state = None if decision.state is None else public_state(decision.state, flow_run_id, task_run_id)
+    return OrchestrationResult(state=state, status=SetStateStatus(decision.kind), details=details)
+
+
+def public_state(state: RunState, flow_run_id: UUID | None, task_run_id: UUID | None) -> State[Any]:
+    """A state as the API shows it."""
+    shown = RunState(
+        state.type, state.name, state.message, state.data, {"deferred": False, **state.details},
+        state.timestamp, state.id,
+    )  # fmt: skip
+    return to_public(
+        shown,
+        flow_run_id=None if flow_run_id is None else str(flow_run_id),
+        task_run_id=None if task_run_id is None else str(task_run_id),
+    )
