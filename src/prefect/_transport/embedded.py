@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pydantic
+from sqlalchemy import exc as sa_exc
 
 from prefect import _operations
 from prefect._lazy import lazy_module
@@ -155,7 +156,7 @@ class EmbeddedTransport:
         self._before = before
         self._database: local.LocalDatabase | None = None
         self._holds_file = False
-        self._lock = threading.Lock()
+        self._one = threading.Lock()
 
     def send(self, request: Request) -> Reply:
         """Call the operation that a request is for.
@@ -169,34 +170,35 @@ class EmbeddedTransport:
         try:
             arguments = _arguments(operation, path, request.query_pairs, request.content)
             value, status = self._call(operation, arguments)
-        except _BadRequest as exc:
-            return _refusal(request, 422, {"exception_message": "Invalid request received.", "detail": exc.faults})
-        except errors.NotFound as exc:
-            return _refusal(request, 404, {"detail": str(exc)})
-        except errors.Conflict as exc:
-            return _refusal(request, 409, {"detail": str(exc)})
-        except errors.Invalid as exc:
-            return _refusal(request, 422, {"detail": str(exc)})
+        except _ANSWERED as exc:
+            return _refusal(request, exc)
         if status == 204:
             return Reply(request, status)
-        return Reply(request, status, _written(operation, value), _JSON)
+        if isinstance(value, registry.PlainText):
+            return Reply(request, status, value.encode(), {"content-type": value.media_type, **value.headers})
+        return Reply(request, status, _adapter(operation.output).dump_json(value), _JSON)
 
     def _call(self, operation: registry.Operation, arguments: dict[str, Any]) -> tuple[Any, int]:
-        database = self._open(operation.writes)
-        with database.write() if operation.writes else database.read() as tx:
-            return operation.call(tx, **arguments)
+        database = self._database
+        if database is not None and self._holds_file and not operation.writes:
+            with database.read() as tx:
+                return operation.call(tx, **arguments)
+        # one at a time: the write lock is that of a process, and an empty database is a single connection
+        with self._one:
+            database = self._open(operation.writes)
+            with database.write() if operation.writes else database.read() as tx:
+                return operation.call(tx, **arguments)
 
     def _open(self, writes: bool) -> local.LocalDatabase:
         """The database; its file is made by the first request that writes, and looked for anew until it is there."""
-        with self._lock:
-            if self._database is None or not self._holds_file:
-                self.close()
-                database = local.open_local()
-                if writes and not os.path.exists(database.path):
-                    sqlite.open_database(database.path, sqlite.WriteLock(f"{database.path}.lock")).close()
-                self._holds_file = os.path.exists(database.path)
-                self._database = database
-            return self._database
+        if self._database is None or not self._holds_file:
+            self.close()
+            database = local.open_local()
+            if writes and not os.path.exists(database.path):
+                sqlite.open_database(database.path, sqlite.WriteLock(f"{database.path}.lock")).close()
+            self._holds_file = os.path.exists(database.path)
+            self._database = database
+        return self._database
 
     def close(self) -> None:
         """Let go of the database. The next request opens it again."""
@@ -205,14 +207,39 @@ class EmbeddedTransport:
             database.close()
 
 
-def _written(operation: registry.Operation, value: Any) -> bytes:
-    if isinstance(value, registry.PlainText):
-        return value.encode()
-    return _adapter(operation.output).dump_json(value)
+_ANSWERED = (
+    _BadRequest,
+    errors.NotFound,
+    errors.Conflict,
+    errors.Invalid,
+    errors.Forbidden,
+    errors.Gone,
+    errors.Locked,
+    sa_exc.IntegrityError,
+)
+_STATUSES = {
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Invalid: 422,
+    errors.Forbidden: 403,
+    errors.Gone: 410,
+    errors.Locked: 423,
+}
 
 
-def _refusal(request: Request, status: int, body: dict[str, Any]) -> Reply:
-    return Reply(request, status, _adapter(Any).dump_json(body), _JSON)
+def _refusal(request: Request, exc: Exception) -> Reply:
+    """What a server would answer to the error of an operation."""
+    if isinstance(exc, _BadRequest):
+        body = {"exception_message": "Invalid request received.", "exception_detail": exc.faults}
+        return Reply(request, 422, _adapter(Any).dump_json(body), _JSON)
+    if isinstance(exc, sa_exc.IntegrityError):
+        status, detail = 409, "A name or key is taken, or the request refers to an object that is not there."
+    else:
+        kind = next(kind for kind in _STATUSES if isinstance(exc, kind))
+        status, detail = getattr(exc, "status", _STATUSES[kind]), str(exc)
+    wait = getattr(exc, "retry_after", None)
+    headers = _JSON if wait is None else {**_JSON, "retry-after": str(wait)}
+    return Reply(request, status, _adapter(Any).dump_json({"detail": detail}), headers)
 
 
 class AsyncEmbeddedTransport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -75,7 +76,7 @@ class FlowRunMethods(FlowMethods):
             state=states.to_state_create(state or states.Pending()),
             empirical_policy=FlowRunPolicy(
                 retries=flow.retries or 0,
-                retry_delay=int(flow.retry_delay_seconds or 0),
+                retry_delay=ceil(flow.retry_delay_seconds or 0),
             ),
             job_variables=job_variables or {},
         )
@@ -212,7 +213,7 @@ class FlowRunMethods(FlowMethods):
         proposed.state_details = proposed.state_details.model_copy(update={"flow_run_id": UUID(str(flow_run_id))})
         body = {"state": proposed.model_dump(mode="json"), "force": force}
         reply = await self._call("POST", "/flow_runs/{id}/set_state", body, id=flow_run_id)
-        return read(OrchestrationResult[R], reply)
+        return read(OrchestrationResult[Any], reply)
 
     async def resume_flow_run(
         self, flow_run_id: UUID, run_input: dict[str, Any] | None = None

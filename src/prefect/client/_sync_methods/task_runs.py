@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -56,7 +57,6 @@ class TaskRunMethods(Asking):
             state: the first state; `Pending` unless given.
             task_inputs: where its inputs come from, by parameter.
         """
-        delay = task.retry_delay_seconds
         body = TaskRunCreate(
             id=id,
             name=name,
@@ -69,7 +69,7 @@ class TaskRunMethods(Asking):
             state=states.to_state_create(state or states.Pending()),
             empirical_policy=TaskRunPolicy(
                 retries=task.retries,
-                retry_delay=_whole_seconds(delay),
+                retry_delay=_whole_seconds(task.retry_delay_seconds),
                 retry_jitter_factor=task.retry_jitter_factor,
             ),
             task_inputs=task_inputs or {},
@@ -153,7 +153,7 @@ class TaskRunMethods(Asking):
 
 
 def _whole_seconds(delay: Any) -> Any:
-    """A delay, or one for each attempt, as the API has them."""
+    """A delay, or one for each attempt, as the API has them: rather too late than too early."""
     if isinstance(delay, (list, tuple)):
-        return [int(one) for one in delay]
-    return int(delay or 0)
+        return [ceil(one) for one in delay]
+    return ceil(delay or 0)
