@@ -108,9 +108,10 @@ def hash_objects(
     except HashError as exc:
         if not raise_on_failure:
             return None
+        reason = str(exc)
         path, culprit = find_culprit((args, kwargs), _canonical)
         where = path.replace("[0]", "args", 1) if path.startswith("[0]") else path.replace("[1]", "kwargs", 1)
         raise HashError(
             f"{where or 'The value'}, of type {qualified_name(type(culprit))}, cannot be hashed: it has neither a JSON "
-            f"nor a pickled form ({exc})."
-        ) from exc
+            f"nor a pickled form ({reason})."
+        ) from None

@@ -340,15 +340,20 @@ def _hash_values(values: dict[str, Any], kind: str) -> str | None:
     try:
         return hash_objects(values, raise_on_failure=True)
     except HashError as exc:
-        for name, value in values.items():
-            try:
-                hash_objects(value, raise_on_failure=True)
-            except HashError as cause:
-                raise ValueError(_unhashable(kind, name, value, cause)) from cause
-        raise ValueError(f"The cache key cannot be computed: {exc}") from exc
+        raise ValueError(_unhashable(kind, values, exc)) from None  # the message says all that the causes say
 
 
-def _unhashable(kind: str, name: str, value: Any, cause: HashError) -> str:
+def _unhashable(kind: str, values: dict[str, Any], error: HashError) -> str:
+    """Which of the values cannot be hashed, why, and what to do."""
+    for name, value in values.items():
+        try:
+            hash_objects(value, raise_on_failure=True)
+        except HashError as cause:
+            return _explain(kind, name, value, cause)
+    return f"The cache key cannot be computed: {error}"
+
+
+def _explain(kind: str, name: str, value: Any, cause: HashError) -> str:
     detail = str(cause).replace("args[0]", name, 1)
     return (
         f"The cache key cannot be computed from the {kind} {name!r}, of type {type(value).__qualname__!r}: {detail}\n"

@@ -19,7 +19,8 @@ def describe(exc: BaseException) -> str:
 
 def describe_state(state: RunState) -> str:
     """`Name('message', type=...)`, the type only where the name does not tell it."""
-    parts = [repr(state.message)] if state.message else []
+    first, *more = (state.message or "").split("\n", 1)
+    parts = [repr(first + " ..." if more else first)] if state.message else []
     if state.name.upper() != state.type:
         parts.append(f"type={state.type}")
     return f"{state.name}({', '.join(parts)})"
