@@ -214,6 +214,15 @@ def test_tokens_are_fetched_when_the_server_asks_for_them(server: ScriptedServer
         assert one.headers["prefect-csrf-client"] == name
 
 
+def test_who_may_not_have_a_token_is_told_to_log_in(server: ScriptedServer) -> None:
+    server.script(Answer(403, {"detail": "Missing CSRF token."}), Answer(401, {"exception_message": "Unauthorized"}))
+    with get_client(sync_client=True) as client, pytest.raises(exceptions.PrefectHTTPStatusError) as raised:
+        client.create_flow_from_name("wash")
+    assert raised.value.response.status_code == 401
+    assert "POST /flows/" in str(raised.value)
+    assert "Unauthorized. Set PREFECT_API_KEY or PREFECT_API_AUTH_STRING" in str(raised.value)
+
+
 def test_other_refusals_are_not_about_tokens(server: ScriptedServer) -> None:
     server.script(Answer(403, {"detail": "You may not."}))
     with get_client(sync_client=True) as client, pytest.raises(exceptions.PrefectHTTPStatusError, match="You may not"):

@@ -60,6 +60,8 @@ def error_of(reply: Reply, api_url: str) -> Exception:
     answerer = api_url if reply.response is not None else "the local database"
     message = f"{reply.request} was answered with status {reply.status} {response.reason_phrase} by {answerer}"
     message = f"{message}: {said}" if said else message
+    if reply.status == 401:
+        message += ". Set PREFECT_API_KEY or PREFECT_API_AUTH_STRING to what the server accepts."
     underneath = exceptions.PrefectHTTPStatusError(message, request=response.request, response=response)
     return underneath if kind is None else _both(kind)(message, underneath)
 

@@ -91,10 +91,13 @@ class _Courier:
         self._sign(request)
         response = await self._deliver(request, send, sleep)
         if self._wants_token(request, response, csrf_url):
-            await self._fetch_token(send, csrf_url, request)
-            if self.csrf_token is not None:
+            granted = await self._fetch_token(send, csrf_url, request)
+            if granted.status_code == 200:
+                self.csrf_token = granted.json()["token"]
                 self._sign(request)
                 response = await self._deliver(request, send, sleep)
+            elif granted.status_code == 401:
+                response = granted  # what is missing in truth is not the token
         answer = PrefectResponse.from_httpx_response(response)
         if self.raise_on_all_errors:
             answer.raise_for_status()
@@ -138,11 +141,10 @@ class _Courier:
             and b"csrf" in response.content.lower()
         )
 
-    async def _fetch_token(self, send: Send, csrf_url: httpx.URL, refused: httpx.Request) -> None:
+    async def _fetch_token(self, send: Send, csrf_url: httpx.URL, refused: httpx.Request) -> httpx.Response:
         headers = {name: value for name, value in refused.headers.items() if name in ("authorization", "user-agent")}
         url = csrf_url.copy_merge_params({"client": self.csrf_client})
-        response = await send(httpx.Request("GET", url, headers=headers, extensions=refused.extensions))
-        self.csrf_token = response.json()["token"] if response.status_code == 200 else None
+        return await send(httpx.Request("GET", url, headers=headers, extensions=refused.extensions))
 
 
 class PrefectHttpxAsyncClient(httpx.AsyncClient):
