@@ -55,6 +55,9 @@ OPERATORS: Mapping[str, Callable[[Column, Any], Clause]] = {
     "exists_": lambda column, wanted: is_null(column, not wanted),
     "eq_": lambda column, value: column == value,
     "like_": lambda column, part: column.ilike(f"%{part}%"),
+    "startswith_": lambda column, parts: sa.or_(
+        sa.false(), *(column.istartswith(part, autoescape=True) for part in parts)
+    ),
     "before_": lambda column, moment: column <= moment,
     "after_": lambda column, moment: column >= moment,
     "ge_": lambda column, bound: column >= bound,

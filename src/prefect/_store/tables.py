@@ -443,3 +443,60 @@ configuration = sa.Table(
     _json("value"),
     sa.UniqueConstraint("key"),
 )
+
+
+# -- where runs go to be run ----------------------------------------------------------------------------------------
+
+work_pool = sa.Table(
+    "work_pool",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("name"),
+    sa.Column("description", sa.Text),
+    _text("type"),
+    _json("base_job_template"),
+    _flag("is_paused"),
+    sa.Column("concurrency_limit", sa.Integer),
+    _json("storage_configuration"),
+    # no foreign key: the queue is made after the pool, which it refers to
+    sa.Column("default_queue_id", Id),
+    sa.UniqueConstraint("name"),
+)
+
+work_queue = sa.Table(
+    "work_queue",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    sa.Column("work_pool_id", Id, sa.ForeignKey("work_pool.id", ondelete="CASCADE"), nullable=False),
+    _text("name"),
+    _text("description"),
+    _flag("is_paused"),
+    sa.Column("concurrency_limit", sa.Integer),
+    sa.Column("priority", sa.Integer, nullable=False, default=1),
+    sa.Column("filter", Json),
+    sa.Column("last_polled", Timestamp),
+    # also finds the queues of a pool
+    sa.UniqueConstraint("work_pool_id", "name"),
+)
+
+worker = sa.Table(
+    "worker",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    sa.Column("work_pool_id", Id, sa.ForeignKey("work_pool.id", ondelete="CASCADE"), nullable=False),
+    _text("name"),
+    sa.Column("heartbeat_interval_seconds", sa.Integer),
+    sa.Column("last_heartbeat_time", Timestamp, nullable=False),
+    # when it counts as offline, unless it is heard of again
+    sa.Column("offline_at", Timestamp, nullable=False),
+    # what it tells of itself
+    sa.Column("metadata", Json),
+    # also finds the workers of a pool
+    sa.UniqueConstraint("work_pool_id", "name"),
+)

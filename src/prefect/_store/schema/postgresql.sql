@@ -144,6 +144,22 @@ CREATE TABLE variable (
 	CONSTRAINT uq_variable__name UNIQUE (name)
 );
 
+CREATE TABLE work_pool (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	name TEXT NOT NULL,
+	description TEXT,
+	type TEXT NOT NULL,
+	base_job_template JSONB NOT NULL,
+	is_paused BOOLEAN NOT NULL,
+	concurrency_limit INTEGER,
+	storage_configuration JSONB NOT NULL,
+	default_queue_id UUID,
+	CONSTRAINT pk_work_pool PRIMARY KEY (id),
+	CONSTRAINT uq_work_pool__name UNIQUE (name)
+);
+
 CREATE TABLE artifact_collection (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -232,6 +248,38 @@ CREATE INDEX ix_flow_run__parent_flow_run_id ON flow_run (parent_flow_run_id) WH
 CREATE INDEX ix_flow_run__parent_task_run_id ON flow_run (parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
 
 CREATE INDEX ix_flow_run__state_type_expected_start_time ON flow_run (state_type, expected_start_time);
+
+CREATE TABLE work_queue (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	work_pool_id UUID NOT NULL,
+	name TEXT NOT NULL,
+	description TEXT NOT NULL,
+	is_paused BOOLEAN NOT NULL,
+	concurrency_limit INTEGER,
+	priority INTEGER NOT NULL,
+	filter JSONB,
+	last_polled TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_work_queue PRIMARY KEY (id),
+	CONSTRAINT uq_work_queue__work_pool_id_name UNIQUE (work_pool_id, name),
+	CONSTRAINT fk_work_queue__work_pool_id FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
+
+CREATE TABLE worker (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	work_pool_id UUID NOT NULL,
+	name TEXT NOT NULL,
+	heartbeat_interval_seconds INTEGER,
+	last_heartbeat_time TIMESTAMP WITH TIME ZONE NOT NULL,
+	offline_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	metadata JSONB,
+	CONSTRAINT pk_worker PRIMARY KEY (id),
+	CONSTRAINT uq_worker__work_pool_id_name UNIQUE (work_pool_id, name),
+	CONSTRAINT fk_worker__work_pool_id FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
 
 CREATE TABLE block_document (
 	id UUID NOT NULL,
@@ -339,4 +387,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0003');
+INSERT INTO alembic_version (version_num) VALUES ('0004');

@@ -144,6 +144,22 @@ CREATE TABLE variable (
 	CONSTRAINT uq_variable__name UNIQUE (name)
 );
 
+CREATE TABLE work_pool (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	updated INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	description TEXT,
+	type TEXT NOT NULL,
+	base_job_template TEXT NOT NULL,
+	is_paused BOOLEAN NOT NULL,
+	concurrency_limit INTEGER,
+	storage_configuration TEXT NOT NULL,
+	default_queue_id TEXT(36),
+	CONSTRAINT pk_work_pool PRIMARY KEY (id),
+	CONSTRAINT uq_work_pool__name UNIQUE (name)
+);
+
 CREATE TABLE artifact_collection (
 	id TEXT(36) NOT NULL,
 	created INTEGER NOT NULL,
@@ -233,6 +249,38 @@ CREATE INDEX ix_flow_run__parent_flow_run_id ON flow_run (parent_flow_run_id) WH
 CREATE INDEX ix_flow_run__parent_task_run_id ON flow_run (parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
 
 CREATE INDEX ix_flow_run__state_type_expected_start_time ON flow_run (state_type, expected_start_time);
+
+CREATE TABLE work_queue (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	updated INTEGER NOT NULL,
+	work_pool_id TEXT(36) NOT NULL,
+	name TEXT NOT NULL,
+	description TEXT NOT NULL,
+	is_paused BOOLEAN NOT NULL,
+	concurrency_limit INTEGER,
+	priority INTEGER NOT NULL,
+	filter TEXT,
+	last_polled INTEGER,
+	CONSTRAINT pk_work_queue PRIMARY KEY (id),
+	CONSTRAINT uq_work_queue__work_pool_id_name UNIQUE (work_pool_id, name),
+	CONSTRAINT fk_work_queue__work_pool_id FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
+
+CREATE TABLE worker (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	updated INTEGER NOT NULL,
+	work_pool_id TEXT(36) NOT NULL,
+	name TEXT NOT NULL,
+	heartbeat_interval_seconds INTEGER,
+	last_heartbeat_time INTEGER NOT NULL,
+	offline_at INTEGER NOT NULL,
+	metadata TEXT,
+	CONSTRAINT pk_worker PRIMARY KEY (id),
+	CONSTRAINT uq_worker__work_pool_id_name UNIQUE (work_pool_id, name),
+	CONSTRAINT fk_worker__work_pool_id FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
 
 CREATE TABLE block_document (
 	id TEXT(36) NOT NULL,
@@ -343,4 +391,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0003');
+INSERT INTO alembic_version (version_num) VALUES ('0004');
