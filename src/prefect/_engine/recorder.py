@@ -14,6 +14,7 @@ import atexit
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -441,6 +442,7 @@ class Recorder:
 _recorders: dict[str, Recorder] = {}
 _recorders_lock = threading.Lock()
 _newest: tuple[Any, Recorder] | None = None
+_closes_child = -1
 
 
 def get_recorder() -> Recorder:
@@ -460,6 +462,7 @@ def get_recorder() -> Recorder:
         recorder = _recorders.get(path)
         if recorder is None:
             recorder = _recorders[path] = Recorder(path)
+    _close_at_the_end_of_a_child()
     _newest = (settings, recorder)
     return recorder
 
@@ -529,8 +532,19 @@ def _after_fork_in_parent() -> None:
     _recorders_lock.release()
 
 
+def _close_at_the_end_of_a_child() -> None:
+    """A process that `multiprocessing` forked ends without the functions of `atexit`; it has such a list of its own."""
+    global _closes_child
+    util, process = sys.modules.get("multiprocessing.util"), sys.modules.get("multiprocessing.process")
+    if _closes_child == os.getpid() or util is None or process is None or process.parent_process() is None:
+        return
+    _closes_child = os.getpid()
+    util.Finalize(None, _close_all, exitpriority=0)
+
+
 def _after_fork_in_child() -> None:
-    global _recorders_lock
+    global _recorders_lock, _newest
+    _newest = None
     _at_fork.clear()
     _recorders_lock = threading.Lock()
     for recorder in _recorders.values():

@@ -12,6 +12,7 @@ from typing import Any
 from prefect.exceptions import TerminationSignal
 
 _installed = False
+_received = False
 
 
 def is_installed() -> bool:
@@ -43,15 +44,18 @@ class termination:
             self._active = _installed = True
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        global _installed
+        global _installed, _received
         if not self._active:
             return
-        _installed = False
+        received, _installed, _received = _received, False, False
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if isinstance(exc, TerminationSignal):
+        # raised while an event loop had the turn, it comes to the run as the loop's cancellation
+        if isinstance(exc, TerminationSignal) or (received and type(exc).__name__ == "CancelledError"):
             self._before_exit()
             os.kill(os.getpid(), signal.SIGTERM)  # end as a process does that was told to
 
 
 def _raise(signum: int, frame: FrameType | None) -> Any:
+    global _received
+    _received = True
     raise TerminationSignal(signal=signum)
