@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from uuid import UUID
 
 import sqlalchemy as sa
 
 import prefect
+from prefect._operations import edits, rows
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
+from prefect._store.tables import block_document, configuration
 from prefect.settings import get_current_settings
 
 SERVER_API_VERSION = "0.8.4"
@@ -56,3 +59,45 @@ def read_version(tx: sa.Connection) -> str:
 def read_settings(tx: sa.Connection) -> dict[str, Any]:
     """The settings of the server; secret values are masked."""
     return get_current_settings().model_dump(mode="json")
+
+
+class ResultStorage(PrefectBaseModel):
+    """Where results are stored for who does not say where."""
+
+    default_result_storage_block_id: UUID | None = None
+
+
+class SetResultStorage(PrefectBaseModel):
+    """Where results are to be stored for who does not say where."""
+
+    default_result_storage_block_id: UUID
+
+
+_STORAGE = "server-default-result-storage"
+
+
+@operation("GET", "/admin/storage")
+def read_server_default_result_storage(tx: sa.Connection) -> ResultStorage:
+    """Where results are stored for who does not say where."""
+    value = tx.execute(sa.select(configuration.c.value).where(configuration.c.key == _STORAGE)).scalar_one_or_none()
+    return ResultStorage.model_validate(value or {})
+
+
+@operation("PUT", "/admin/storage", writes=True)
+def update_server_default_result_storage(tx: sa.Connection, body: SetResultStorage) -> ResultStorage:
+    """Set where results are stored for who does not say where.
+
+    Raises:
+        NotFound: there is no such block document.
+    """
+    id = body.default_result_storage_block_id
+    rows.one(tx, sa.select(block_document.c.id).where(block_document.c.id == id), "block document", id)
+    values = {"key": _STORAGE, "value": {"default_result_storage_block_id": str(id)}}
+    edits.upsert(tx, configuration, values, by=["key"], change=["value"])
+    return ResultStorage(default_result_storage_block_id=id)
+
+
+@operation("DELETE", "/admin/storage", writes=True, status=204)
+def clear_server_default_result_storage(tx: sa.Connection) -> None:
+    """Let results be stored where each client stores them."""
+    tx.execute(sa.delete(configuration).where(configuration.c.key == _STORAGE))

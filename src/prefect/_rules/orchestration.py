@@ -237,6 +237,8 @@ def decide_task_run(
         return _finished_task_run(run, current, proposed)
     if proposed.type == RUNNING:
         return _starting_task_run(run, current, proposed, now_us)
+    if proposed.type == PENDING and current.type == SCHEDULED:
+        return Decision("ACCEPT", _with_time_of(current, proposed))
     retriable = proposed.details.get("retriable") is not False
     if current.type == RUNNING and proposed.type == FAILED and retriable and run.run_count <= run.retries:
         delay = retry_delay(run.retry_delay, max(run.run_count - 1, 0), run.retry_jitter_factor)

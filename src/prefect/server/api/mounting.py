@@ -7,11 +7,12 @@ at once.
 
 from __future__ import annotations
 
+import json
 import threading
 import types
 import typing
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,9 +24,15 @@ from starlette.routing import Route
 from prefect._operations.registry import Operation, PlainText
 from prefect.server.api.errors import BadRequest, problems_of, response_for
 from prefect.server.database import Database
+from prefect.settings.context import push_settings
+
+if TYPE_CHECKING:
+    from prefect.settings import Settings
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Larger requests are refused."""
+
+_CUTS = ("limit", "offset", "page", "sort")
 
 _building = threading.RLock()
 
@@ -44,13 +51,14 @@ class Endpoint:
     Args:
         operation: the operation.
         database: what it works on.
-        default_limit: of lists: rows in one answer, unless fewer are asked for.
+        settings: the server's settings, which are in force while an operation runs.
     """
 
-    def __init__(self, operation: Operation, database: Database, default_limit: int) -> None:
+    def __init__(self, operation: Operation, database: Database, settings: Settings) -> None:
         self.operation = operation
         self._database = database
-        self._default_limit = default_limit
+        self._settings = settings
+        self._default_limit = settings.server.api.default_limit
         self._lock = threading.Lock()
         self._ready = False
 
@@ -79,6 +87,7 @@ class Endpoint:
     def _answer(self, request: Request, body: bytes) -> Response:
         if not self._ready:
             self._prepare()
+        push_settings(self._settings)  # in the context of this call alone: each has a copy
         arguments = self._parameters(request)
         if self._body is not None:
             arguments["body"] = self._parse(self._body, body)
@@ -97,7 +106,10 @@ class Endpoint:
         try:
             parsed = adapter.validate_json(body or b"{}")
         except ValidationError as error:
-            raise BadRequest(problems_of(error, "body"), body) from error
+            given = _without_nulls(body) if self._pages else None
+            if given is None:
+                raise BadRequest(problems_of(error, "body"), body) from error
+            return self._parse(adapter, given)
         return self._limited(parsed, body) if self._pages else parsed
 
     def _limited(self, parsed: Any, body: bytes) -> Any:
@@ -135,6 +147,23 @@ def _validate(
         problems += [{**problem, "loc": [where, name, *problem["loc"][1:]]} for problem in problems_of(error, where)]
 
 
+def _without_nulls(body: bytes) -> bytes | None:
+    """A body without the members by which a list is cut and that are null; None when there are none.
+
+    Clients write null where they have no wish.
+    """
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(given, dict):
+        return None
+    empty = [name for name in _CUTS if name in given and given[name] is None]
+    if not empty:
+        return None
+    return json.dumps({name: value for name, value in given.items() if name not in empty}).encode()
+
+
 async def _read_body(request: Request) -> bytes:
     chunks: list[bytes] = []
     size = 0
@@ -167,13 +196,13 @@ def route_path(operation: Operation) -> str:
     return path
 
 
-def routes(operations: Iterable[Operation], database: Database, *, prefix: str, default_limit: int) -> list[Route]:
+def routes(operations: Iterable[Operation], database: Database, *, prefix: str, settings: Settings) -> list[Route]:
     """The routes of operations, exact ones before those with parameters."""
     ordered = sorted(operations, key=lambda operation: [part[:1] == "{" for part in operation.path.split("/")])
     return [
         Route(
             prefix + route_path(operation),
-            _as_function(Endpoint(operation, database, default_limit)),
+            _as_function(Endpoint(operation, database, settings)),
             methods=[operation.method],
             name=operation.name,
         )

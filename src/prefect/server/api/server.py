@@ -19,7 +19,8 @@ from starlette.routing import Route
 from prefect._operations.registry import Operation, load_operations
 from prefect.server.api import mounting, openapi
 from prefect.server.api.auth import BasicAuthentication
-from prefect.server.database import make_database
+from prefect.server.api.csrf import CsrfProtection
+from prefect.server.database import Database, make_database
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ def create_app(settings: Settings | None = None) -> Starlette:
     description = _Description(operations, prefix)
     app = Starlette(
         routes=[
-            *mounting.routes(operations, database, prefix=prefix, default_limit=api.default_limit),
+            *mounting.routes(operations, database, prefix=prefix, settings=settings),
             Route(f"{prefix}/openapi.json", description.as_json),
             Route("/docs", description.as_page),
         ],
-        middleware=_middleware(settings, prefix),
+        middleware=_middleware(settings, prefix, database),
         exception_handlers={404: _no_such_route, 405: _no_such_method},
         lifespan=lifespan,
     )
@@ -67,7 +68,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     return app
 
 
-def _middleware(settings: Settings, prefix: str) -> list[Middleware]:
+def _middleware(settings: Settings, prefix: str, database: Database) -> list[Middleware]:
     """What stands in front of the routes, outermost first."""
     api = settings.server.api
     stack: list[Middleware] = []
@@ -84,6 +85,8 @@ def _middleware(settings: Settings, prefix: str) -> list[Middleware]:
     if api.auth_string is not None:
         exempt = frozenset({f"{prefix}/health", f"{prefix}/ready"})
         stack.append(Middleware(BasicAuthentication, auth_string=api.auth_string.get_secret_value(), exempt=exempt))
+    if api.csrf_protection_enabled:
+        stack.append(Middleware(CsrfProtection, database=database))
     return stack
 
 
