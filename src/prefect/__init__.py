@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from prefect._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import get_client
     from prefect.context import tags
     from prefect.flow_runs import (
         apause_flow_run,
@@ -38,6 +39,7 @@ _NAMES = {
     "aresume_flow_run": "prefect.flow_runs",
     "asuspend_flow_run": "prefect.flow_runs",
     "flow": "prefect.flows",
+    "get_client": "prefect.client.orchestration",
     "get_run_logger": "prefect.logging",
     "pause_flow_run": "prefect.flow_runs",
     "resume_flow_run": "prefect.flow_runs",
@@ -49,7 +51,7 @@ _NAMES = {
 
 __all__ = [
     "Flow", "State", "Task", "Transaction", "__version__", "allow_failure", "apause_flow_run", "aresume_flow_run",
-    "asuspend_flow_run", "flow", "get_run_logger", "pause_flow_run", "resume_flow_run", "suspend_flow_run", "tags",
+    "asuspend_flow_run", "flow", "get_client", "get_run_logger", "pause_flow_run", "resume_flow_run", "suspend_flow_run", "tags",
     "task", "unmapped",
 ]  # fmt: skip
 

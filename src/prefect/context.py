@@ -19,11 +19,13 @@ from prefect.settings.context import refresh_settings
 if TYPE_CHECKING:
     from prefect._engine import contexts
     from prefect._engine.contexts import (
+        AsyncClientContext,
         ContextModel,
         EngineContext,
         FlowRunContext,
         RunContext,
         SettingsContext,
+        SyncClientContext,
         TagsContext,
         TaskRunContext,
     )
@@ -38,6 +40,8 @@ _MODELS = "prefect._engine.contexts"
 __getattr__, __dir__, _names = lazy_attributes(
     __name__,
     {
+        "AsyncClientContext": _MODELS,
+        "SyncClientContext": _MODELS,
         "ContextModel": _MODELS,
         "EngineContext": _MODELS,
         "FlowRunContext": _MODELS,
@@ -52,12 +56,14 @@ __getattr__, __dir__, _names = lazy_attributes(
 )
 
 __all__ = [
+    "AsyncClientContext",
     "ContextModel",
     "ContextVar",
     "EngineContext",
     "FlowRunContext",
     "RunContext",
     "SettingsContext",
+    "SyncClientContext",
     "TagsContext",
     "TaskRunContext",
     "get_run_context",

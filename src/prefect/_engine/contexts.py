@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar, Token
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -15,8 +17,10 @@ from prefect._lazy import lazy_module
 from prefect.settings.context import get_current_settings, pop_settings, push_settings
 
 if TYPE_CHECKING:
+    from prefect.client import orchestration
     from prefect.settings import profiles
 else:
+    orchestration = lazy_module("prefect.client.orchestration")
     profiles = lazy_module("prefect.settings.profiles")
 
 
@@ -30,10 +34,8 @@ class ContextModel(BaseModel):
     __var__: ClassVar[ContextVar[Any]]
     _token: Token[Any] | None = PrivateAttr(None)
 
-    if not TYPE_CHECKING:
-
-        def __init__(self, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
 
     def __enter__(self) -> Self:
         if self._token is not None:
@@ -77,9 +79,6 @@ class RunContext(ContextModel):
     start_time: datetime = Field(default_factory=now)
     input_keyset: dict[str, dict[str, str]] | None = None
     client: Any = None
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
 
 
 class EngineContext(RunContext):
@@ -200,6 +199,81 @@ class TagsContext(ContextModel):
 
     def _to_var(self) -> Any:
         return frozenset(self.current_tags)
+
+
+class SyncClientContext(ContextModel):
+    """A synchronous client of the API that is open in a block, for all who need one there.
+
+    Attributes:
+        client: the client.
+    """
+
+    __var__: ClassVar[ContextVar[Any]] = ContextVar("prefect_sync_client")
+
+    client: Any
+
+    def __init__(self, httpx_settings: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        client = kwargs.pop("client", None)
+        if client is None:
+            client = orchestration.get_client(httpx_settings=httpx_settings, sync_client=True)
+        super().__init__(client=client, **kwargs)
+
+    def __enter__(self) -> Self:
+        self.client.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *exc_info: object) -> None:
+        super().__exit__(*exc_info)
+        self.client.__exit__(*exc_info)
+
+    @classmethod
+    @contextmanager
+    def get_or_create(cls) -> Iterator[Self]:
+        """The context that is open here, or one that is open in the block."""
+        around = cls.get()
+        if around is not None:
+            yield around
+        else:
+            with cls() as fresh:
+                yield fresh
+
+
+class AsyncClientContext(ContextModel):
+    """An asynchronous client of the API that is open in a block, for all who need one there.
+
+    Attributes:
+        client: the client.
+    """
+
+    __var__: ClassVar[ContextVar[Any]] = ContextVar("prefect_async_client")
+
+    client: Any
+
+    def __init__(self, httpx_settings: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        client = kwargs.pop("client", None)
+        super().__init__(client=client or orchestration.get_client(httpx_settings=httpx_settings), **kwargs)
+
+    def __enter__(self) -> Self:
+        raise TypeError("An AsyncClientContext is entered with `async with`; see SyncClientContext for `with`.")
+
+    async def __aenter__(self) -> Self:
+        await self.client.__aenter__()
+        return super().__enter__()
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        super().__exit__(*exc_info)
+        await self.client.__aexit__(*exc_info)
+
+    @classmethod
+    @asynccontextmanager
+    async def get_or_create(cls) -> AsyncIterator[Self]:
+        """The context that is open here, or one that is open in the block."""
+        around = cls.get()
+        if around is not None:
+            yield around
+        else:
+            async with cls() as fresh:
+                yield fresh
 
 
 class SettingsContext(ContextModel):
