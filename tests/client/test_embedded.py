@@ -101,8 +101,13 @@ def test_requests_that_do_not_fit(home: Path) -> None:
         assert client._transport.send(Request("POST", "/flows/filter", content=b"{nonsense")).status == 422
         with pytest.raises(exceptions.PrefectHTTPStatusError, match="body"):
             client.request("POST", "/flows/filter", json=[1])
-        with pytest.raises(TypeError, match="`json`, and no data"):
-            client.request("POST", "/flows/filter", data={})
+
+
+def test_requests_in_the_words_of_httpx(home: Path) -> None:
+    doubling()
+    with get_client(sync_client=True) as client:
+        response = client.request("POST", "/{what}/count", path_params={"what": "flows"}, content=b"{}", timeout=3)
+        assert response.json() == 1
 
 
 def test_an_operation_that_there_is_not(home: Path) -> None:

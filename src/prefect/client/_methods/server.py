@@ -7,6 +7,7 @@ from uuid import UUID
 
 from prefect._lazy import lazy_module
 from prefect._schemas.admin import ServerDefaultResultStorage
+from prefect._transport.port import Request
 from prefect.client._methods.base import Asking
 from prefect.client._wire import read
 
@@ -18,6 +19,8 @@ else:
 
 class ServerMethods(Asking):
     """The API itself: is it there, which version, what is it set to."""
+
+    _client: Any
 
     async def request(
         self,
@@ -34,15 +37,15 @@ class ServerMethods(Asking):
             path: below the address of the API, such as `/flows/{id}`.
             params: of the query string.
             path_params: what stands for the names in braces in the path.
-            **kwargs: `json` for the body; nothing else goes over every transport.
+            **kwargs: `json` for the body, and whatever else `httpx.Client.request` takes.
 
         Raises:
             PrefectHTTPStatusError: the API refuses.
-            TypeError: there are other keyword arguments.
         """
-        bodies = [kwargs.pop("json")] if "json" in kwargs else []
-        if kwargs:
-            raise TypeError(f"request() takes the body as `json`, and no {', '.join(kwargs)}.")
+        if kwargs.keys() - {"json"}:
+            target = Request(method, path, path_params or {}).target
+            return await self._client.request(method, target, params=params, **kwargs)
+        bodies = [kwargs["json"]] if kwargs else []
         return await self._respond(method, path, *bodies, query=params, **(path_params or {}))
 
     async def api_healthcheck(self) -> Exception | None:
