@@ -10,6 +10,7 @@ from typing import Any
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
 from prefect._engine.recorder import get_recorder
 from prefect._rules.states import RunState
+from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings.context import get_current_settings, pop_settings, push_settings
 
 
@@ -33,6 +34,7 @@ def unpacked(context: dict[str, Any] | None) -> Iterator[None]:
         return
     settings = (context.get("settings_context") or {}).get("settings")
     pushed = push_settings(settings) if settings is not None and not isinstance(settings, dict) else None
+    ensure_logging_setup()
     tokens: list[tuple[Any, Any]] = []
     flow_frame: FlowFrame | None = None
     try:
