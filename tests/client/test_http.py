@@ -103,6 +103,15 @@ def test_connects_again_when_there_is_no_server(waits: list[float]) -> None:
     assert len(waits) == 2
 
 
+def test_a_server_that_is_away_is_named(waits: list[float]) -> None:
+    client = SyncPrefectClient("http://127.0.0.1:9/api")
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
+        pytest.raises(httpx.ConnectError, match=r"POST /api/flows/filter was tried 2 times.*http://127\.0\.0\.1:9: "),
+    ):
+        client.read_flows()
+
+
 def test_not_found(server: ScriptedServer) -> None:
     server.script(Answer(404, {"detail": "Flow not found"}))
     client = SyncPrefectClient(server.url)
@@ -115,6 +124,16 @@ def test_not_found(server: ScriptedServer) -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert isinstance(copy, exceptions.ObjectNotFound)
     assert str(copy) == str(error)
+
+
+def test_a_password_in_the_address_is_used_and_not_shown(server: ScriptedServer) -> None:
+    server.script(Answer(404, {"detail": "Flow not found"}))
+    client = SyncPrefectClient(server.url.replace("://", "://ada:lovelace@"))
+    with pytest.raises(exceptions.ObjectNotFound) as raised:
+        client.read_flow(uuid4())
+    assert "lovelace" not in str(raised.value)
+    assert "lovelace" not in str(client.api_url)
+    assert server.seen[0].headers["authorization"].startswith("Basic ")
 
 
 def test_exists_already(server: ScriptedServer) -> None:

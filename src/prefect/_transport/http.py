@@ -117,7 +117,7 @@ class _Courier:
                 wait = self.policy.after_failure(attempt) if repeatable else None
                 reason = f"{type(exc).__name__}: {exc}"
                 if wait is None:
-                    raise
+                    raise _told(exc, request, attempt + 1) from exc
             attempt += 1
             _log.debug(
                 "%s %s: %s. Sending it again in %.1f s (%d of %d).",
@@ -145,6 +145,18 @@ class _Courier:
         headers = {name: value for name, value in refused.headers.items() if name in ("authorization", "user-agent")}
         url = csrf_url.copy_merge_params({"client": self.csrf_client})
         return await send(httpx.Request("GET", url, headers=headers, extensions=refused.extensions))
+
+
+def _told(exc: httpx.TransportError, request: httpx.Request, attempts: int) -> httpx.TransportError:
+    """The same error with words that say which server, after how many attempts, and what to look at."""
+    address = f"{request.url.scheme}://{request.url.netloc.decode()}"
+    times = "once" if attempts == 1 else f"{attempts} times"
+    reason = str(exc) or type(exc).__name__
+    return type(exc)(
+        f"{request.method} {request.url.path} was tried {times}, without an answer from {address}: {reason}. "
+        "Check that the server runs there and can be reached from here.",
+        request=request,
+    )
 
 
 class PrefectHttpxAsyncClient(httpx.AsyncClient):

@@ -87,7 +87,7 @@ class Session:
         client = http.PrefectHttpxSyncClient(
             base_url=_base_url(self.api), enable_csrf_support=self._csrf, **self._options()
         )
-        return http.HTTPTransport(self.api, client)
+        return http.HTTPTransport(_shown(self.api), client)
 
     def async_transport(self) -> AsyncTransport:
         """A way to the API, for asynchronous code."""
@@ -99,7 +99,7 @@ class Session:
         else:
             options |= {"transport": httpx.ASGITransport(self.api, raise_app_exceptions=False)}  # type: ignore[arg-type]
         client = http.PrefectHttpxAsyncClient(base_url=_base_url(url), enable_csrf_support=self._csrf, **options)
-        return http.AsyncHTTPTransport(url, client)
+        return http.AsyncHTTPTransport(_shown(url), client)
 
     @property
     def _csrf(self) -> bool:
@@ -113,6 +113,11 @@ class Session:
 
 def _base_url(api_url: str) -> str:
     return f"{api_url.rstrip('/')}/"
+
+
+def _shown(api_url: str) -> str:
+    """The address as it may be printed: without a user and password that it may hold."""
+    return str(httpx.URL(api_url).copy_with(username=None, password=None))
 
 
 def make_session(
