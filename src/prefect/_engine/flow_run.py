@@ -61,6 +61,8 @@ _PLAIN = (int, float, str, bool, bytes, type(None))
 class FlowRunTimeoutError(TimeoutError):
     """Raised in a flow that runs longer than its `timeout_seconds`."""
 
+    __module__ = "prefect.flow_engine"  # where users find it
+
 
 class _Stand:
     """The task that stands for a sub-flow in its parent: it is recorded like one and runs nothing."""

@@ -1,6 +1,6 @@
 """Where runs are written down: ordered, batched, acknowledged.
 
-Task runs and logs are records: appended to a list here, written by the writer within a tenth of a second or with the
+Task runs, logs and events are records: appended to a list here, written by the writer within a tenth of a second or with the
 next commit, whichever is first. Flow runs change state by commits: the caller goes on when the change is on disk, and
 everything recorded before it is on disk with it. Records are idempotent by id, so a batch may be written again.
 
@@ -166,6 +166,14 @@ class LogStream(RecordStream):
         connection.executemany(sql.INSERT_LOG, batch)
 
 
+class EventStream(RecordStream):
+    """Events, each with the resources it has to do with."""
+
+    def write(self, connection: sqlite3.Connection, batch: Any) -> None:
+        connection.executemany(sql.INSERT_EVENT, [event for event, _ in batch])
+        connection.executemany(sql.INSERT_EVENT_RESOURCE, [row for _, resources in batch for row in resources])
+
+
 class Recorder:
     """Records the runs of this process in one local database."""
 
@@ -174,13 +182,15 @@ class Recorder:
         self.owner = Owner(path)
         self._task_runs = TaskRunStream(self._create_missing)
         self._logs = LogStream()
+        self._events = EventStream()
         self.writer.add_stream(self._task_runs)
         self.writer.add_stream(self._logs)
+        self.writer.add_stream(self._events)
         self._reconciled = False
         self._late: deque[Callable[[sqlite3.Connection], None]] = deque()
         self._outage_reported = False
 
-    # -- task runs and logs -------------------------------------------------------------------------------------
+    # -- task runs, logs, events --------------------------------------------------------------------------------
 
     def task_state(self, frame: TaskFrame, state: RunState) -> None:
         """Enter `state` and record it."""
@@ -199,6 +209,11 @@ class Recorder:
         row = (new_id(), now_us(), name, level, _text(message), timestamp, flow_run_id, task_run_id, worker_id)
         self._logs.pending.append(row)
         self._more(len(self._logs.pending))
+
+    def event(self, event: tuple[Any, ...], resources: list[tuple[Any, ...]]) -> None:
+        """Record an event: a row of `event` and its rows of `event_resource`, in the order of their columns."""
+        self._events.pending.append((event, resources))
+        self._more(len(self._events.pending))
 
     def _more(self, pending: int) -> None:
         self.writer.notify()

@@ -55,6 +55,8 @@ _log = logging.getLogger("prefect.task_runs")
 class TaskRunTimeoutError(TimeoutError):
     """Raised in a task that runs longer than its `timeout_seconds`."""
 
+    __module__ = "prefect.task_engine"  # where users find it
+
 
 def begin(
     task: Task[..., Any],
