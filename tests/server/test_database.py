@@ -1,0 +1,102 @@
+"""The server's database: many threads write at once, each for itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+
+from prefect._store.sqlite import DatabaseUnavailable
+from prefect._store.tables import flow
+from prefect.server.database import SQLiteDatabase, make_database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[SQLiteDatabase]:
+    database = SQLiteDatabase(str(tmp_path / "prefect.db"))
+    database.open()
+    yield database
+    database.close()
+
+
+def names(database: SQLiteDatabase) -> list[str]:
+    return database.read(lambda tx: list(tx.execute(sa.select(flow.c.name).order_by(flow.c.name)).scalars()))
+
+
+def insert(tx: sa.Connection, name: str) -> None:
+    tx.execute(flow.insert().values(name=name))
+
+
+def test_what_was_written_can_be_read(database: SQLiteDatabase) -> None:
+    database.write(lambda tx: insert(tx, "a"))
+    assert names(database) == ["a"]
+
+
+def test_a_failed_work_leaves_nothing_and_harms_nobody(database: SQLiteDatabase) -> None:
+    failures: list[BaseException] = []
+
+    def work(number: int) -> None:
+        def unit(tx: sa.Connection) -> None:
+            insert(tx, f"{number:02}")
+            if number % 3 == 0:
+                raise ValueError(number)
+            if number % 3 == 1:
+                insert(tx, f"{number:02}")  # the name is taken
+
+        try:
+            database.write(unit)
+        except (ValueError, sa_exc.IntegrityError) as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 20
+    assert names(database) == [f"{number:02}" for number in range(2, 30, 3)]
+
+
+def test_a_savepoint_inside_a_work_is_its_own(database: SQLiteDatabase) -> None:
+    def unit(tx: sa.Connection) -> None:
+        insert(tx, "kept")
+        with pytest.raises(sa_exc.IntegrityError), tx.begin_nested():
+            insert(tx, "undone")
+            insert(tx, "kept")
+        insert(tx, "after")
+
+    database.write(unit)
+    assert names(database) == ["after", "kept"]
+
+
+def test_a_wrong_statement_is_its_own_fault(database: SQLiteDatabase) -> None:
+    with pytest.raises(sa_exc.OperationalError):
+        database.write(lambda tx: tx.exec_driver_sql("SELECT nonsense FROM nowhere"))
+    database.write(lambda tx: insert(tx, "a"))
+
+
+def test_readers_cannot_write(database: SQLiteDatabase) -> None:
+    with pytest.raises(sa_exc.OperationalError, match="readonly"):
+        database.read(lambda tx: insert(tx, "a"))
+    assert names(database) == []
+
+
+def test_a_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatabaseUnavailable, match=r"file/prefect\.db"):
+        SQLiteDatabase(str(tmp_path / "file" / "prefect.db")).open()
+
+
+def test_in_memory_means_until_the_server_ends() -> None:
+    database = make_database("sqlite+aiosqlite:///:memory:")
+    assert isinstance(database, SQLiteDatabase)
+    database.open()
+    database.write(lambda tx: insert(tx, "a"))
+    assert names(database) == ["a"]
+    path = Path(database.path)
+    database.close()
+    assert not path.exists()
