@@ -169,6 +169,15 @@ def delete_work_queue(tx: sa.Connection, id: UUID) -> None:
 # -------------------------------------------------------------------------------------------------------------------
 
 
+def ensure_queue(tx: sa.Connection, pool: sa.RowMapping, name: str | None) -> sa.RowMapping:
+    """The queue of a pool that has this name, made if need be; without a name, the pool's default queue."""
+    if name is None:
+        return _by_id(tx, pool["default_queue_id"])
+    statement = _SELECT.where(work_queue.c.work_pool_id == pool["id"], work_queue.c.name == name)
+    found = tx.execute(statement).mappings().one_or_none()
+    return found or _by_id(tx, _create(tx, pool["id"], WorkQueueCreate(name=name)).id)
+
+
 def _by_id(tx: sa.Connection, id: UUID) -> sa.RowMapping:
     return rows.one(tx, _SELECT.where(work_queue.c.id == id), _KIND, id)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from prefect._store.clauses import TAG_OPERATORS, Clause, Column, is_null, join, nested, on
 from prefect._store.dialects import json_member
-from prefect._store.tables import flow, flow_run, log, task_run
+from prefect._store.tables import deployment, flow, flow_run, log, task_run
 from prefect._store.text_query import parse_text_query
 
 
@@ -51,8 +51,10 @@ def _sub_flow_runs(condition: Any) -> Clause:
 
 
 def _flow_deployment(condition: Any) -> Clause:
-    # no table holds deployments yet, so no flow has one
-    return sa.true() if condition.is_null_ in (None, True) else sa.false()
+    if condition.is_null_ is None:
+        return sa.true()
+    exists = sa.exists().where(deployment.c.flow_id == flow.c.id)
+    return ~exists if condition.is_null_ else exists
 
 
 def _log_text(condition: Any) -> Clause:

@@ -500,3 +500,54 @@ worker = sa.Table(
     # also finds the workers of a pool
     sa.UniqueConstraint("work_pool_id", "name"),
 )
+
+deployment = sa.Table(
+    "deployment",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    _text("name"),
+    sa.Column("flow_id", Id, sa.ForeignKey("flow.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("version", sa.Text),
+    sa.Column("version_info", Json),
+    sa.Column("description", sa.Text),
+    _flag("paused"),
+    sa.Column("concurrency_options", Json),
+    _json("job_variables"),
+    _json("parameters"),
+    _json("parameter_openapi_schema"),
+    _flag("enforce_parameter_schema", True),
+    _json("pull_steps", list),
+    _json("tags", list),
+    _json("labels"),
+    sa.Column("work_queue_id", Id, sa.ForeignKey("work_queue.id", ondelete="SET NULL")),
+    sa.Column("work_queue_name", sa.Text),
+    sa.Column("last_polled", Timestamp),
+    sa.Column("path", sa.Text),
+    sa.Column("entrypoint", sa.Text),
+    sa.Column("storage_document_id", Id),
+    sa.Column("infrastructure_document_id", Id),
+    sa.Column("created_by", Json),
+    sa.Column("updated_by", Json),
+    # also finds the deployments of a flow
+    sa.UniqueConstraint("flow_id", "name"),
+)
+# the deployments of a work queue
+_where_present(deployment.c.work_queue_id)
+
+deployment_schedule = sa.Table(
+    "deployment_schedule",
+    metadata,
+    _id(),
+    _created(),
+    _updated(),
+    sa.Column("deployment_id", Id, sa.ForeignKey("deployment.id", ondelete="CASCADE"), nullable=False),
+    _json("schedule"),
+    _flag("active", True),
+    sa.Column("max_scheduled_runs", sa.Integer),
+    _json("parameters"),
+    sa.Column("slug", sa.Text),
+    # also finds the schedules of a deployment
+    sa.UniqueConstraint("deployment_id", "slug"),
+)

@@ -298,6 +298,41 @@ CREATE TABLE block_document (
 
 CREATE INDEX ix_block_document__block_schema_id ON block_document (block_schema_id);
 
+CREATE TABLE deployment (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	name TEXT NOT NULL,
+	flow_id UUID NOT NULL,
+	version TEXT,
+	version_info JSONB,
+	description TEXT,
+	paused BOOLEAN NOT NULL,
+	concurrency_options JSONB,
+	job_variables JSONB NOT NULL,
+	parameters JSONB NOT NULL,
+	parameter_openapi_schema JSONB NOT NULL,
+	enforce_parameter_schema BOOLEAN NOT NULL,
+	pull_steps JSONB NOT NULL,
+	tags JSONB NOT NULL,
+	labels JSONB NOT NULL,
+	work_queue_id UUID,
+	work_queue_name TEXT,
+	last_polled TIMESTAMP WITH TIME ZONE,
+	path TEXT,
+	entrypoint TEXT,
+	storage_document_id UUID,
+	infrastructure_document_id UUID,
+	created_by JSONB,
+	updated_by JSONB,
+	CONSTRAINT pk_deployment PRIMARY KEY (id),
+	CONSTRAINT uq_deployment__flow_id_name UNIQUE (flow_id, name),
+	CONSTRAINT fk_deployment__flow_id FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
+	CONSTRAINT fk_deployment__work_queue_id FOREIGN KEY(work_queue_id) REFERENCES work_queue (id) ON DELETE SET NULL
+);
+
+CREATE INDEX ix_deployment__work_queue_id ON deployment (work_queue_id) WHERE work_queue_id IS NOT NULL;
+
 CREATE TABLE flow_run_input (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -369,6 +404,21 @@ CREATE TABLE block_document_reference (
 
 CREATE INDEX ix_block_document_reference__reference_block_document_id ON block_document_reference (reference_block_document_id);
 
+CREATE TABLE deployment_schedule (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	deployment_id UUID NOT NULL,
+	schedule JSONB NOT NULL,
+	active BOOLEAN NOT NULL,
+	max_scheduled_runs INTEGER,
+	parameters JSONB NOT NULL,
+	slug TEXT,
+	CONSTRAINT pk_deployment_schedule PRIMARY KEY (id),
+	CONSTRAINT uq_deployment_schedule__deployment_id_slug UNIQUE (deployment_id, slug),
+	CONSTRAINT fk_deployment_schedule__deployment_id FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
+);
+
 CREATE TABLE task_run_state (
 	id UUID NOT NULL,
 	task_run_id UUID NOT NULL,
@@ -387,4 +437,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0004');
+INSERT INTO alembic_version (version_num) VALUES ('0005');

@@ -299,6 +299,41 @@ CREATE TABLE block_document (
 
 CREATE INDEX ix_block_document__block_schema_id ON block_document (block_schema_id);
 
+CREATE TABLE deployment (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	updated INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	flow_id TEXT(36) NOT NULL,
+	version TEXT,
+	version_info TEXT,
+	description TEXT,
+	paused BOOLEAN NOT NULL,
+	concurrency_options TEXT,
+	job_variables TEXT NOT NULL,
+	parameters TEXT NOT NULL,
+	parameter_openapi_schema TEXT NOT NULL,
+	enforce_parameter_schema BOOLEAN NOT NULL,
+	pull_steps TEXT NOT NULL,
+	tags TEXT NOT NULL,
+	labels TEXT NOT NULL,
+	work_queue_id TEXT(36),
+	work_queue_name TEXT,
+	last_polled INTEGER,
+	path TEXT,
+	entrypoint TEXT,
+	storage_document_id TEXT(36),
+	infrastructure_document_id TEXT(36),
+	created_by TEXT,
+	updated_by TEXT,
+	CONSTRAINT pk_deployment PRIMARY KEY (id),
+	CONSTRAINT uq_deployment__flow_id_name UNIQUE (flow_id, name),
+	CONSTRAINT fk_deployment__flow_id FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
+	CONSTRAINT fk_deployment__work_queue_id FOREIGN KEY(work_queue_id) REFERENCES work_queue (id) ON DELETE SET NULL
+);
+
+CREATE INDEX ix_deployment__work_queue_id ON deployment (work_queue_id) WHERE work_queue_id IS NOT NULL;
+
 CREATE TABLE flow_run_input (
 	id TEXT(36) NOT NULL,
 	created INTEGER NOT NULL,
@@ -372,6 +407,21 @@ CREATE TABLE block_document_reference (
 
 CREATE INDEX ix_block_document_reference__reference_block_document_id ON block_document_reference (reference_block_document_id);
 
+CREATE TABLE deployment_schedule (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	updated INTEGER NOT NULL,
+	deployment_id TEXT(36) NOT NULL,
+	schedule TEXT NOT NULL,
+	active BOOLEAN NOT NULL,
+	max_scheduled_runs INTEGER,
+	parameters TEXT NOT NULL,
+	slug TEXT,
+	CONSTRAINT pk_deployment_schedule PRIMARY KEY (id),
+	CONSTRAINT uq_deployment_schedule__deployment_id_slug UNIQUE (deployment_id, slug),
+	CONSTRAINT fk_deployment_schedule__deployment_id FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
+);
+
 CREATE TABLE task_run_state (
 	id TEXT(36) NOT NULL,
 	task_run_id TEXT(36) NOT NULL,
@@ -391,4 +441,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0004');
+INSERT INTO alembic_version (version_num) VALUES ('0005');

@@ -1,0 +1,131 @@
+"""Schedules of deployments: when runs of them are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from prefect._operations import edits, rows
+from prefect._operations.errors import Invalid, NotFound
+from prefect._operations.registry import operation
+from prefect._schemas.actions.deployments import DeploymentScheduleCreate, DeploymentScheduleUpdate
+from prefect._schemas.deployments import DeploymentSchedule
+from prefect._store.tables import deployment, deployment_schedule
+
+_SLUG_TAKEN = (
+    "Two schedules of this deployment would have the same slug. Give each its own, or change the one that has it."
+)
+
+
+@operation("GET", "/deployments/{id}/schedules")
+def read_deployment_schedules(tx: sa.Connection, id: UUID) -> list[DeploymentSchedule]:
+    """The schedules of a deployment, the one changed last first.
+
+    Raises:
+        NotFound: there is no such deployment.
+    """
+    _check_deployment(tx, id)
+    return schedules_of(tx, [id])[id]
+
+
+@operation("POST", "/deployments/{id}/schedules", writes=True, status=201)
+def create_deployment_schedules(
+    tx: sa.Connection, id: UUID, body: list[DeploymentScheduleCreate]
+) -> list[DeploymentSchedule]:
+    """Add schedules to a deployment.
+
+    Raises:
+        NotFound: there is no such deployment.
+        Conflict: one of its schedules has that slug.
+    """
+    _check_deployment(tx, id)
+    return add_schedules(tx, id, body)
+
+
+@operation("PATCH", "/deployments/{id}/schedules/{schedule_id}", writes=True, status=204)
+def update_deployment_schedule(tx: sa.Connection, id: UUID, schedule_id: UUID, body: DeploymentScheduleUpdate) -> None:
+    """Change a schedule of a deployment; what is not given stays as it is.
+
+    Raises:
+        NotFound: there is no such deployment, or it has no such schedule.
+        Conflict: another one of its schedules has that slug.
+    """
+    _check_deployment(tx, id)
+    values = edits.changes(deployment_schedule, body)
+    if body.schedule is not None:
+        values["schedule"] = body.schedule.model_dump(mode="json")
+    if edits.update(tx, deployment_schedule, _is(id, schedule_id), values, taken=_SLUG_TAKEN) == 0:
+        raise NotFound("schedule", schedule_id)
+
+
+@operation("DELETE", "/deployments/{id}/schedules/{schedule_id}", writes=True, status=204)
+def delete_deployment_schedule(tx: sa.Connection, id: UUID, schedule_id: UUID) -> None:
+    """Delete a schedule of a deployment.
+
+    Raises:
+        NotFound: there is no such deployment, or it has no such schedule.
+    """
+    _check_deployment(tx, id)
+    edits.delete(tx, deployment_schedule, _is(id, schedule_id), "schedule", schedule_id)
+
+
+def schedules_of(tx: sa.Connection, deployment_ids: Sequence[UUID]) -> dict[UUID, list[DeploymentSchedule]]:
+    """The schedules of deployments, by deployment, the one changed last first."""
+    found: dict[UUID, list[DeploymentSchedule]] = {id: [] for id in deployment_ids}
+    statement = sa.select(deployment_schedule).where(deployment_schedule.c.deployment_id.in_(deployment_ids))
+    statement = statement.order_by(deployment_schedule.c.updated.desc(), deployment_schedule.c.id.desc())
+    for row in tx.execute(statement).mappings():
+        found[row["deployment_id"]].append(DeploymentSchedule.model_validate(row))
+    return found
+
+
+def add_schedules(
+    tx: sa.Connection, deployment_id: UUID, given: Sequence[DeploymentScheduleCreate]
+) -> list[DeploymentSchedule]:
+    """Add schedules to a deployment that exists; one that replaces another takes its place.
+
+    Raises:
+        Conflict: a slug is taken.
+    """
+    replaced = [schedule.replaces for schedule in given if schedule.replaces is not None]
+    table = deployment_schedule
+    tx.execute(sa.delete(table).where(table.c.deployment_id == deployment_id, table.c.slug.in_(replaced)))
+    made: list[DeploymentSchedule] = []
+    with edits.conflicts(tx, _SLUG_TAKEN):
+        for schedule in given:
+            values = schedule.model_dump(mode="json", exclude={"replaces"})
+            statement = sa.insert(table).values(**values, deployment_id=deployment_id).returning(*table.c)
+            made.append(DeploymentSchedule.model_validate(tx.execute(statement).mappings().one()))
+    return made
+
+
+def replace_schedules(
+    tx: sa.Connection, deployment_id: UUID, given: Sequence[DeploymentScheduleCreate | DeploymentScheduleUpdate]
+) -> None:
+    """Give a deployment these schedules, and no others.
+
+    Raises:
+        Conflict: two of them have the same slug.
+        Invalid: one of them does not say when.
+    """
+    complete: list[DeploymentScheduleCreate] = []
+    for schedule in given:
+        fields: dict[str, Any] = {name: getattr(schedule, name) for name in schedule.model_fields_set}
+        if fields.get("schedule") is None:
+            raise Invalid("schedules: one of them has no `schedule` (interval, cron or rrule).")
+        complete.append(
+            DeploymentScheduleCreate(**{name: value for name, value in fields.items() if value is not None})
+        )
+    tx.execute(sa.delete(deployment_schedule).where(deployment_schedule.c.deployment_id == deployment_id))
+    add_schedules(tx, deployment_id, complete)
+
+
+def _check_deployment(tx: sa.Connection, id: UUID) -> None:
+    rows.one(tx, sa.select(deployment.c.id).where(deployment.c.id == id), "deployment", id)
+
+
+def _is(deployment_id: UUID, id: UUID) -> sa.ColumnElement[bool]:
+    return sa.and_(deployment_schedule.c.deployment_id == deployment_id, deployment_schedule.c.id == id)

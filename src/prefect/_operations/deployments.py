@@ -1,0 +1,344 @@
+"""Deployments: flows that can be run from afar."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from prefect._clock import now
+from prefect._operations import edits, rows, slots
+from prefect._operations.deployment_schedules import replace_schedules, schedules_of
+from prefect._operations.errors import Conflict, Invalid, NotFound
+from prefect._operations.registry import Answer, operation
+from prefect._operations.work_pools import make_pool, pool_row
+from prefect._operations.work_queues import ensure_queue
+from prefect._rules.states import SCHEDULED
+from prefect._schemas.actions.deployments import DeploymentCreate, DeploymentUpdate
+from prefect._schemas.actions.work_pools import WorkPoolCreate
+from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.concurrency import GlobalConcurrencyLimitResponse
+from prefect._schemas.deployments import DeploymentResponse
+from prefect._schemas.enums import DeploymentStatus
+from prefect._schemas.filters.deployments import DeploymentFilter
+from prefect._schemas.filters.flow_runs import FlowRunFilter
+from prefect._schemas.filters.flows import FlowFilter
+from prefect._schemas.filters.task_runs import TaskRunFilter
+from prefect._schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
+from prefect._schemas.json_schema import check_against_schema
+from prefect._schemas.sorting import DeploymentSort
+from prefect._schemas.work_pools import DEFAULT_AGENT_WORK_POOL_NAME
+from prefect._store import deployments as queries
+from prefect._store.tables import concurrency_limit, deployment, flow, flow_run, work_pool, work_queue
+
+_POLLED_LATELY = timedelta(seconds=60)
+_MOST_DELETED = 50
+# what is not a column of its own, or is written in another form
+_APART = {"schedules", "concurrency_limit", "work_pool_name", "work_queue_name", "labels", "flow_id", "name"}
+
+
+class DeploymentSelection(PrefectBaseModel):
+    """Which deployments: those that match, of flows, pools and queues that match, that have runs that match."""
+
+    deployments: DeploymentFilter | None = None
+    flows: FlowFilter | None = None
+    flow_runs: FlowRunFilter | None = None
+    task_runs: TaskRunFilter | None = None
+    work_pools: WorkPoolFilter | None = None
+    work_pool_queues: WorkQueueFilter | None = None
+
+    def clause(self) -> sa.ColumnElement[bool]:
+        return queries.where_deployments(
+            deployments=self.deployments,
+            flows=self.flows,
+            flow_runs=self.flow_runs,
+            task_runs=self.task_runs,
+            work_pools=self.work_pools,
+            work_queues=self.work_pool_queues,
+        )
+
+
+class DeploymentQuery(DeploymentSelection):
+    """A page of deployments."""
+
+    sort: DeploymentSort = DeploymentSort.NAME_ASC
+    limit: int = Field(default=rows.DEFAULT_LIMIT, ge=0, description="At most so many deployments.")
+    offset: int = Field(default=0, ge=0, description="Leave out so many deployments first.")
+
+
+class DeploymentPages(DeploymentSelection, rows.Pages):
+    """A page of deployments, by its number."""
+
+    sort: DeploymentSort = DeploymentSort.NAME_ASC
+
+
+class DeploymentPaginationResponse(PrefectBaseModel):
+    """A page of deployments, and how many pages there are."""
+
+    results: list[DeploymentResponse]
+    count: int
+    limit: int
+    pages: int
+    page: int
+
+
+class DeploymentsToDelete(PrefectBaseModel):
+    """Which deployments to delete."""
+
+    deployments: DeploymentFilter | None = None
+    limit: int = Field(default=_MOST_DELETED, ge=1, le=_MOST_DELETED, description="At most so many.")
+
+
+# -- reading --------------------------------------------------------------------------------------------------------
+
+_SELECT = (
+    sa.select(deployment, work_pool.c.name.label("work_pool_name"))
+    .outerjoin(work_queue, deployment.c.work_queue_id == work_queue.c.id)
+    .outerjoin(work_pool, work_queue.c.work_pool_id == work_pool.c.id)
+)
+
+
+@operation("GET", "/deployments/{id}")
+def read_deployment(tx: sa.Connection, id: UUID) -> DeploymentResponse:
+    """One deployment.
+
+    Raises:
+        NotFound: there is no such deployment.
+    """
+    return _views(tx, [rows.one(tx, _SELECT.where(deployment.c.id == id), "deployment", id)])[0]
+
+
+@operation("GET", "/deployments/name/{flow_name}/{deployment_name}")
+def read_deployment_by_name(tx: sa.Connection, flow_name: str, deployment_name: str) -> DeploymentResponse:
+    """The deployment of a flow and a name.
+
+    Raises:
+        NotFound: there is no such deployment.
+    """
+    named = sa.and_(flow.c.name == flow_name, deployment.c.name == deployment_name)
+    statement = _SELECT.join(flow, deployment.c.flow_id == flow.c.id).where(named)
+    return _views(tx, [rows.one(tx, statement, "deployment", f"{flow_name}/{deployment_name}")])[0]
+
+
+@operation("POST", "/deployments/filter")
+def read_deployments(tx: sa.Connection, body: DeploymentQuery) -> list[DeploymentResponse]:
+    """The deployments that match, a page of them."""
+    statement = _SELECT.where(body.clause()).order_by(*queries.DEPLOYMENT_ORDERS[body.sort.value])
+    return _views(tx, list(tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()))
+
+
+@operation("POST", "/deployments/paginate")
+def paginate_deployments(tx: sa.Connection, body: DeploymentPages) -> DeploymentPaginationResponse:
+    """The deployments that match, a page of them, and how many pages there are."""
+    count = count_deployments(tx, body)
+    statement = _SELECT.where(body.clause()).order_by(*queries.DEPLOYMENT_ORDERS[body.sort.value])
+    results = _views(tx, list(tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()))
+    return DeploymentPaginationResponse(
+        results=results, count=count, limit=body.limit, pages=body.pages(count), page=body.page
+    )
+
+
+@operation("POST", "/deployments/count")
+def count_deployments(tx: sa.Connection, body: DeploymentSelection) -> int:
+    """How many deployments match."""
+    return rows.count(tx, deployment, body.clause())
+
+
+# -- writing --------------------------------------------------------------------------------------------------------
+
+
+@operation("POST", "/deployments/", writes=True)
+def create_deployment(tx: sa.Connection, body: DeploymentCreate) -> Answer[DeploymentResponse]:
+    """Make a deployment (201), or change the one of that flow and name (200).
+
+    Of one that is there, what is not given stays as it is, but for its parameters and schedules, which are replaced.
+
+    Raises:
+        NotFound: there is no such flow or work pool.
+        Invalid: the parameters or the job variables do not fit their schemas.
+    """
+    of_flow = rows.one(tx, sa.select(flow).where(flow.c.id == body.flow_id), "flow", body.flow_id)
+    same = sa.and_(deployment.c.flow_id == body.flow_id, deployment.c.name == body.name)
+    before = tx.execute(sa.select(deployment).where(same).with_for_update()).mappings().one_or_none()
+    values = _values(body) | {"parameters": body.parameters} | _place(tx, body)
+    values["labels"] = {**of_flow["labels"], "prefect.flow.id": str(body.flow_id), **body.labels}
+    _check_parameters({**(before or {}), **values})
+    if before is None:
+        row = edits.insert_new(tx, deployment, {**values, "flow_id": body.flow_id, "name": body.name})
+        if row is None:
+            raise Conflict(f"Deployment {body.name!r} was made by somebody else just now. Try again.")
+    else:
+        row = before
+        edits.update(tx, deployment, same, values, taken=f"Deployment {body.name!r} cannot be changed.")
+    replace_schedules(tx, row["id"], body.schedules)
+    _set_limit(tx, row["id"], body)
+    return Answer(read_deployment(tx, row["id"]), 201 if before is None else 200)
+
+
+@operation("PATCH", "/deployments/{id}", writes=True, status=204)
+def update_deployment(tx: sa.Connection, id: UUID, body: DeploymentUpdate) -> None:
+    """Change a deployment; what is not given stays as it is.
+
+    Raises:
+        NotFound: there is no such deployment or work pool.
+        Invalid: the parameters or the job variables do not fit their schemas.
+    """
+    before = rows.one(tx, sa.select(deployment).where(deployment.c.id == id).with_for_update(), "deployment", id)
+    values = _values(body) | _place(tx, body)
+    _check_parameters({**before, **values})
+    edits.update(tx, deployment, deployment.c.id == id, values, taken=f"Deployment '{id}' cannot be changed.")
+    if body.schedules is not None:
+        replace_schedules(tx, id, body.schedules)
+    _set_limit(tx, id, body)
+
+
+@operation("POST", "/deployments/{id}/pause_deployment", writes=True)
+def pause_deployment(tx: sa.Connection, id: UUID) -> None:
+    """Make no more runs by schedule; those that were made and have not begun are deleted.
+
+    Raises:
+        NotFound: there is no such deployment.
+    """
+    _set_paused(tx, id, True)
+    _delete_scheduled_runs(tx, [id])
+
+
+@operation("POST", "/deployments/{id}/resume_deployment", writes=True)
+def resume_deployment(tx: sa.Connection, id: UUID) -> None:
+    """Make runs by schedule again.
+
+    Raises:
+        NotFound: there is no such deployment.
+    """
+    _set_paused(tx, id, False)
+
+
+@operation("DELETE", "/deployments/{id}", writes=True, status=204)
+def delete_deployment(tx: sa.Connection, id: UUID) -> None:
+    """Delete a deployment with its schedules, its limit, and the runs made by schedule that have not begun.
+
+    Raises:
+        NotFound: there is no such deployment.
+    """
+    if not _delete(tx, [id]):
+        raise NotFound("deployment", id)
+
+
+@operation("POST", "/deployments/bulk_delete", writes=True)
+def bulk_delete_deployments(tx: sa.Connection, body: DeploymentsToDelete) -> rows.Deleted:
+    """Delete the deployments that match, as many as one call deletes."""
+    where = queries.where_deployments(deployments=body.deployments)
+    ids = list(
+        tx.execute(sa.select(deployment.c.id).where(where).order_by(deployment.c.id).limit(body.limit)).scalars()
+    )
+    return rows.Deleted(deleted=_delete(tx, ids))
+
+
+# -------------------------------------------------------------------------------------------------------------------
+
+
+def _values(body: DeploymentCreate | DeploymentUpdate) -> dict[str, Any]:
+    """The columns that a request gives."""
+    given = body.model_dump(mode="json", include=body.model_fields_set - _APART)
+    return {
+        name: value
+        for name, value in given.items()
+        if name in deployment.c and (value is not None or deployment.c[name].nullable)
+    }
+
+
+def _place(tx: sa.Connection, body: DeploymentCreate | DeploymentUpdate) -> dict[str, Any]:
+    """The work queue that a request names, as columns. A queue that is not there is made, a pool is not."""
+    if body.work_pool_name is None and body.work_queue_name is None:
+        return {}
+    if body.work_pool_name is None:
+        make_pool(tx, WorkPoolCreate(name=DEFAULT_AGENT_WORK_POOL_NAME))
+    pool = pool_row(tx, body.work_pool_name or DEFAULT_AGENT_WORK_POOL_NAME)
+    try:
+        body.check_valid_configuration(pool["base_job_template"])
+    except ValueError as exc:
+        raise Invalid(str(exc)) from None
+    queue = ensure_queue(tx, pool, body.work_queue_name)
+    return {"work_queue_id": queue["id"], "work_queue_name": queue["name"]}
+
+
+def _check_parameters(values: dict[str, Any]) -> None:
+    if not values.get("enforce_parameter_schema", True) or not values.get("parameter_openapi_schema"):
+        return
+    # a deployment need not give every parameter, and what is filled in later (`__prefect_kind`) is checked then
+    schema = {name: part for name, part in values["parameter_openapi_schema"].items() if name != "required"}
+    plain = {
+        name: value
+        for name, value in values["parameters"].items()
+        if not (isinstance(value, dict) and "__prefect_kind" in value)
+    }
+    try:
+        check_against_schema(plain, schema, what="parameters")
+    except ValueError as exc:
+        raise Invalid(str(exc)) from None
+
+
+def _set_limit(tx: sa.Connection, id: UUID, body: DeploymentCreate | DeploymentUpdate) -> None:
+    if "concurrency_limit" not in body.model_fields_set:
+        return
+    name = f"{queries.LIMIT_PREFIX}{id}"
+    if body.concurrency_limit is None:
+        tx.execute(sa.delete(concurrency_limit).where(concurrency_limit.c.name == name))
+        return
+    if body.concurrency_limit <= 0:
+        raise Invalid(f"concurrency_limit must be above 0, but is {body.concurrency_limit}. Leave it out for no limit.")
+    values = {"name": name, "limit": body.concurrency_limit}
+    edits.upsert(tx, concurrency_limit, values, by=["name"], change=["limit"])
+
+
+def _set_paused(tx: sa.Connection, id: UUID, paused: bool) -> None:
+    where = deployment.c.id == id
+    if tx.execute(sa.update(deployment).where(where).values(paused=paused)).rowcount == 0:
+        raise NotFound("deployment", id)
+
+
+def _delete(tx: sa.Connection, ids: list[UUID]) -> list[UUID]:
+    _delete_scheduled_runs(tx, ids)
+    limits = [f"{queries.LIMIT_PREFIX}{id}" for id in ids]
+    tx.execute(sa.delete(concurrency_limit).where(concurrency_limit.c.name.in_(limits)))
+    gone = sa.delete(deployment).where(deployment.c.id.in_(ids)).returning(deployment.c.id)
+    return list(tx.execute(gone).scalars())
+
+
+def _delete_scheduled_runs(tx: sa.Connection, ids: list[UUID]) -> None:
+    tx.execute(
+        sa.delete(flow_run).where(
+            flow_run.c.state_type == SCHEDULED,
+            flow_run.c.auto_scheduled.is_(True),
+            flow_run.c.deployment_id.in_(ids),
+        )
+    )
+
+
+def _views(tx: sa.Connection, found: list[sa.RowMapping]) -> list[DeploymentResponse]:
+    moment = now()
+    schedules = schedules_of(tx, [row["id"] for row in found])
+    named = sa.select(concurrency_limit).where(
+        concurrency_limit.c.name.in_([f"{queries.LIMIT_PREFIX}{row['id']}" for row in found])
+    )
+    limits = {limit["name"]: limit for limit in tx.execute(named).mappings()}
+    taken = slots.taken(tx, list(limits.values()), moment)
+    views: list[DeploymentResponse] = []
+    for row in found:
+        limit = limits.get(f"{queries.LIMIT_PREFIX}{row['id']}")
+        polled = row["last_polled"]
+        lately = polled is not None and moment - polled < _POLLED_LATELY
+        fields = {
+            **row,
+            "schedules": schedules[row["id"]],
+            "status": DeploymentStatus.READY if lately else DeploymentStatus.NOT_READY,
+        }
+        if limit is not None:
+            fields["global_concurrency_limit"] = GlobalConcurrencyLimitResponse.model_validate(
+                {**limit, "active_slots": slots.shown(taken[limit["id"]])}
+            )
+        views.append(DeploymentResponse.model_validate(fields))
+    return views
