@@ -17,6 +17,10 @@ from prefect.exceptions import MissingContextError
 from prefect.settings.context import refresh_settings
 
 if TYPE_CHECKING:
+    import pickle
+
+    import cloudpickle
+
     from prefect._engine import contexts
     from prefect._engine.contexts import (
         AsyncClientContext,
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
     )
     from prefect.settings.profiles import use_profile
 else:
+    cloudpickle = lazy_module("cloudpickle")
     contexts = lazy_module("prefect._engine.contexts")
+    pickle = lazy_module("pickle")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -169,12 +175,9 @@ class _WithContext:
             return self._fn(*args, **kwargs)
 
     def __reduce__(self) -> Any:
-        import cloudpickle  # the function may be one that only cloudpickle can carry
-
+        # the function may be one that only cloudpickle can carry
         return _revive, (cloudpickle.dumps((self._fn, self._packed)),)
 
 
 def _revive(blob: bytes) -> _WithContext:
-    import pickle
-
     return _WithContext(*pickle.loads(blob))

@@ -11,6 +11,7 @@ def check(rows: int):
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections import Counter
 from datetime import timedelta
@@ -273,8 +274,6 @@ async def exception_to_failed_state(
         kwargs: other fields of the state; a `message` goes before the exception's own words.
     """
     if exc is None:
-        import sys
-
         exc = sys.exc_info()[1]
         if exc is None:
             raise ValueError("No exception was given and none is being handled here.")

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from prefect._clock import from_us, now
 from prefect._engine import caching, public
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
+from prefect._engine.recorder import get_recorder
 from prefect._lazy import lazy_module
+from prefect._schemas.states import from_public
 from prefect.settings.context import get_current_settings, pop_settings, push_settings
 
 if TYPE_CHECKING:
@@ -341,9 +343,6 @@ def task_run_context(frame: TaskFrame) -> TaskRunContext:
 
 
 def _flow_frame_of(model: EngineContext) -> FlowFrame:
-    from prefect._engine.recorder import get_recorder  # only for contexts that a program makes by hand
-    from prefect._schemas.states import from_public
-
     run = model.flow_run
     frame = FlowFrame(get_recorder(), model.flow, model.parameters or {}, str(run.id) if run is not None else None)
     if run is not None:
@@ -361,9 +360,6 @@ def _flow_frame_of(model: EngineContext) -> FlowFrame:
 
 
 def _task_frame_of(model: TaskRunContext) -> TaskFrame:
-    from prefect._engine.recorder import get_recorder  # only for contexts that a program makes by hand
-    from prefect._schemas.states import from_public
-
     run = model.task_run
     frame = TaskFrame(get_recorder(), model.task, model.parameters, str(run.id) if run is not None else None)
     if run is not None:

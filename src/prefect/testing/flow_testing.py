@@ -9,6 +9,7 @@ from uuid import UUID
 
 from prefect._bridge import run_coro_as_sync
 from prefect._engine.isolation import isolated_home
+from prefect._engine.recorder import get_recorder
 from prefect._lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -161,9 +162,7 @@ class FlowTest(AbstractContextManager[Any]):
 
     def _finished(self, state: State[Any]) -> TestedRun:
         self._run = TestedRun(state)
-        from prefect._engine.recorder import get_recorder  # what is looked at next must be on disk
-
-        get_recorder().flush()
+        get_recorder().flush()  # what is looked at next must be on disk
         return self._run
 
     def __getattr__(self, name: str) -> Any:
