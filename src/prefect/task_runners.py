@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from prefect._background import deferral
     from prefect._engine import processes
+    from prefect._rules.states import RunState
     from prefect.logging import loggers
     from prefect.tasks import Task
 else:
@@ -252,6 +253,8 @@ class ProcessPoolTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         self._initializer = initializer
         self._initargs = initargs
         self._executor: concurrent.futures.ProcessPoolExecutor | None = None
+        self._waiting: dict[Any, Any] = {}  # those whose inputs are not there yet, with how to start them
+        self._unfinished: set[Any] = set()
 
     @property
     def subprocess_message_processor_factories(self) -> tuple[Callable[..., Any], ...]:
@@ -284,40 +287,69 @@ class ProcessPoolTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         task_run_id = new_uuid()
         waiting: concurrent.futures.Future[Any] = concurrent_futures.Future()
         future: PrefectConcurrentFuture[Any] = PrefectConcurrentFuture(task_run_id, waiting)
-        submission.when_inputs_are_there(
-            inputs.find_futures([*parameters.values(), wait_for]),
-            self._start, contextvars.copy_context(), (task, task_run_id, parameters, wait_for), waiting,
-        )  # fmt: skip
+        self._unfinished.add(waiting)
+        waiting.add_done_callback(self._unfinished.discard)
+        call = (task, task_run_id, parameters, wait_for)
+        self._waiting[waiting] = contextvars.copy_context(), call
+        upstream = inputs.find_futures([*parameters.values(), wait_for])
+        submission.when_inputs_are_there(upstream, self._start, waiting)
         return future
 
-    def _start(self, context: contextvars.Context, call: tuple[Any, ...], waiting: Any) -> None:
-        assert self._executor is not None
+    def _start(self, waiting: Any) -> None:
+        entry = self._waiting.pop(waiting, None)
+        if entry is None:
+            return  # it was cancelled meanwhile
+        context, call = entry
+
+        def end(state: RunState) -> RunState:
+            return context.run(processes.not_carried_out, *call, state)
+
+        def lost(exc: BaseException) -> RunState:
+            if isinstance(exc, concurrent_futures.BrokenExecutor) and self._executor is executor:
+                self._executor = self._new_executor()  # the other tasks of the flow are to have processes, too
+            return end(processes.lost(exc))
+
+        executor = self._executor
         try:
             blob = context.run(processes.pack, *call)
-            submitted = self._executor.submit(processes.carry_out, blob)
-        except BaseException as exc:
-            waiting.set_exception(exc)
-            return
-        processes.pass_on(submitted, waiting)
+            submitted = executor.submit(processes.carry_out, blob)  # type: ignore[union-attr]
+        except concurrent_futures.BrokenExecutor as exc:
+            waiting.set_result(lost(exc))
+        except Exception as exc:
+            waiting.set_result(end(processes.not_sent(exc)))
+        else:
+            processes.pass_on(submitted, waiting, lost)
 
     def cancel_all(self) -> None:
         """Cancel what has not begun."""
+        # all of them are taken out first: the end of one would be the beginning of the next
+        entries, self._waiting = self._waiting, {}
+        for waiting, (context, call) in entries.items():
+            state = processes.lost(concurrent_futures.CancelledError())
+            waiting.set_result(context.run(processes.not_carried_out, *call, state))
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._executor = concurrent_futures.ProcessPoolExecutor(
+        self._executor = self._new_executor()
+        return self
+
+    def _new_executor(self) -> concurrent.futures.ProcessPoolExecutor:
+        return concurrent_futures.ProcessPoolExecutor(
             max_workers=self._max_workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=processes.start_process,
             initargs=(processes.setup(self._factories, self._initializer, self._initargs),),
         )
-        return self
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=exc_type is not None)
+            if exc_type is not None:
+                self.cancel_all()
+            while self._unfinished:  # also those that others of them will start when they end
+                concurrent_futures.wait(set(self._unfinished))
+            self._executor.shutdown(wait=True)
             self._executor = None
         super().__exit__(exc_type, exc_value, traceback)
 

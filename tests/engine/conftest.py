@@ -46,10 +46,10 @@ class Database:
         ]
 
     def task_states(self, run_name: str = "%") -> dict[str, list[str]]:
-        """The names of the states of task runs, in order, by run name."""
+        """The names of the states of task runs, in order, by the run's id."""
         found: dict[str, list[str]] = {}
         for run, state in self.query(
-            "SELECT r.name, s.name FROM task_run_state s JOIN task_run r ON r.id = s.task_run_id WHERE r.name LIKE ?"
+            "SELECT r.id, s.name FROM task_run_state s JOIN task_run r ON r.id = s.task_run_id WHERE r.name LIKE ?"
             " ORDER BY s.timestamp, s.id",
             run_name,
         ):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prefect._bridge import tell_run_kind
 from prefect._clock import now_us
 from prefect._ids import new_id
-from prefect._rules.states import RUNNING, TERMINAL, RunState
+from prefect._rules.states import PAUSED, RUNNING, TERMINAL, RunState
 
 if TYPE_CHECKING:
     from prefect._engine.recorder import Recorder
@@ -83,7 +83,7 @@ class RunFrame:
         previous, self.state = self.state, state
         if previous is not None and previous.type == RUNNING:
             self.total_us += max(0, state.timestamp - previous.timestamp)
-        if state.type == RUNNING:
+        if state.type == RUNNING and (previous is None or previous.type != PAUSED):  # a pause is no new attempt
             self.run_count += 1
             if self.start_us is None:
                 self.start_us = state.timestamp

@@ -12,13 +12,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from prefect._bridge import run as run_now
+from prefect._clock import now_us
 from prefect._engine import failing, inputs, task_run, transfer
 from prefect._engine.port import ASYNC, SYNC
+from prefect._engine.recorder import get_recorder
+from prefect._engine.wording import describe
 from prefect._lazy import lazy_module
-from prefect._rules.states import CRASHED, RunState, Value
+from prefect._rules.states import CANCELLED, CRASHED, FAILED, RunState, Value
+from prefect._store.sqlite import DatabaseUnavailable
 
 if TYPE_CHECKING:
     import asyncio
+    import concurrent.futures as concurrent_futures
 
     import cloudpickle
 
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from prefect._schemas import states as models
 else:
     asyncio = lazy_module("asyncio")
+    concurrent_futures = lazy_module("concurrent.futures")
     cloudpickle = lazy_module("cloudpickle")
     models = lazy_module("prefect._schemas.states")
     states = lazy_module("prefect.states")
@@ -113,14 +119,44 @@ def _portable(frame: Any) -> RunState:
     return state
 
 
-def pass_on(submitted: Any, waiting: Any) -> None:
-    """Let `waiting` end as `submitted` does; a process that died makes a crashed run."""
+def pass_on(submitted: Any, waiting: Any, lost: Callable[[BaseException], RunState]) -> None:
+    """Let `waiting` end as `submitted` does, or as `lost` says of the error that kept it from ending."""
 
     def done(future: Any) -> None:
         try:
-            waiting.set_result(future.result())
+            state = future.result()
         except BaseException as exc:
-            message = f"The process that ran this task run ended unexpectedly: {exc}"
-            waiting.set_result(RunState(CRASHED, None, message, Value(exc)))
+            state = lost(exc)
+        waiting.set_result(state)
 
     submitted.add_done_callback(done)
+
+
+def not_carried_out(
+    task: Any, task_run_id: Any, parameters: dict[str, Any], wait_for: Any, state: RunState
+) -> RunState:
+    """Record, in the process that submitted it, the end of a run that its own process could not record."""
+    flow_frame = task_run.current_flow.get()
+    recorder = flow_frame.recorder if flow_frame is not None else get_recorder()
+    try:
+        begun = state.type == CRASHED and recorder.crash_task_run(str(task_run_id), state.message or "")
+    except DatabaseUnavailable:
+        begun = False  # recorded with the others when the outage is over
+    if not begun:
+        frame = task_run.begin(task, parameters, id=str(task_run_id))
+        state.timestamp = now_us()
+        recorder.task_state(frame, state)
+    details = {"task_run_id": str(task_run_id), "flow_run_id": flow_frame.id if flow_frame is not None else None}
+    return RunState(state.type, state.name, state.message, state.data, details, state.timestamp, state.id)
+
+
+def lost(exc: BaseException) -> RunState:
+    """The state of a run whose process could not carry it out to its end."""
+    if isinstance(exc, concurrent_futures.CancelledError):
+        return RunState(CANCELLED, message="The flow run ended before this task run began.")
+    return RunState(CRASHED, None, f"The process that ran this task run ended unexpectedly: {exc}", Value(exc))
+
+
+def not_sent(exc: BaseException) -> RunState:
+    """The state of a run that could not be handed to another process."""
+    return RunState(FAILED, None, f"Task run encountered an exception {describe(exc)}", Value(exc))

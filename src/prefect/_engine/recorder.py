@@ -203,6 +203,21 @@ class Recorder:
         ))  # fmt: skip
         self._more(len(self._task_runs.pending))
 
+    def crash_task_run(self, task_run_id: str, message: str) -> bool:
+        """End a task run that another process began and cannot end any more; False when it has not begun.
+
+        Raises:
+            DatabaseUnavailable: that could not be written.
+        """
+
+        def work(connection: sqlite3.Connection) -> bool:
+            row = connection.execute("SELECT state_type FROM task_run WHERE id = ?", (task_run_id,)).fetchone()
+            if row is not None and row[0] not in TERMINAL:
+                sql.crash_task_run(connection, task_run_id, message)
+            return row is not None
+
+        return self.writer.commit(work)
+
     def log(self, record: tuple[str, int, str, int, str | None, str | None, str | None]) -> None:
         """Record a log line: (logger, level, message, timestamp_us, flow_run_id, task_run_id, worker_id)."""
         name, level, message, timestamp, flow_run_id, task_run_id, worker_id = record

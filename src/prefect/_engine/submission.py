@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,12 +31,10 @@ def begin(task: Any, parameters: dict[str, Any], wait_for: Any) -> TaskFrame:
     return task_run.begin(task, parameters, wait_for=wait_for)
 
 
-def when_inputs_are_there(
-    upstream: Sequence[Any], start: Callable[..., None], context: contextvars.Context, *args: Any
-) -> None:
-    """Call `start(context, *args)` when all upstream futures have finished. No thread is kept waiting for them."""
+def when_inputs_are_there(upstream: Sequence[Any], start: Callable[..., None], *args: Any) -> None:
+    """Call `start(*args)` when all upstream futures have finished. No thread is kept waiting for them."""
     if not upstream:
-        start(context, *args)
+        start(*args)
         return
     lock = threading.Lock()
     remaining = len(upstream)
@@ -48,7 +45,7 @@ def when_inputs_are_there(
             remaining -= 1
             last = remaining == 0
         if last:
-            start(context, *args)
+            start(*args)
 
     for future in upstream:
         future.add_done_callback(one_is_there)

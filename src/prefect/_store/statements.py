@@ -138,6 +138,11 @@ def crash_runs_of(connection: sqlite3.Connection, owner_id: str, message: str) -
     return len(runs)
 
 
+def crash_task_run(connection: sqlite3.Connection, task_run_id: str, message: str) -> None:
+    """Mark a task run as crashed."""
+    _crash(connection, _CRASH_TASK_RUN, INSERT_TASK_RUN_STATE, task_run_id, message)
+
+
 def _crash(connection: sqlite3.Connection, update: str, insert_state: str, run_id: str, message: str) -> None:
     state_id, now = new_id(), now_us()
     connection.execute(insert_state, (state_id, run_id, now, "CRASHED", "Crashed", message, "{}", None))
