@@ -133,7 +133,6 @@ def test_concurrent_processing(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("usage", [0.5, 0.95])
 def test_event_driven(usage: float, tmp_path: Path):
-    pytest.importorskip("prefect.events", reason="events are not part of the embedded engine yet")
     names = run("Event-driven workflows", tmp_path, get_cpu_usage=lambda: usage)
     assert names["monitoring_flow"](return_state=True).is_completed()
 

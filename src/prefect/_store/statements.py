@@ -91,6 +91,16 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO NOTHING
 """
 
+INSERT_EVENT: Final = """
+INSERT INTO event (id, occurred, event, resource_id, payload, follows, received) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING
+"""
+
+INSERT_EVENT_RESOURCE: Final = """
+INSERT INTO event_resource (event_id, position, resource_id, role, labels, occurred) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (event_id, position) DO NOTHING
+"""
+
 INSERT_OWNER: Final = (
     "INSERT INTO owner (id, host, boot_id, pid, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )

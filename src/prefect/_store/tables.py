@@ -551,3 +551,41 @@ deployment_schedule = sa.Table(
     # also finds the schedules of a deployment
     sa.UniqueConstraint("deployment_id", "slug"),
 )
+
+
+# -- what happened --------------------------------------------------------------------------------------------------
+
+event = sa.Table(
+    "event",
+    metadata,
+    _id(),
+    sa.Column("occurred", Timestamp, nullable=False),
+    _text("event"),
+    # of what it happened to; its labels are in `event_resource`
+    _text("resource_id"),
+    _json("payload"),
+    sa.Column("follows", Id),
+    sa.Column("received", Timestamp, nullable=False, default=now),
+)
+# the newest events; those of a name; those of a resource
+sa.Index(None, event.c.occurred)
+sa.Index(None, event.c.event, event.c.occurred)
+sa.Index(None, event.c.resource_id, event.c.occurred)
+
+event_resource = sa.Table(
+    "event_resource",
+    metadata,
+    sa.Column("event_id", Id, sa.ForeignKey("event.id", ondelete="CASCADE"), nullable=False),
+    # 0 is what the event happened to; what is related follows in the order it was given
+    sa.Column("position", sa.Integer, nullable=False),
+    _text("resource_id"),
+    # empty for what the event happened to
+    _text("role"),
+    _json("labels"),
+    # copied from the event, so that the newest events of a resource are found without looking at all of them
+    sa.Column("occurred", Timestamp, nullable=False),
+    sa.PrimaryKeyConstraint("event_id", "position"),
+    sqlite_with_rowid=False,
+)
+# the events that have to do with a resource
+sa.Index(None, event_resource.c.resource_id, event_resource.c.occurred)

@@ -86,6 +86,23 @@ CREATE TABLE csrf_token (
 	CONSTRAINT uq_csrf_token__client UNIQUE (client)
 );
 
+CREATE TABLE event (
+	id TEXT(36) NOT NULL,
+	occurred INTEGER NOT NULL,
+	event TEXT NOT NULL,
+	resource_id TEXT NOT NULL,
+	payload TEXT NOT NULL,
+	follows TEXT(36),
+	received INTEGER NOT NULL,
+	CONSTRAINT pk_event PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_event__event_occurred ON event (event, occurred);
+
+CREATE INDEX ix_event__occurred ON event (occurred);
+
+CREATE INDEX ix_event__resource_id_occurred ON event (resource_id, occurred);
+
 CREATE TABLE flow (
 	id TEXT(36) NOT NULL,
 	created INTEGER NOT NULL,
@@ -199,6 +216,20 @@ CREATE TABLE concurrency_slot (
  WITHOUT ROWID;
 
 CREATE INDEX ix_concurrency_slot__lease_id ON concurrency_slot (lease_id);
+
+CREATE TABLE event_resource (
+	event_id TEXT(36) NOT NULL,
+	position INTEGER NOT NULL,
+	resource_id TEXT NOT NULL,
+	role TEXT NOT NULL,
+	labels TEXT NOT NULL,
+	occurred INTEGER NOT NULL,
+	CONSTRAINT pk_event_resource PRIMARY KEY (event_id, position),
+	CONSTRAINT fk_event_resource__event_id FOREIGN KEY(event_id) REFERENCES event (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX ix_event_resource__resource_id_occurred ON event_resource (resource_id, occurred);
 
 CREATE TABLE flow_run (
 	id TEXT(36) NOT NULL,
@@ -441,4 +472,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0005');
+INSERT INTO alembic_version (version_num) VALUES ('0006');
