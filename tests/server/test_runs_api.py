@@ -290,3 +290,32 @@ def test_logs(api: Api) -> None:
     assert table.headers["content-type"].startswith("text/csv")
     assert "amber%20otter" in table.headers["content-disposition"]
     assert table.text.splitlines()[1] == f'2024-01-01 00:00:00+00:00,20,{run_id},,"he, ""said"""'
+
+
+def test_runs_of_a_work_pool(api: Api) -> None:
+    flow_id = make_flow(api)
+    for name in ("near", "far"):
+        api("POST", "/work_pools/", {"name": name, "type": "process"})
+    api("POST", "/work_pools/near/queues/", {"name": "quick"})
+    plain = make_run(api, flow_id=flow_id)
+    default = make_run(api, flow_id=flow_id, work_pool_name="near")
+    quick = make_run(api, flow_id=flow_id, work_pool_name="near", work_queue_name="quick")
+    assert (plain["work_pool_name"], default["work_pool_name"]) == (None, "near")
+    assert (default["work_queue_name"], quick["work_queue_name"]) == ("default", "quick")
+    for nowhere in ({"work_pool_name": "none"}, {"work_pool_name": "far", "work_queue_name": "quick"}):
+        api("POST", "/flow_runs/", {"flow_id": flow_id, **nowhere}, status=404)
+
+    def found(**filters: Any) -> set[str]:
+        assert api("POST", "/flow_runs/count", filters) == len(api("POST", "/flow_runs/filter", filters))
+        return {run["id"] for run in api("POST", "/flow_runs/filter", filters)}
+
+    assert found(work_pools={"name": {"any_": ["near"]}}) == {default["id"], quick["id"]}
+    assert found(work_pool_queues={"name": {"any_": ["quick"]}}) == {quick["id"]}
+    assert found(work_pools={"name": {"any_": ["far"]}}) == set()
+
+
+def test_a_filter_that_is_not_known_is_refused(api: Api) -> None:
+    for noun in ("flows", "flow_runs", "task_runs"):
+        for what in ("filter", "count", "paginate"):
+            api("POST", f"/{noun}/{what}", {"deployments": {"name": {"any_": ["x"]}}}, status=422)
+            api("POST", f"/{noun}/{what}", {"deployments": None})

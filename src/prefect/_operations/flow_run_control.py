@@ -26,7 +26,7 @@ from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails
 from prefect._store import queries
-from prefect._store.tables import flow, flow_run, task_run
+from prefect._store.tables import flow, flow_run, task_run, work_pool, work_queue
 from prefect.settings import get_current_settings
 
 
@@ -75,6 +75,7 @@ def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[FlowRun]:
     Raises:
         Invalid: the parameters are larger than the server takes.
         Conflict: there is no such flow.
+        NotFound: there is no such work pool, or no such queue in it.
     """
     _check_size(body.parameters)
     values = body.model_dump(
@@ -91,6 +92,8 @@ def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[FlowRun]:
     if body.parent_task_run_id is not None:
         parent = sa.select(task_run.c.flow_run_id).where(task_run.c.id == body.parent_task_run_id)
         values["parent_flow_run_id"] = tx.execute(parent).scalar_one_or_none()
+    if body.work_pool_name is not None:
+        values |= _queue(tx, body.work_pool_name, body.work_queue_name)
     with edits.conflicts(tx, f"There is no flow {body.flow_id}; make it first."):
         made = edits.insert_new(tx, flow_run, values)
     if made is None:
@@ -102,6 +105,17 @@ def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[FlowRun]:
     else:
         propose_flow_run_state(tx, made["id"], state)  # the task run that stands for it follows
     return Answer(flow_runs.read_flow_run(tx, made["id"]), 201)
+
+
+def _queue(tx: sa.Connection, pool: str, queue: str | None) -> dict[str, Any]:
+    """The columns of a run that is sent to a queue of a pool; to its default queue, when none is named."""
+    statement = sa.select(work_queue.c.id, work_queue.c.name).join(
+        work_pool, work_queue.c.work_pool_id == work_pool.c.id
+    )
+    wanted = work_queue.c.id == work_pool.c.default_queue_id if queue is None else work_queue.c.name == queue
+    kind, key = ("work pool", pool) if queue is None else ("work queue", f"{pool}/{queue}")
+    row = rows.one(tx, statement.where(work_pool.c.name == pool, wanted), kind, key)
+    return {"work_queue_id": row["id"], "work_queue_name": row["name"]}
 
 
 def _plain(value: Any) -> Any:

@@ -16,10 +16,11 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
+from prefect._schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
 from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.sorting import FlowRunSort
 from prefect._schemas.states import State
-from prefect._store import queries
+from prefect._store import placement, queries
 from prefect._store.tables import flow_run, flow_run_input, flow_run_state, log, task_run, task_run_state
 
 
@@ -29,12 +30,21 @@ class FlowRunSelection(PrefectBaseModel):
     flows: FlowFilter | None = None
     flow_runs: FlowRunFilter | None = None
     task_runs: TaskRunFilter | None = None
+    work_pools: WorkPoolFilter | None = None
+    work_pool_queues: WorkQueueFilter | None = None
+    # an older request for histories calls them so
+    work_queues: WorkQueueFilter | None = None
+    # not known yet: absent, or refused; never ignored
+    deployments: None = None
 
     def clause(self) -> sa.ColumnElement[bool]:
-        return queries.where_flow_runs(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs)
+        return sa.and_(
+            queries.where_flow_runs(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs),
+            placement.where_placed(work_pools=self.work_pools, work_queues=self.work_pool_queues or self.work_queues),
+        )
 
 
-class FlowRunQuery(FlowRunSelection, rows.Page):
+class FlowRunQuery(FlowRunSelection, rows.Cut):
     """A page of flow runs."""
 
     sort: FlowRunSort = FlowRunSort.ID_DESC
@@ -63,6 +73,10 @@ class FlowRunsToDelete(PrefectBaseModel):
     limit: int = Field(default=50, ge=1, le=50, description="At most so many runs.")
 
 
+def _runs() -> sa.Select[Any]:
+    return rows.runs_with_states(flow_run, flow_run_state).add_columns(*placement.pool_columns())
+
+
 def _flow_run(row: sa.RowMapping) -> FlowRun:
     fields = rows.run_fields(row, flow_run_id=row["id"], task_run_id=None)
     fields["empirical_policy"] = _policy(row["empirical_policy"])
@@ -86,7 +100,7 @@ def read_flow_run(tx: sa.Connection, id: UUID) -> FlowRun:
     Raises:
         NotFound: there is no such flow run.
     """
-    statement = rows.runs_with_states(flow_run, flow_run_state).where(flow_run.c.id == id)
+    statement = _runs().where(flow_run.c.id == id)
     return _flow_run(rows.one(tx, statement, "flow run", id))
 
 
@@ -106,7 +120,7 @@ def paginate_flow_runs(tx: sa.Connection, body: FlowRunPages) -> FlowRunPaginati
 
 
 def _page(tx: sa.Connection, body: FlowRunQuery | FlowRunPages) -> list[FlowRun]:
-    statement = rows.runs_with_states(flow_run, flow_run_state).where(body.clause())
+    statement = _runs().where(body.clause())
     statement = statement.order_by(*queries.FLOW_RUN_ORDERS[body.sort.value])
     return [_flow_run(row) for row in tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()]
 

@@ -29,12 +29,16 @@ class FlowSelection(PrefectBaseModel):
     flows: FlowFilter | None = None
     flow_runs: FlowRunFilter | None = None
     task_runs: TaskRunFilter | None = None
+    # not known yet: absent, or refused; never ignored
+    deployments: None = None
+    work_pools: None = None
+    work_pool_queues: None = None
 
     def clause(self) -> sa.ColumnElement[bool]:
         return queries.where_flows(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs)
 
 
-class FlowQuery(FlowSelection, rows.Page):
+class FlowQuery(FlowSelection, rows.Cut):
     """A page of flows."""
 
     sort: FlowSort = FlowSort.NAME_ASC

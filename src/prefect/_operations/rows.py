@@ -22,16 +22,11 @@ _NONE = timedelta(0)
 _STATE_COLUMNS = ("id", "timestamp", "type", "name", "message", "state_details", "data")
 
 
-class Page(PrefectBaseModel):
+class Cut(PrefectBaseModel):
     """Which part of a list to read."""
 
     limit: int = Field(default=DEFAULT_LIMIT, ge=0, description="At most so many objects.")
     offset: int = Field(default=0, ge=0, description="Leave out so many objects first.")
-
-    # Filters on what this version does not keep: absent, or refused; never ignored.
-    deployments: None = None
-    work_pools: None = None
-    work_pool_queues: None = None
 
 
 class Pages(PrefectBaseModel):

@@ -26,12 +26,16 @@ class TaskRunSelection(PrefectBaseModel):
     flows: FlowFilter | None = None
     flow_runs: FlowRunFilter | None = None
     task_runs: TaskRunFilter | None = None
+    # not known yet: absent, or refused; never ignored
+    deployments: None = None
+    work_pools: None = None
+    work_pool_queues: None = None
 
     def clause(self) -> sa.ColumnElement[bool]:
         return queries.where_task_runs(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs)
 
 
-class TaskRunQuery(TaskRunSelection, rows.Page):
+class TaskRunQuery(TaskRunSelection, rows.Cut):
     """A page of task runs."""
 
     sort: TaskRunSort = TaskRunSort.ID_DESC
