@@ -405,3 +405,10 @@ async def test_asynchronous_clients(client: SyncPrefectClient) -> None:
         with pytest.raises(exceptions.ObjectNotFound):
             await asynchronous.read_flow(uuid4())
         assert (await asynchronous.request("GET", "/flows/{id}", path_params={"id": flow_id})).json()["name"] == "clean"
+
+
+def test_events(client: SyncPrefectClient) -> None:
+    page = _supported(client.read_events, limit=1)
+    assert page.total >= len(page.events)
+    following = page.get_next_page_sync(client)
+    assert (following is None) == (page.next_page is None)

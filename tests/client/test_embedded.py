@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from prefect._transport.errors import OperationUnavailable
 from prefect._transport.port import Request
 from prefect.client.base import ServerType
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import VariableCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.client.utilities import client_injector, get_or_create_client, inject_client
@@ -226,3 +228,22 @@ def test_ids_are_ids(home: Path) -> None:
             client.read_deployment("x")
         with pytest.raises(ValueError, match="lacks its flow"):
             client.read_deployment_by_name("alone")
+
+
+async def test_many_at_once_write_and_read(home: Path) -> None:
+    async with get_client() as client:
+
+        async def keep(n: int) -> None:
+            await client.create_variable(VariableCreate(name=f"v_{n}", value=n))
+            found = await client.read_variable_by_name(f"v_{n}")
+            assert found is not None
+            assert found.value == n
+
+        await asyncio.gather(*(keep(n) for n in range(40)))
+        assert len(await client.read_variables()) == 40
+
+
+def test_threads_share_a_client(home: Path) -> None:
+    with get_client(sync_client=True) as client, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: client.create_variable(VariableCreate(name=f"v_{n}", value=n)), range(40)))
+        assert sorted(one.value for one in client.read_variables()) == list(range(40))  # type: ignore[type-var]

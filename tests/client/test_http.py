@@ -351,6 +351,36 @@ def test_a_limit_that_another_makes_meanwhile_is_changed(server: ScriptedServer)
     assert [one.method for one in server.seen] == ["GET", "POST", "PATCH"]
 
 
+def test_pages_of_events(server: ScriptedServer) -> None:
+    event = {
+        "id": str(uuid4()), "occurred": "2026-01-01T00:00:00Z", "received": "2026-01-01T00:00:01Z", "event": "rain",
+        "resource": {"prefect.resource.id": "sky"},
+    }  # fmt: skip
+    elsewhere = "http://elsewhere.example/api/events/filter/next?page-token=a%2Bb"
+    server.script(
+        Answer(200, {"events": [event], "total": 2, "next_page": elsewhere}),
+        Answer(200, {"events": [event], "total": 2, "next_page": None}),
+    )
+    client = SyncPrefectClient(server.url)
+    first = client.read_events(limit=1)
+    assert (first.events[0].event, first.total) == ("rain", 2)
+    second = first.get_next_page_sync(client)
+    assert second is not None
+    assert second.get_next_page_sync(client) is None
+    assert server.seen[1].path == "/api/events/filter/next?page-token=a%2Bb"
+    with pytest.raises(ValueError, match="page-token"):
+        client.read_events_page("http://elsewhere.example/")
+
+
+async def test_pages_of_events_asynchronously(server: ScriptedServer) -> None:
+    page = {"events": [], "total": 0, "next_page": f"{server.url}/events/filter/next?page-token=x"}
+    server.script(Answer(200, page), Answer(200, {**page, "next_page": None}))
+    client = PrefectClient(server.url)
+    second = await (await client.read_events()).get_next_page(client)
+    assert second is not None
+    assert await second.get_next_page(client) is None
+
+
 def test_kinds_of_servers(server: ScriptedServer) -> None:
     assert determine_server_type() is ServerType.SERVER
     assert SyncPrefectClient(server.url).server_type is ServerType.SERVER

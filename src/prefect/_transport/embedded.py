@@ -121,7 +121,7 @@ def _arguments(
     """The arguments of an operation, made of the parts of a request."""
     given: dict[str, list[Any]] = {}
     for name, value in query:
-        given.setdefault(name, []).append(value)
+        given.setdefault(name.replace("-", "_"), []).append(value)  # `page-token` is `page_token` in Python
     types = operation.path_parameters
     arguments = {name: _from_text(types[name], value, "path", name) for name, value in path.items()}
     for name, kind in operation.query_parameters.items():

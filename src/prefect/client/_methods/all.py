@@ -8,6 +8,7 @@ from prefect.client._methods.automations import AutomationMethods
 from prefect.client._methods.blocks import BlockMethods
 from prefect.client._methods.concurrency import ConcurrencyMethods
 from prefect.client._methods.deployments import DeploymentMethods
+from prefect.client._methods.events import EventMethods
 from prefect.client._methods.flow_runs import FlowRunMethods
 from prefect.client._methods.logs import LogMethods
 from prefect.client._methods.server import ServerMethods
@@ -31,6 +32,7 @@ class AllMethods(
     VariableMethods,
     LogMethods,
     AutomationMethods,
+    EventMethods,
     ServerMethods,
 ):
     """Every operation of the API as a method."""

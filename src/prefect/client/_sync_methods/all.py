@@ -10,6 +10,7 @@ from prefect.client._sync_methods.automations import AutomationMethods
 from prefect.client._sync_methods.blocks import BlockMethods
 from prefect.client._sync_methods.concurrency import ConcurrencyMethods
 from prefect.client._sync_methods.deployments import DeploymentMethods
+from prefect.client._sync_methods.events import EventMethods
 from prefect.client._sync_methods.flow_runs import FlowRunMethods
 from prefect.client._sync_methods.logs import LogMethods
 from prefect.client._sync_methods.server import ServerMethods
@@ -33,6 +34,7 @@ class AllMethods(
     VariableMethods,
     LogMethods,
     AutomationMethods,
+    EventMethods,
     ServerMethods,
 ):
     """Every operation of the API as a method."""
