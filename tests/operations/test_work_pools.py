@@ -198,6 +198,25 @@ def test_a_queue_is_changed_by_name_or_id(both: sa.Connection) -> None:
             absent()
 
 
+def test_a_queue_is_healthy_while_it_is_asked_for_runs_and_none_is_late(both: sa.Connection) -> None:
+    make(both)
+    id = queue(both, "q").id
+
+    def health() -> tuple[bool, int]:
+        status = work_queues.read_work_queue_status(both, id)
+        return status.healthy, status.late_runs_count
+
+    assert health() == (False, 0)
+    work_queues.update_work_queue(both, id, WorkQueueUpdate(last_polled=now()))
+    assert health() == (True, 0)
+    world = World(both)
+    for name in ("Late", "Scheduled"):
+        world.flow_run(world.flow(name), state="SCHEDULED", state_name=name, work_queue_id=id)
+    assert health() == (False, 1)
+    with pytest.raises(NotFound, match="Work queue"):
+        work_queues.read_work_queue_status(both, new_uuid())
+
+
 def test_names_of_queues_are_taken_once_in_a_pool(both: sa.Connection) -> None:
     make(both)
     make(both, "other")

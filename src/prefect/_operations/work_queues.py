@@ -13,15 +13,22 @@ from prefect._operations import edits, rows
 from prefect._operations.errors import Conflict, Invalid
 from prefect._operations.registry import operation
 from prefect._operations.work_pools import SLOT_STATES, make_pool, pool_row
+from prefect._rules.states import SCHEDULED
 from prefect._schemas.actions.work_pools import WorkPoolCreate, WorkQueueCreate, WorkQueueUpdate
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.enums import WorkQueueStatus
 from prefect._schemas.filters.work_pools import WorkQueueFilter
-from prefect._schemas.work_pools import DEFAULT_AGENT_WORK_POOL_NAME, WorkQueue
+from prefect._schemas.work_pools import (
+    DEFAULT_AGENT_WORK_POOL_NAME,
+    WorkQueue,
+    WorkQueueHealthPolicy,
+    WorkQueueStatusDetail,
+)
 from prefect._store import pools
 from prefect._store.tables import flow_run, work_pool, work_queue
 
 _KIND = "work queue"
+_LATE = "Late"
 _POLLED_LATELY = timedelta(seconds=60)
 _CHARACTERS_OF_PATHS = frozenset("/%&><")
 
@@ -164,6 +171,25 @@ def delete_work_queue(tx: sa.Connection, id: UUID) -> None:
         Conflict: it is the default queue of its pool.
     """
     _delete(tx, _by_id(tx, id))
+
+
+@operation("GET", "/work_queues/{id}/status")
+def read_work_queue_status(tx: sa.Connection, id: UUID) -> WorkQueueStatusDetail:
+    """How a work queue does: whether it is asked for runs, and how many of them are late.
+
+    Raises:
+        NotFound: there is no such work queue.
+    """
+    polled = _by_id(tx, id)["last_polled"]
+    late = sa.and_(flow_run.c.work_queue_id == id, flow_run.c.state_type == SCHEDULED, flow_run.c.state_name == _LATE)
+    late_runs = rows.count(tx, flow_run, late)
+    policy = WorkQueueHealthPolicy()
+    return WorkQueueStatusDetail(
+        healthy=policy.evaluate_health_status(late_runs, polled),
+        late_runs_count=late_runs,
+        last_polled=polled,
+        health_check_policy=policy,
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------------
