@@ -48,7 +48,6 @@ from prefect.utilities.annotations import NotSet
 
 if TYPE_CHECKING:
     import hashlib
-    import inspect
 
     from prefect import _visualize, task_runners
     from prefect._entrypoints import (
@@ -69,7 +68,6 @@ if TYPE_CHECKING:
     from prefect.testing import flow_testing
 else:
     hashlib = lazy_module("hashlib")
-    inspect = lazy_module("inspect")
     _visualize = lazy_module("prefect._visualize")
     flow_testing = lazy_module("prefect.testing.flow_testing")
     schema = lazy_module("prefect._parameters.schema")
@@ -495,7 +493,9 @@ def _keeps(storage: Any, serializer: Any) -> bool | None:
 
 def _file_fingerprint(fn: Any) -> str | None:
     """A short hash of the file that a function was written in."""
-    file = getattr(getattr(inspect.unwrap(fn), "__code__", None), "co_filename", None)
+    while hasattr(fn, "__wrapped__"):
+        fn = fn.__wrapped__
+    file = getattr(getattr(fn, "__code__", None), "co_filename", None)
     if not file or not os.path.isfile(file):
         return None
     with open(file, "rb") as source:
