@@ -190,9 +190,9 @@ def test_filters_of_several_nouns_hold_together(world: World) -> None:
 
 
 def test_a_filter_on_what_is_not_kept_is_refused_not_ignored() -> None:
-    flow_runs.FlowRunQuery.model_validate({"deployments": None})
+    task_runs.TaskRunQuery.model_validate({"work_pools": None})
     with pytest.raises(ValidationError):
-        flow_runs.FlowRunQuery.model_validate({"deployments": {"name": {"any_": ["x"]}}})
+        task_runs.TaskRunQuery.model_validate({"work_pools": {"name": {"any_": ["x"]}}})
     with pytest.raises(ValidationError):
         flow_runs.FlowRunQuery.model_validate({"limit": -1})
 

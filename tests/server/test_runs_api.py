@@ -314,8 +314,28 @@ def test_runs_of_a_work_pool(api: Api) -> None:
     assert found(work_pools={"name": {"any_": ["far"]}}) == set()
 
 
+def test_runs_and_flows_of_a_deployment(api: Api) -> None:
+    flow_id = make_flow(api)
+    make_flow(api, "other")
+    api("POST", "/work_pools/", {"name": "near", "type": "process"})
+    made = api("POST", "/deployments/", {"name": "nightly", "flow_id": flow_id, "work_pool_name": "near"})
+    run = make_run(api, flow_id=flow_id, deployment_id=made["id"], **state("RUNNING"))
+    make_run(api, flow_id=flow_id)
+    task = api("POST", "/task_runs/", {"flow_run_id": run["id"], "task_key": "k", "dynamic_key": "0"})
+    api("POST", "/task_runs/", {"task_key": "k", "dynamic_key": "0"})
+    for noun, expected in (("flows", flow_id), ("flow_runs", run["id"]), ("task_runs", task["id"])):
+        nightly = {"deployments": {"name": {"any_": ["nightly"]}}}
+        assert [each["id"] for each in api("POST", f"/{noun}/filter", nightly)] == [expected]
+        assert api("POST", f"/{noun}/count", nightly) == 1
+        assert api("POST", f"/{noun}/paginate", nightly)["count"] == 1
+        assert api("POST", f"/{noun}/count", {"deployments": {"name": {"any_": ["x"]}}}) == 0
+    assert [each["id"] for each in api("POST", "/flows/filter", {"work_pools": {"name": {"any_": ["near"]}}})] == [
+        flow_id
+    ]
+
+
 def test_a_filter_that_is_not_known_is_refused(api: Api) -> None:
-    for noun in ("flows", "flow_runs", "task_runs"):
+    for noun in ("flows", "task_runs"):
         for what in ("filter", "count", "paginate"):
-            api("POST", f"/{noun}/{what}", {"deployments": {"name": {"any_": ["x"]}}}, status=422)
-            api("POST", f"/{noun}/{what}", {"deployments": None})
+            api("POST", f"/{noun}/{what}", {"work_pool_queues": {"name": {"any_": ["x"]}}}, status=422)
+            api("POST", f"/{noun}/{what}", {"work_pool_queues": None})

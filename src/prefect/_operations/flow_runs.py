@@ -13,6 +13,7 @@ from prefect._operations import rows
 from prefect._operations.errors import NotFound
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.filters.deployments import DeploymentFilter
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
@@ -34,13 +35,16 @@ class FlowRunSelection(PrefectBaseModel):
     work_pool_queues: WorkQueueFilter | None = None
     # an older request for histories calls them so
     work_queues: WorkQueueFilter | None = None
-    # not known yet: absent, or refused; never ignored
-    deployments: None = None
+    deployments: DeploymentFilter | None = None
 
     def clause(self) -> sa.ColumnElement[bool]:
         return sa.and_(
             queries.where_flow_runs(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs),
-            placement.where_placed(work_pools=self.work_pools, work_queues=self.work_pool_queues or self.work_queues),
+            placement.where_placed(
+                deployments=self.deployments,
+                work_pools=self.work_pools,
+                work_queues=self.work_pool_queues or self.work_queues,
+            ),
         )
 
 

@@ -14,12 +14,14 @@ from prefect._operations.registry import Answer, operation
 from prefect._schemas.actions.runs import FlowCreate, FlowUpdate
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.fields import Name
+from prefect._schemas.filters.deployments import DeploymentFilter
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
+from prefect._schemas.filters.work_pools import WorkPoolFilter
 from prefect._schemas.flows import Flow
 from prefect._schemas.sorting import FlowSort
-from prefect._store import queries
+from prefect._store import placement, queries
 from prefect._store.tables import flow, flow_run
 
 
@@ -29,13 +31,16 @@ class FlowSelection(PrefectBaseModel):
     flows: FlowFilter | None = None
     flow_runs: FlowRunFilter | None = None
     task_runs: TaskRunFilter | None = None
-    # not known yet: absent, or refused; never ignored
-    deployments: None = None
-    work_pools: None = None
+    deployments: DeploymentFilter | None = None
+    work_pools: WorkPoolFilter | None = None
+    # the API knows no such filter here: absent, or refused; never ignored
     work_pool_queues: None = None
 
     def clause(self) -> sa.ColumnElement[bool]:
-        return queries.where_flows(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs)
+        return sa.and_(
+            queries.where_flows(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs),
+            placement.where_flows_placed(deployments=self.deployments, work_pools=self.work_pools),
+        )
 
 
 class FlowQuery(FlowSelection, rows.Cut):

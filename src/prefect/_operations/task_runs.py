@@ -10,13 +10,14 @@ from prefect._operations import rows
 from prefect._operations.errors import NotFound
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.filters.deployments import DeploymentFilter
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.sorting import TaskRunSort
 from prefect._schemas.states import State
 from prefect._schemas.task_runs import TaskRun
-from prefect._store import queries
+from prefect._store import placement, queries
 from prefect._store.tables import flow_run, task_run, task_run_state
 
 
@@ -26,13 +27,16 @@ class TaskRunSelection(PrefectBaseModel):
     flows: FlowFilter | None = None
     flow_runs: FlowRunFilter | None = None
     task_runs: TaskRunFilter | None = None
-    # not known yet: absent, or refused; never ignored
-    deployments: None = None
+    deployments: DeploymentFilter | None = None
+    # the API knows no such filters here: absent, or refused; never ignored
     work_pools: None = None
     work_pool_queues: None = None
 
     def clause(self) -> sa.ColumnElement[bool]:
-        return queries.where_task_runs(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs)
+        return sa.and_(
+            queries.where_task_runs(flows=self.flows, flow_runs=self.flow_runs, task_runs=self.task_runs),
+            placement.where_task_runs_placed(deployments=self.deployments),
+        )
 
 
 class TaskRunQuery(TaskRunSelection, rows.Cut):
