@@ -24,6 +24,7 @@ __getattr__, __dir__, _ = lazy_attributes(
         "Resource": "prefect._schemas.events",
         "ResourceSpecification": "prefect._schemas.events",
         "emit_event": "prefect._events.emitting",
+        "filters": "prefect.events.filters:",
         "related": "prefect.events.related:",
         "schemas": "prefect.events.schemas:",
         "utilities": "prefect.events.utilities:",

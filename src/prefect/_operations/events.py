@@ -1,0 +1,306 @@
+"""Events: written down, found, counted."""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, Self
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import Field, ValidationError, field_validator
+
+from prefect._clock import now, to_us
+from prefect._operations.errors import Forbidden, Invalid
+from prefect._operations.registry import operation
+from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.events import STORED, Event, ReceivedEvent
+from prefect._schemas.filters.events import EventFilter, EventOrder
+from prefect._schemas.moments import DateTime
+from prefect._store.dialects import insert
+from prefect._store.events import event_matches, newest_of_each_resource, span_number
+from prefect._store.tables import event, event_resource
+from prefect.settings import get_current_settings
+
+_PAGE = 50
+_MOST = 200
+_BATCH = 500
+_MOST_SPANS = 1000
+
+
+class SentEvent(Event):
+    """An event as a client sends it."""
+
+    occurred: DateTime = Field(description="When it happened.")
+    id: UUID = Field(description="Identifies the event; one that is sent again is kept once.")
+
+    @field_validator("event")
+    @classmethod
+    def _short_enough(cls, name: str) -> str:
+        maximum = get_current_settings().server.events.maximum_event_name_length
+        if len(name) > maximum:
+            raise ValueError(f"Event name must be at most {maximum} characters")
+        return name
+
+
+@operation("POST", "/events", writes=True, status=204)
+def create_events(tx: sa.Connection, body: list[SentEvent]) -> None:
+    """Write events down.
+
+    Raises:
+        Invalid: one of them is larger than `server.events.maximum_size_bytes`.
+    """
+    maximum = get_current_settings().server.events.maximum_size_bytes
+    for one in body:
+        if one.size_bytes > maximum:
+            raise Invalid(f"The event {one.event!r} ({one.id}) has more than {maximum} bytes; put less in its payload.")
+    received = now()
+    for start in range(0, len(body), _BATCH):
+        some = body[start : start + _BATCH]
+        known = set(tx.execute(sa.select(event.c.id).where(event.c.id.in_([one.id for one in some]))).scalars())
+        new = {one.id: one for one in reversed(some) if one.id not in known}
+        if new:
+            tx.execute(insert(tx, event).on_conflict_do_nothing(), [_row(one, received) for one in new.values()])
+            resources = [row for one in new.values() for row in _resource_rows(one)]
+            tx.execute(insert(tx, event_resource).on_conflict_do_nothing(), resources)
+
+
+def _row(one: Event, received: datetime) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "occurred": one.occurred,
+        "event": one.event,
+        "resource_id": one.resource.id,
+        "payload": one.payload,
+        "follows": one.follows,
+        "received": received,
+    }
+
+
+def _resource_rows(one: Event) -> list[dict[str, Any]]:
+    roles = ["", *(resource.role for resource in one.related)]
+    return [
+        {
+            "event_id": one.id,
+            "position": position,
+            "resource_id": resource.id,
+            "role": role,
+            "labels": resource.root,
+            "occurred": one.occurred,
+        }
+        for position, (resource, role) in enumerate(zip(one.involved_resources, roles, strict=True))
+    ]
+
+
+# -- reading --------------------------------------------------------------------------------------------------------
+
+
+class EventQuery(PrefectBaseModel):
+    """The first page of a list of events."""
+
+    filter: EventFilter | None = Field(default=None, description="Which events.")
+    limit: int = Field(default=_PAGE, ge=0, le=_MOST, description="At most so many on a page.")
+
+
+class EventPage(PrefectBaseModel):
+    """A page of events."""
+
+    events: list[ReceivedEvent]
+    total: int = Field(description="How many there are on all pages.")
+    next_page: str | None = Field(description="Address of the next page; None on the last one.")
+
+
+class _Place(PrefectBaseModel):
+    """Where a page begins: after the last event of the page before."""
+
+    filter: EventFilter
+    limit: int = Field(ge=1, le=_MOST)
+    total: int
+    occurred: DateTime
+    id: UUID
+
+    def token(self) -> str:
+        return base64.urlsafe_b64encode(self.model_dump_json().encode()).decode()
+
+    @classmethod
+    def from_token(cls, token: str) -> Self:
+        try:
+            return cls.model_validate_json(base64.urlsafe_b64decode(token.encode()))
+        except (ValueError, ValidationError) as exc:
+            raise Forbidden("This page-token was not made by this API; use the next_page of a page of events.") from exc
+
+
+@operation("POST", "/events/filter")
+def read_events(tx: sa.Connection, body: EventQuery) -> EventPage:
+    """The events that match, the newest first unless asked otherwise: the first page of them."""
+    wanted = body.filter if body.filter is not None else EventFilter()
+    total = tx.execute(sa.select(sa.func.count()).select_from(event).where(_where(wanted))).scalar_one()
+    return _page(tx, wanted, body.limit, total, None)
+
+
+@operation("GET", "/events/filter/next")
+def read_next_events(tx: sa.Connection, page_token: str) -> EventPage:
+    """The page of events after another one.
+
+    Raises:
+        Forbidden: the token is not one of ours.
+    """
+    place = _Place.from_token(page_token)
+    return _page(tx, place.filter, place.limit, place.total, place)
+
+
+def _where(wanted: EventFilter) -> sa.ColumnElement[bool]:
+    where = event_matches(wanted)
+    distinct = wanted.resource is not None and wanted.resource.distinct
+    return newest_of_each_resource(where) if distinct else where
+
+
+def _page(tx: sa.Connection, wanted: EventFilter, limit: int, total: int, after: _Place | None) -> EventPage:
+    where, key = _where(wanted), (event.c.occurred, event.c.id)
+    descending = wanted.order == EventOrder.DESC
+    if after is not None:
+        place = sa.tuple_(sa.literal(after.occurred, event.c.occurred.type), sa.literal(after.id, event.c.id.type))
+        where = sa.and_(where, sa.tuple_(*key) < place if descending else sa.tuple_(*key) > place)
+    order = [column.desc() if descending else column.asc() for column in key]
+    rows = tx.execute(sa.select(event).where(where).order_by(*order).limit(limit + 1)).mappings().all()
+    events = _events(tx, rows[:limit])
+    more = len(rows) > limit and limit > 0
+    next_page = None
+    if more:
+        last = events[-1]
+        token = _Place(filter=wanted, limit=limit, total=total, occurred=last.occurred, id=last.id).token()
+        next_page = f"{_api_url()}/events/filter/next?page-token={token}"
+    return EventPage(events=events, total=total, next_page=next_page)
+
+
+def _api_url() -> str:
+    settings = get_current_settings()
+    api = settings.server.api
+    return (settings.api.url or f"http://{api.host}:{api.port}/api").rstrip("/")
+
+
+def _events(tx: sa.Connection, rows: Any) -> list[ReceivedEvent]:
+    """The events of these rows, each with its resources."""
+    found: defaultdict[UUID, list[dict[str, str]]] = defaultdict(list)
+    columns = (event_resource.c.event_id, event_resource.c.labels)
+    ids = [row["id"] for row in rows]
+    statement = sa.select(*columns).where(event_resource.c.event_id.in_(ids)).order_by(event_resource.c.position)
+    for event_id, labels in tx.execute(statement) if ids else ():
+        found[event_id].append(labels)
+    return [
+        ReceivedEvent.model_validate(
+            {**row, "resource": found[row["id"]][0], "related": found[row["id"]][1:]}, context=STORED
+        )
+        for row in rows
+    ]
+
+
+# -- counting -------------------------------------------------------------------------------------------------------
+
+
+class Countable(str, Enum):  # noqa: UP042 - as the other enumerations of the API
+    """What events are counted by."""
+
+    day = "day"
+    time = "time"
+    event = "event"
+    resource = "resource"
+
+
+class TimeUnit(str, Enum):  # noqa: UP042 - as the other enumerations of the API
+    """Units of spans of time."""
+
+    week = "week"
+    day = "day"
+    hour = "hour"
+    minute = "minute"
+    second = "second"
+
+    @property
+    def length(self) -> timedelta:
+        return timedelta(**{f"{self.value}s": 1})
+
+    def floor(self, moment: datetime) -> datetime:
+        """The beginning of the unit that a moment is in; weeks begin on Monday."""
+        day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self is TimeUnit.week:
+            return day - timedelta(days=day.weekday())
+        return day + (moment - day) // self.length * self.length
+
+
+class EventCounts(PrefectBaseModel):
+    """Which events to count, and in what spans of time."""
+
+    filter: EventFilter
+    time_unit: TimeUnit = TimeUnit.day
+    time_interval: float = Field(default=1.0, ge=0.01, description="Units in a span.")
+
+
+class EventCount(PrefectBaseModel):
+    """How many events there are of a kind or in a span of time."""
+
+    value: str = Field(description="The name or the resource; of a span, its number.")
+    label: str = Field(description="The same for people; of a span, when it begins.")
+    count: int
+    start_time: DateTime = Field(description="The first of them; of a span, its beginning.")
+    end_time: DateTime = Field(description="The last of them; of a span, its end.")
+
+
+@operation("POST", "/events/count-by/{countable}")
+def count_events(tx: sa.Connection, countable: Countable, body: EventCounts) -> list[EventCount]:
+    """How many events match, by name or resource (the most frequent first) or by spans of time (in order, 0 included).
+
+    Raises:
+        Invalid: there would be more than a thousand spans.
+    """
+    if countable is Countable.event:
+        return _count_by(tx, event.c.event, body.filter)
+    if countable is Countable.resource:
+        return _count_by(tx, event.c.resource_id, body.filter)
+    unit, interval = (TimeUnit.day, 1.0) if countable is Countable.day else (body.time_unit, body.time_interval)
+    return _count_by_time(tx, body.filter, unit, unit.length * interval)
+
+
+def _count_by(tx: sa.Connection, column: sa.ColumnElement[str], wanted: EventFilter) -> list[EventCount]:
+    count, moment = sa.func.count(), event.c.occurred
+    statement = (
+        sa.select(column.label("value"), count, sa.func.min(moment), sa.func.max(moment))
+        .where(_where(wanted))
+        .group_by(column)
+        .order_by(count.desc(), column)
+    )
+    return [
+        EventCount(value=value, label=value, count=number, start_time=first, end_time=last)
+        for value, number, first, last in tx.execute(statement)
+    ]
+
+
+def _count_by_time(tx: sa.Connection, wanted: EventFilter, unit: TimeUnit, width: timedelta) -> list[EventCount]:
+    start, until = unit.floor(wanted.occurred.since), wanted.occurred.until
+    spans = max(0, (until - start) // width + 1)
+    if spans > _MOST_SPANS:
+        raise Invalid(
+            f"The given interval would create {spans} buckets, which is too many. Please increase the interval or "
+            f"reduce the time range to produce {_MOST_SPANS} buckets or fewer."
+        )
+    microsecond = timedelta(microseconds=1)
+    number = span_number(
+        event.c.occurred,
+        sa.literal(to_us(start), sa.BigInteger),
+        sa.literal(width // microsecond, sa.BigInteger),
+    ).label("number")
+    statement = sa.select(number, sa.func.count()).where(_where(wanted)).group_by(number)
+    counts = {int(span): count for span, count in tx.execute(statement)}
+    beginnings = [start + width * span for span in range(spans)]
+    return [
+        EventCount(
+            value=str(span),
+            label=beginning.isoformat(),
+            count=counts.get(span, 0),
+            start_time=beginning,
+            end_time=beginning + width - microsecond,
+        )
+        for span, beginning in enumerate(beginnings)
+    ]
