@@ -11,15 +11,19 @@ from typing import Any
 
 import pytest
 
-from prefect._engine.recorder import get_recorder
+from prefect._engine.recorder import database_path, get_recorder
 from prefect._store.sqlite import connect
+from prefect.settings import get_current_settings
+
+NAME = Path(database_path(get_current_settings())).name
+"""What the file in a home is called."""
 
 
 class Database:
     """The run database of a home, read with plain SQL."""
 
     def __init__(self, home: Path) -> None:
-        self.path = home / "prefect.db"
+        self.path = home / NAME
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         connection = connect(str(self.path), read_only=True)

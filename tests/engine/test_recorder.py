@@ -310,6 +310,7 @@ class TestOutage:
         assert str(database.path) in errors[0]
         assert "PREFECT_HOME" in errors[0]
         home.unlink()
+        get_recorder().flush()
         assert main() == 1
         assert len(errors) == 1
         assert database.flow_states() == ["Pending", "Running", "Completed"] * 2
@@ -345,6 +346,7 @@ class TestOutage:
             recorder.writer.read(lambda c: c.execute("PRAGMA query_only = ON"))
             assert main() == 1
             recorder.writer.read(lambda c: c.execute("PRAGMA query_only = OFF"))
+            recorder.flush()
             assert main() == 1
         assert len(errors) == 2
 
@@ -377,6 +379,7 @@ class TestOutage:
         get_recorder().writer.read(lambda c: c.execute("PRAGMA query_only = ON"))
         main()
         get_recorder().writer.read(lambda c: c.execute("PRAGMA query_only = OFF"))
+        get_recorder().flush()
         main()
         assert database.flow_states("dies")[-1] == "Crashed"
         assert database.one("SELECT count(*) FROM flow_run_state WHERE name = 'Crashed'") == 1

@@ -224,7 +224,7 @@ class TestStreams:
             writer.flush()
         notes.pending.append("3")
         notes.fail = None
-        writer.commit(insert("unit"))
+        writer.commit(insert("unit"), now=True)
         assert rows(path) == ["1", "2", "3", "unit"]
 
     def test_an_outage_is_over_when_there_is_nothing_left_to_write(self, writer: Writer, notes: Notes) -> None:
@@ -235,6 +235,26 @@ class TestStreams:
         notes.pending.clear()
         writer.flush()
 
+    def test_what_takes_long_to_fail_is_not_tried_all_the_time(self, writer: Writer, notes: Notes) -> None:
+        tried = 0
+
+        def slow(connection: sqlite3.Connection, batch: list[str]) -> None:
+            nonlocal tried
+            tried += 1
+            time.sleep(0.02)
+            raise sqlite3.OperationalError("disk full")
+
+        notes.write = slow  # type: ignore[method-assign]
+        notes.pending.append("1")
+        for _ in range(20):
+            with pytest.raises(DatabaseUnavailable, match="disk full"):
+                writer.commit(insert("unit"))
+        assert tried < 20
+        before = tried
+        with pytest.raises(DatabaseUnavailable, match="disk full"):
+            writer.flush()
+        assert tried == before + 1, "who asks for it now has it tried now"
+
     def test_the_background_thread_survives_a_batch_that_cannot_be_written(
         self, writer: Writer, notes: Notes, path: str
     ) -> None:
@@ -244,8 +264,12 @@ class TestStreams:
         until(lambda: writer.failure is not None)
         notes.fail = None
         notes.pending.append("2")
-        writer.notify()
-        until(lambda: rows(path) == ["1", "2"])
+
+        def again() -> bool:
+            writer.notify()
+            return rows(path) == ["1", "2"]
+
+        until(again)
 
 
 class TestLife:
@@ -301,7 +325,7 @@ class TestUnavailable:
         with pytest.raises(DatabaseUnavailable):
             writer.commit(lambda connection: None)
         obstacle.unlink()
-        assert writer.commit(lambda c: c.execute("SELECT count(*) FROM flow_run").fetchone()) == (0,)
+        assert writer.commit(lambda c: c.execute("SELECT count(*) FROM flow_run").fetchone(), now=True) == (0,)
         writer.close()
 
     def test_a_database_that_is_full_fails_the_unit_and_spares_the_next(self, writer: Writer, path: str) -> None:
@@ -310,7 +334,7 @@ class TestUnavailable:
         with pytest.raises(DatabaseUnavailable, match="full"):
             writer.commit(insert("x" * 100_000))
         writer.read(lambda c: c.execute("PRAGMA max_page_count = 1000000").fetchone())
-        writer.commit(insert("a"))
+        writer.commit(insert("a"), now=True)
         assert rows(path) == ["a"]
 
 

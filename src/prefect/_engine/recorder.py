@@ -234,7 +234,7 @@ class Recorder:
         self.writer.notify()
         if pending >= MAX_PENDING and pending % 64 == 0:  # (threads may jump over an exact number)
             try:
-                self.writer.flush()
+                self.writer.flush(now=False)
             except DatabaseUnavailable as exc:
                 self._report_outage(exc)
 
@@ -287,12 +287,12 @@ class Recorder:
 
         return work
 
-    def _write_late(self) -> None:
+    def _write_late(self, *, now: bool = False) -> None:
         """Write what an outage kept from being written, in order. Writing a state twice does no harm."""
         while self._late:
             work = self._late[0]
             try:
-                self.writer.commit(work)
+                self.writer.commit(work, now=now)
             except DatabaseUnavailable:
                 raise
             except Exception:
@@ -443,8 +443,9 @@ class Recorder:
     def flush(self) -> None:
         """Have everything recorded so far on disk, or report that it cannot be."""
         try:
-            self._write_late()
+            self._write_late(now=True)
             self.writer.flush()
+            self._outage_reported = False
         except DatabaseUnavailable as exc:
             self._report_outage(exc)
 

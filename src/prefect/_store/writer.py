@@ -74,6 +74,7 @@ class Writer:
         self._units: deque[_Unit] = deque()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._retry_at = 0.0
         self.failure: BaseException | None = None
         """The error that kept the latest batch of stream records from being written, or None."""
 
@@ -82,10 +83,15 @@ class Writer:
 
     # -- units --------------------------------------------------------------------------------------------------
 
-    def commit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def commit(self, work: Callable[[sqlite3.Connection], T], *, now: bool = False) -> T:
         """Run `work(connection)` in a transaction and return its value once it is committed.
 
-        Everything recorded to the streams before this call is committed with it.
+        Everything recorded to the streams before this call is committed with it. While the database cannot be written,
+        most calls fail at once, so that a program in such an outage does not spend its time on trying.
+
+        Args:
+            work: the unit.
+            now: try also when it is soon after a failure.
 
         Raises:
             DatabaseUnavailable: the database cannot be opened or written; nothing of this unit was written.
@@ -95,19 +101,22 @@ class Writer:
         self._units.append(unit)
         with self._lock:
             if not unit.done:
-                self._drain()
+                self._drain(now=now)
         if unit.error is not None:
             raise unit.error
         return unit.value
 
-    def flush(self) -> None:
+    def flush(self, *, now: bool = True) -> None:
         """Write everything that is pending.
+
+        Args:
+            now: try also when it is soon after a failure.
 
         Raises:
             DatabaseUnavailable: it could not be written; it is kept and will be tried again.
         """
         with self._lock:
-            self._drain()
+            self._drain(now=now)
             if self.failure is not None:
                 raise DatabaseUnavailable(self.path, self.failure) from self.failure
 
@@ -154,8 +163,12 @@ class Writer:
             self._connection = open_database(self.path, self._write_lock)
         return self._connection
 
-    def _drain(self) -> None:
+    def _drain(self, *, now: bool = False) -> None:
         """Write all that is pending in one transaction. Called with the lock held."""
+        began = time.monotonic()
+        if self.failure is not None and began < self._retry_at and not now:
+            self._refuse(self.failure)
+            return
         units: list[_Unit] = []
         batches: list[tuple[Stream, Any]] = []
         try:
@@ -177,9 +190,21 @@ class Writer:
                 unit.error = exc if isinstance(exc, DatabaseUnavailable) else DatabaseUnavailable(self.path, exc)
             if not isinstance(exc, (DatabaseUnavailable, sqlite3.Error, OSError)):
                 raise
+            # a batch that grows while it cannot be written takes longer each time: a tenth of the time at most
+            took = time.monotonic() - began
+            self._retry_at = time.monotonic() + 10 * took if took > 0.01 else 0.0
         finally:
             for unit in units:
                 unit.done = True
+
+    def _refuse(self, failure: BaseException) -> None:
+        """Fail the units that wait, without trying; the streams keep their records."""
+        while self._units:
+            unit = self._units.popleft()
+            unit.error = (
+                failure if isinstance(failure, DatabaseUnavailable) else DatabaseUnavailable(self.path, failure)
+            )
+            unit.done = True
 
     def _write(self, units: list[_Unit], batches: list[tuple[Stream, Any]]) -> None:
         connection = self._open()
@@ -200,7 +225,7 @@ class Writer:
     def close(self) -> None:
         """Write what is pending and let go of the file. The writer opens it again if it is used again."""
         with self._lock:
-            self._drain()
+            self._drain(now=True)
             old, self._wake = self._wake, threading.Event()
             self._thread = None
             old.set()
