@@ -138,7 +138,7 @@ def processes(repeat: int, size: float) -> list[Row]:
             _, errors = process.communicate()
             times.append(time.perf_counter() - began)
             failed += process.returncode != 0 or b"locked" in errors
-        database = sqlite3.connect(f"file:{home}/prefect.db?mode=ro", uri=True)
+        database = sqlite3.connect(f"file:{home}/pluperfect.db?mode=ro", uri=True)
         (flows,) = database.execute("SELECT count(*) FROM flow_run WHERE state_type = 'COMPLETED'").fetchone()
         (tasks,) = database.execute("SELECT count(*) FROM task_run WHERE state_type = 'COMPLETED'").fetchone()
         database.close()

@@ -212,7 +212,7 @@ def query(home: Path) -> Callable[..., list[tuple[Any, ...]]]:
     """Ask the database itself, by another connection than ours."""
 
     def ask(statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        connection = sqlite3.connect(home / "prefect.db")
+        connection = sqlite3.connect(home / "pluperfect.db")
         try:
             return connection.execute(statement, values).fetchall()
         finally:

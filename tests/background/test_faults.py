@@ -177,7 +177,7 @@ async def test_what_a_run_came_to_is_written_when_there_is_space_again(jobs, cap
 
 def test_a_database_that_cannot_be_used_refuses_the_run(jobs, home, tmp_path):
     (tmp_path / "file").touch()
-    url = f"sqlite:///{tmp_path}/file/prefect.db"
+    url = f"sqlite:///{tmp_path}/file/pluperfect.db"
     with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: url}), pytest.raises(DatabaseUnavailable):
         jobs.add.delay(1)
     assert list((home / "storage" / "parameters").iterdir()) == []
@@ -218,20 +218,20 @@ def test_a_forked_child_can_wait_too(jobs, workers):
 
 
 def test_bells_of_dead_processes_are_removed(jobs, home):
-    path = str(home / "prefect.db")
+    path = str(home / "pluperfect.db")
     bell = bells.Bell(path, bells.WORK)
-    dead = home / "prefect.db.bells" / "work-dead"
+    dead = home / "pluperfect.db.bells" / "work-dead"
     os.mkfifo(dead)
     bells.ring(path, bells.WORK, "hello")
     bells.ring(path, bells.DONE, "not for this one")
     assert bell.wait(DEADLINE) == ["hello"]
     assert not dead.exists()
     bell.close()
-    assert list((home / "prefect.db.bells").iterdir()) == []
+    assert list((home / "pluperfect.db.bells").iterdir()) == []
 
 
 def test_a_bell_that_rings_too_often_still_rings(jobs, home):
-    path = str(home / "prefect.db")
+    path = str(home / "pluperfect.db")
     bell = bells.Bell(path, bells.DONE)
     for _ in range(2000):
         bells.ring(path, bells.DONE, "x" * 36)

@@ -53,7 +53,7 @@ def command(home: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 @pytest.fixture
 def ids(home: Path) -> dict[str, UUID]:
     """A finished run with two tasks, a failed one of another flow, and two runs of one name."""
-    path = str(home / "prefect.db")
+    path = str(home / "pluperfect.db")
     open_database(path, WriteLock(f"{path}.lock")).close()
     made: dict[str, UUID] = {}
     with make_engine(f"sqlite:///{path}").begin() as tx:

@@ -76,7 +76,7 @@ async def test_asynchronous_clients_read_too(home: Path) -> None:
 def test_a_database_that_is_not_there_yet(home: Path) -> None:
     with get_client(sync_client=True) as client:
         assert client.read_flows() == []
-        assert not (home / "prefect.db").exists(), "reading makes no file"
+        assert not (home / "pluperfect.db").exists(), "reading makes no file"
         doubling()
         assert len(client.read_flows()) == 1, "the file made meanwhile is found"
 

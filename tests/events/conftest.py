@@ -21,7 +21,7 @@ def recorded(home: Path) -> Callable[[], Recorded]:
 
     def read() -> Recorded:
         get_recorder().flush()
-        connection = connect(str(home / "prefect.db"), read_only=True)
+        connection = connect(str(home / "pluperfect.db"), read_only=True)
         try:
             found: Recorded = {}
             for id, name, payload, follows in connection.execute("SELECT id, event, payload, follows FROM event"):

@@ -265,7 +265,7 @@ def test_a_program_that_ends_at_once_loses_nothing(run_script):
             emit_event(f"e{number}", {"prefect.resource.id": "x"})
         """
     ).ok()
-    with sqlite3.connect(done.home / "prefect.db") as connection:
+    with sqlite3.connect(done.home / "pluperfect.db") as connection:
         assert connection.execute("SELECT count(*) FROM event").fetchone() == (10,)
 
 

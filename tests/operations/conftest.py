@@ -70,7 +70,7 @@ class World:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[LocalDatabase]:
-    path = str(tmp_path / "prefect.db")
+    path = str(tmp_path / "pluperfect.db")
     open_database(path, WriteLock(f"{path}.lock")).close()
     with LocalDatabase(path) as database:
         yield database

@@ -21,14 +21,14 @@ from .conftest import World
 
 
 def test_looking_at_nothing_makes_nothing(tmp_path: Path) -> None:
-    with LocalDatabase(str(tmp_path / "home" / "prefect.db")) as database, database.read() as tx:
+    with LocalDatabase(str(tmp_path / "home" / "pluperfect.db")) as database, database.read() as tx:
         assert flow_runs.read_flow_runs(tx, flow_runs.FlowRunQuery()) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_settings_name_the_file(tmp_path: Path) -> None:
     with temporary_settings({PREFECT_HOME: tmp_path}):
-        assert open_local().path == str(tmp_path / "prefect.db")
+        assert open_local().path == str(tmp_path / "pluperfect.db")
     with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{tmp_path}/other.db"}):
         assert open_local().path == str(tmp_path / "other.db")
 
@@ -55,14 +55,14 @@ def test_a_write_is_kept_and_a_failed_one_is_not(database: LocalDatabase) -> Non
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "prefect.db"
+    path = tmp_path / "pluperfect.db"
     path.write_text("this is not a database, but long enough to be read as one: " * 20)
     with LocalDatabase(str(path)) as database, pytest.raises(DatabaseUnavailable, match=str(path)), database.read():
         pass
 
 
 def test_the_database_of_another_program_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "prefect.db"
+    path = tmp_path / "pluperfect.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
         connection.execute("INSERT INTO alembic_version VALUES ('f00d')")

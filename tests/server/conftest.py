@@ -32,7 +32,7 @@ class Api:
 
 
 def serve(folder: Path, **settings: Any) -> TestClient:
-    changes = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite:///{folder}/prefect.db", **settings}
+    changes = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite:///{folder}/pluperfect.db", **settings}
     return TestClient(create_app(get_current_settings().copy_with_update(changes)), raise_server_exceptions=False)
 
 

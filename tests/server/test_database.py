@@ -17,7 +17,7 @@ from prefect.server.database import SQLiteDatabase, make_database
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[SQLiteDatabase]:
-    database = SQLiteDatabase(str(tmp_path / "prefect.db"))
+    database = SQLiteDatabase(str(tmp_path / "pluperfect.db"))
     database.open()
     yield database
     database.close()
@@ -87,8 +87,8 @@ def test_readers_cannot_write(database: SQLiteDatabase) -> None:
 
 def test_a_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatabaseUnavailable, match=r"file/prefect\.db"):
-        SQLiteDatabase(str(tmp_path / "file" / "prefect.db")).open()
+    with pytest.raises(DatabaseUnavailable, match=r"file/pluperfect\.db"):
+        SQLiteDatabase(str(tmp_path / "file" / "pluperfect.db")).open()
 
 
 def test_in_memory_means_until_the_server_ends() -> None:

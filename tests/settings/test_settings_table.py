@@ -40,7 +40,7 @@ def test_defaults_that_derive_from_home(place: Path):
     assert settings.results.local_storage_path == home / "storage"
     assert settings.logging.config_path == home / "logging.yml"
     assert settings.server.memo_store_path == home / "memo_store.toml"
-    assert settings.reveal("server.database.connection_url") == f"sqlite+aiosqlite:///{home}/prefect.db"
+    assert settings.reveal("server.database.connection_url") == f"sqlite+aiosqlite:///{home}/pluperfect.db"
 
 
 def test_home_is_below_the_users_by_default(monkeypatch):

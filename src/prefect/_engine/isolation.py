@@ -33,7 +33,7 @@ def isolated_home(**updates: Any) -> Iterator[Path]:
         updates={
             "home": home,
             "api.url": None,
-            "server.database.connection_url": f"sqlite:///{home / 'prefect.db'}",
+            "server.database.connection_url": f"sqlite:///{home / 'pluperfect.db'}",
             "results.local_storage_path": home / "storage",
             **{name.replace("__", "."): value for name, value in updates.items()},
         }
@@ -51,5 +51,5 @@ def isolated_home(**updates: Any) -> Iterator[Path]:
             settings_context._process.pop("settings", None)
         pop_settings(token)
         if os.getpid() == pid:
-            recorder.forget_recorder(str(home / "prefect.db"))
+            recorder.forget_recorder(str(home / "pluperfect.db"))
             shutil.rmtree(home, ignore_errors=True)

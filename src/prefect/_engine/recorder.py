@@ -506,7 +506,7 @@ def database_path(settings: Any) -> str:
     """
     url = settings.reveal("server.database.connection_url")
     if not url:
-        return str(settings.home / "prefect.db")
+        return str(settings.home / "pluperfect.db")
     scheme, separator, rest = url.partition(":///")
     if not separator or not scheme.startswith("sqlite"):
         raise ConfigurationError(
@@ -515,7 +515,9 @@ def database_path(settings: Any) -> str:
         )
     path = rest.partition("?")[0]
     return (
-        os.path.abspath(os.path.expanduser(path)) if path and path != ":memory:" else str(settings.home / "prefect.db")
+        os.path.abspath(os.path.expanduser(path))
+        if path and path != ":memory:"
+        else str(settings.home / "pluperfect.db")
     )
 
 

@@ -38,7 +38,7 @@ def open_local() -> LocalDatabase:
         )
     path = sqlite_path(url)
     # without a file runs are kept in the default one
-    return LocalDatabase(str(settings.home / "prefect.db") if path == ":memory:" else os.path.abspath(path))
+    return LocalDatabase(str(settings.home / "pluperfect.db") if path == ":memory:" else os.path.abspath(path))
 
 
 class LocalDatabase:

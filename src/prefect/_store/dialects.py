@@ -38,7 +38,7 @@ class UnsupportedDatabase(ValueError):
     def __init__(self, scheme: str) -> None:
         super().__init__(
             f"The database URL begins with {scheme!r}, which is not supported. "
-            "Use sqlite:////path/to/prefect.db or postgresql://user:password@host:5432/prefect."
+            "Use sqlite:////path/to/pluperfect.db or postgresql://user:password@host:5432/prefect."
         )
 
 

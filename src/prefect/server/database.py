@@ -77,7 +77,7 @@ class SQLiteDatabase:
         self._folder = None
         if path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="prefect-server-")
-            path = os.path.join(self._folder.name, "prefect.db")
+            path = os.path.join(self._folder.name, "pluperfect.db")
         self.path = path
         self._writer = Writer(self.path)
         self._writing = _Writing()

@@ -360,7 +360,7 @@ def _connection_url(root: Settings) -> str:
     if parts.driver == "postgresql+asyncpg":
         return _postgresql_url(root)
     # SQLAlchemy takes everything after the third slash as the path, so an absolute one brings its own slash
-    return f"sqlite+aiosqlite:///{name or root.home / 'prefect.db'}"
+    return f"sqlite+aiosqlite:///{name or root.home / 'pluperfect.db'}"
 
 
 def _postgresql_url(root: Settings) -> str:

@@ -40,7 +40,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     prefix = "/" + (api.base_path or "/api").strip("/")
     url = settings.server.database.connection_url
     database = make_database(
-        url.get_secret_value() if url else f"sqlite:///{settings.home / 'prefect.db'}",
+        url.get_secret_value() if url else f"sqlite:///{settings.home / 'pluperfect.db'}",
         migrate_on_start=settings.server.database.migrate_on_start,
     )
 
