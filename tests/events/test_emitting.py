@@ -284,3 +284,28 @@ def test_runs_that_emit_nothing_load_nothing(run_script):
         """
     ).ok()
     assert done.stdout.strip() == "[]"
+
+
+def test_a_task_in_another_process_knows_its_flow(run_script):
+    done = run_script(
+        """
+        from prefect import flow, task
+        from prefect.events import emit_event
+        from prefect.task_runners import ProcessPoolTaskRunner
+
+        @task(name="far")
+        def far():
+            return emit_event("e", {"prefect.resource.id": "x"})
+
+        @flow(name="etl", task_runner=ProcessPoolTaskRunner(max_workers=1))
+        def pipeline():
+            return far.submit().result()
+
+        if __name__ == "__main__":
+            made = pipeline()
+            print([resource.role for resource in made.related], made.resource_in_role["flow"].name)
+        """
+    ).ok()
+    assert done.stdout.strip() == "['flow-run', 'task-run', 'flow'] etl"
+    with sqlite3.connect(next(done.home.glob("*.db"))) as connection:
+        assert connection.execute("SELECT count(*) FROM event").fetchone() == (1,)
