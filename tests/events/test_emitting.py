@@ -61,8 +61,8 @@ def test_an_event_that_is_recorded_again_is_kept_once(recorded, home):
     id = uuid4()
     emit_event("first", X, id=id)
     recorded()
-    emit_event("second", X, id=id)
-    assert list(recorded()) == ["first"]
+    emit_event("second", X, id=id, related=[{"prefect.resource.id": "y", "prefect.resource.role": "r"}])
+    assert list(recorded()) == ["first"] and recorded()["first"]["related"] == []
 
 
 def test_a_run_adds_what_it_knows(recorded):

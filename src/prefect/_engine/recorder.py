@@ -170,8 +170,9 @@ class EventStream(RecordStream):
     """Events, each with the resources it has to do with."""
 
     def write(self, connection: sqlite3.Connection, batch: Any) -> None:
-        connection.executemany(sql.INSERT_EVENT, [event for event, _ in batch])
-        connection.executemany(sql.INSERT_EVENT_RESOURCE, [row for _, resources in batch for row in resources])
+        for event, resources in batch:
+            if connection.execute(sql.INSERT_EVENT, event).rowcount:  # one that is there keeps the resources it has
+                connection.executemany(sql.INSERT_EVENT_RESOURCE, resources)
 
 
 class Recorder:
