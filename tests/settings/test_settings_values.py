@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prefect.settings import Settings, SettingsError
@@ -126,6 +126,7 @@ def test_collections_survive_being_written(names, codes, headers):
 
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none(), st.lists(st.integers()), st.binary()))
+@example("~nobody-of-this-name/x")
 def test_whatever_is_given_is_read_or_refused_in_words(raw):
     for field in Settings.fields():
         try:

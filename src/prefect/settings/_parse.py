@@ -93,7 +93,10 @@ def parse_secret(raw: Any) -> str:
 
 def parse_path(raw: Any) -> pathlib.Path:
     if isinstance(raw, str | os.PathLike) and (text := os.fspath(raw)):
-        return pathlib.Path(text).expanduser()
+        try:
+            return pathlib.Path(text).expanduser()
+        except RuntimeError as exc:  # "~somebody" who has no home here
+            raise ValueError("a path") from exc
     raise ValueError("a path")
 
 

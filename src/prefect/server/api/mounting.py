@@ -127,7 +127,7 @@ class Endpoint:
         for name, adapter in self._path.items():
             _validate(adapter, name, request.path_params[name], "path", arguments, problems)
         for name, adapter in self._query.items():
-            values = request.query_params.getlist(name)
+            values = request.query_params.getlist(name) or request.query_params.getlist(name.replace("_", "-"))
             if values:
                 value: Any = values if _is_list(self.operation.query_parameters[name]) else values[-1]
                 _validate(adapter, name, value, "query", arguments, problems)
