@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from prefect._lazy import lazy_module
 from prefect._schemas.base import ObjectBaseModel, PrefectBaseModel
 from prefect._schemas.concurrency import ConcurrencyOptions, GlobalConcurrencyLimitResponse
 from prefect._schemas.enums import BranchingScheduleHandling, DeploymentStatus
 from prefect._schemas.fields import CreatedBy, KeyValueLabelsField, Name, PositiveInteger, UpdatedBy
 from prefect._schemas.moments import DateTime
 from prefect._schemas.schedules import SCHEDULE_TYPES
+
+if TYPE_CHECKING:
+    from prefect._schemas import events
+    from prefect._schemas.events import RelatedResource
+else:
+    events = lazy_module("prefect._schemas.events")
 
 
 class VersionInfo(PrefectBaseModel):
@@ -97,3 +104,17 @@ class DeploymentResponse(_Deployment):
     concurrency_options: ConcurrencyOptions | None = None
     work_pool_name: str | None = None
     status: DeploymentStatus | None = None
+
+    def as_related_resource(self, role: str = "deployment") -> RelatedResource:
+        """The deployment as events name it.
+
+        Args:
+            role: what it is to the event.
+        """
+        return events.RelatedResource(
+            {
+                "prefect.resource.id": f"prefect.deployment.{self.id}",
+                "prefect.resource.name": self.name,
+                "prefect.resource.role": role,
+            }
+        )

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from prefect._clock import from_us, to_us
 from prefect._engine.frames import current_flow, current_task
@@ -147,6 +147,71 @@ class APILogHandler(logging.Handler):
     def _row(self, record: logging.LogRecord, ids: tuple[str | None, str | None, str | None], limit: int) -> LogRow:
         message = _recordable(redact_secrets(self.format(record)), limit)
         return record.name, record.levelno, message, round(record.created * 1_000_000), *ids
+
+
+class APILogWorker:
+    """Passes log lines on to where they are recorded.
+
+    Lines are batched and written by the recorder of runs; this is the interface to it for programs that hand over
+    lines of their own.
+    """
+
+    _instance: ClassVar[APILogWorker | None] = None
+
+    @classmethod
+    def instance(cls, *args: Any) -> APILogWorker:
+        """The one of this process."""
+        if cls._instance is None:
+            cls._instance = cls()
+        return cls._instance
+
+    def reset_for_fork(self) -> None:
+        """Be forgotten, so that a forked child makes one of its own (the recorder sees to forks itself)."""
+        type(self)._instance = None
+
+    @classmethod
+    def reset_instances_for_fork(cls) -> None:
+        """Forget the one of this process."""
+        cls._instance = None
+
+    @property
+    def max_batch_size(self) -> int:
+        """How many bytes of log lines go into one request, at most."""
+        return get_current_settings().logging.to_api.batch_size
+
+    @property
+    def min_interval(self) -> float:
+        """Seconds between two batches."""
+        return get_current_settings().logging.to_api.batch_interval
+
+    def start(self) -> None:
+        """Be ready for lines: always so."""
+        _sink.flush()
+
+    def send(self, item: dict[str, Any]) -> None:
+        """Record a line.
+
+        Args:
+            item: `name`, `level`, `message`, `timestamp` (a datetime, or ISO 8601) and the ids of its run.
+        """
+        emit_api_log(item)
+
+    def wait_until_empty(self) -> None:
+        """Return when every line so far is written."""
+        _sink.flush()
+
+    def drain(self, at_exit: bool = False) -> None:
+        """Have every line so far written."""
+        _sink.flush()
+
+    @classmethod
+    def drain_all(cls, timeout: float | None = None, at_exit: bool = True) -> None:
+        """Have every line so far of this process written.
+
+        Args:
+            timeout: seconds to take at most; writing takes as long as a commit, so it is not needed.
+        """
+        _sink.flush()
 
 
 class WorkerAPILogHandler(APILogHandler):
