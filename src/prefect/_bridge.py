@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from prefect._lazy import lazy_module
+from prefect._lazy import imported, lazy_module
 
 if TYPE_CHECKING:
     import asyncio
@@ -62,7 +61,7 @@ def in_async_context() -> bool:
 
 def in_running_loop() -> bool:
     """Whether this thread is running an event loop (never imports asyncio)."""
-    events = sys.modules.get("asyncio.events")
+    events = imported("asyncio.events")
     return events is not None and events._get_running_loop() is not None
 
 

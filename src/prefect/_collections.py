@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import datetime
-import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from prefect._lazy import lazy_module
+from prefect._lazy import imported, lazy_module
 from prefect.utilities.annotations import BaseAnnotation, opaque
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def _all_plain(items: Iterable[Any], depth: int) -> bool:
 
 def pydantic_model_type() -> type | None:
     """`pydantic.BaseModel` if pydantic is imported; without it no value can be a model."""
-    module = sys.modules.get("pydantic.main")
+    module = imported("pydantic.main")
     return getattr(module, "BaseModel", None)
 
 

@@ -36,8 +36,19 @@ def lazy_module(name: str) -> Any:
 
     If the module is already imported it is returned as it is.
     """
-    loaded = sys.modules.get(name)
+    loaded = imported(name)
     return loaded if loaded is not None else _LazyModule(name)
+
+
+def imported(name: str) -> Any:
+    """The module `name` if it has been imported, else None.
+
+    A module that another thread is in the middle of importing counts as not imported: it may lack anything.
+    """
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded.__spec__, "_initializing", False):
+        return None
+    return loaded
 
 
 def lazy_attributes(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import functools
 import os
-import sys
 from collections.abc import Callable, Coroutine, Iterable
 from types import MethodType
 from typing import (
@@ -40,7 +39,7 @@ from prefect._engine.options import (
     policy_json,
 )
 from prefect._engine.port import ASYNC, SYNC
-from prefect._lazy import lazy_attributes, lazy_module
+from prefect._lazy import imported, lazy_attributes, lazy_module
 from prefect._parameters.binding import FunctionSpec
 from prefect.exceptions import InvalidNameError, ReservedArgumentError
 from prefect.settings import get_current_settings
@@ -329,7 +328,7 @@ class Flow(Generic[P, R]):
             Exception: what the function raised.
         """
         parameters = self.spec.bind(args, kwargs)
-        module = sys.modules.get("prefect.utilities.visualization")
+        module = imported("prefect.utilities.visualization")
         if module is not None and module.get_task_viz_tracker() is not None:
             return module.track_viz_task(self.isasync, self.name, parameters)
         if self.isgenerator:

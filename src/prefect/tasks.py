@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from types import MethodType
@@ -43,7 +42,7 @@ from prefect._engine.options import (
     task_key,
 )
 from prefect._engine.port import ASYNC, SYNC
-from prefect._lazy import lazy_module
+from prefect._lazy import imported, lazy_module
 from prefect._parameters.binding import FunctionSpec
 from prefect._rules.retries import exponential_backoff
 from prefect.futures import PrefectDistributedFuture, PrefectFutureList
@@ -680,7 +679,7 @@ def _iterate_async(task: Task[..., Any], parameters: dict[str, Any], wait_for: A
 
 def _tracked(task: Task[..., Any], parameters: dict[str, Any], how: str = "call") -> tuple[Any] | None:
     """While a flow is being drawn, the stand-in for what the call gives; None at all other times."""
-    module = sys.modules.get("prefect.utilities.visualization")
+    module = imported("prefect.utilities.visualization")
     if module is None or module.get_task_viz_tracker() is None:
         return None
     if how == "submit":

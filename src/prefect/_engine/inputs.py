@@ -6,14 +6,13 @@ results before the function is called, and the runs they came from become the ru
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from prefect._collections import contains_only_plain
 from prefect._engine.frames import FlowFrame
 from prefect._engine.port import Port
-from prefect._lazy import lazy_module
+from prefect._lazy import imported, lazy_module
 from prefect._rules.states import COMPLETED, TERMINAL
 from prefect.utilities.annotations import BaseAnnotation, allow_failure, opaque, quote, unmapped
 
@@ -32,7 +31,7 @@ class UpstreamNotReady(Exception):
 
 def is_state(value: Any) -> bool:
     """Whether a value is a public `State`, without importing the class for a program that never made one."""
-    module = sys.modules.get("prefect._schemas.states")
+    module = imported("prefect._schemas.states")
     return module is not None and isinstance(value, module.State)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from prefect._engine.frames import RunFrame, TaskFrame
@@ -49,11 +48,6 @@ def is_state_collection(value: Any) -> bool:
     if not isinstance(value, (list, tuple, set, frozenset)):
         return False
     return bool(value) and all(is_state(item) for item in value)
-
-
-def has_states() -> bool:
-    """Whether this program ever made a public state (if not, nothing can be one)."""
-    return "prefect._schemas.states" in sys.modules
 
 
 def state_of(value: Any, *, futures_too: bool) -> RunState | None:

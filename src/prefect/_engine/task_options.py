@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from prefect._lazy import imported
 from prefect.exceptions import ReservedArgumentError
 from prefect.utilities.annotations import NotSet
 
@@ -74,9 +74,7 @@ def delays_of(delays: Any, retries: int | None) -> Any:
 
 
 def is_no_cache(policy: Any) -> bool:
-    return type(policy).__name__ == "_None" or policy is getattr(
-        sys.modules.get("prefect.cache_policies"), "NO_CACHE", NotSet
-    )
+    return type(policy).__name__ == "_None" or policy is getattr(imported("prefect.cache_policies"), "NO_CACHE", NotSet)
 
 
 def refuse_reserved(names: tuple[str, ...]) -> None:

@@ -8,13 +8,13 @@ be large, or secret.
 from __future__ import annotations
 
 import datetime
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
 from prefect._collections import pydantic_model_type
+from prefect._lazy import imported
 from prefect.utilities.annotations import BaseAnnotation
 
 _LEAST, _GREATEST = -(2**63), 2**64 - 1  # what a JSON writer of fixed-size integers takes
@@ -193,7 +193,7 @@ def _writer(value: Any) -> Writer | None:
     model = pydantic_model_type()
     if model is not None and issubclass(kind, model):
         return _model
-    old = sys.modules.get("pydantic.v1.main")
+    old = imported("pydantic.v1.main")
     if old is not None and issubclass(kind, old.BaseModel):
         return _old_model
     if hasattr(kind, "__dataclass_fields__"):

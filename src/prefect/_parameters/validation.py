@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from prefect._lazy import lazy_module
+from prefect._lazy import imported, lazy_module
 from prefect._parameters.annotations import Unresolved, resolve_annotations
 from prefect._parameters.quickcheck import ANYTHING, UNSURE, Accepted, accepted_types
 from prefect.exceptions import ParameterTypeError, SignatureMismatchError
@@ -212,7 +212,7 @@ def for_pydantic(annotation: Any, replace_v1: Callable[[Any], Any] | None = None
 
 
 def is_v1_model(annotation: Any) -> bool:
-    module = sys.modules.get("pydantic.v1.main")
+    module = imported("pydantic.v1.main")
     return module is not None and isinstance(annotation, type) and issubclass(annotation, module.BaseModel)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from prefect._lazy import lazy_module
+from prefect._lazy import imported, lazy_module
 from prefect.settings import SettingsError, get_current_settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def expected_errors() -> tuple[type[Exception], ...]:
     """Errors of which the user needs the message, not the traceback."""
     known: tuple[type[Exception], ...] = (CommandError, SettingsError)
     # the module is there if anything could have raised one of its errors
-    loaded = sys.modules.get("prefect.exceptions")
+    loaded = imported("prefect.exceptions")
     return (*known, loaded.PrefectException) if loaded is not None else known
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextvars
-import sys
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect import __version__
-from prefect._lazy import lazy_module
+from prefect._lazy import imported, lazy_module
 from prefect._transport.port import AsyncTransport, Transport
 from prefect.client._versions import API_VERSION
 from prefect.client.base import ASGIApp, ServerType, determine_server_type
@@ -162,7 +161,7 @@ def configured_api() -> str:
 
 def write_what_is_held_back() -> None:
     """Write the states and log lines that runs of this process have not written yet, so that they are read."""
-    recorder = sys.modules.get("prefect._engine.recorder")
+    recorder = imported("prefect._engine.recorder")
     if recorder is not None:
         recorder.flush_all()
 

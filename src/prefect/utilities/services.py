@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from traceback import TracebackException
 from typing import TYPE_CHECKING, Any
 
-from prefect._lazy import lazy_module
+from prefect._lazy import imported, lazy_module
 from prefect.logging.loggers import get_logger
 from prefect.utilities.math import clamped_poisson_interval
 
@@ -79,7 +78,7 @@ async def critical_service_loop(
 
 def _is_passing(error: Exception) -> bool:
     # httpx is asked only where it is in use: an error of its kind means that it is imported
-    httpx: Any = sys.modules.get("httpx")
+    httpx: Any = imported("httpx")
     if httpx is not None:
         if isinstance(error, httpx.HTTPStatusError):
             response: Any = error.response  # pyright: ignore[reportAttributeAccessIssue]
