@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from prefect.logging import loggers
     from prefect.serializers import Serializer
     from prefect.transactions import Transaction
-    from prefect.utilities import hashing, visualization
+    from prefect.utilities import hashing
 else:
     inspect = lazy_module("inspect")
     cache_policies = lazy_module("prefect.cache_policies")
@@ -72,7 +72,6 @@ else:
     hashing = lazy_module("prefect.utilities.hashing")
     loggers = lazy_module("prefect.logging.loggers")
     task_worker = lazy_module("prefect.task_worker")
-    visualization = lazy_module("prefect.utilities.visualization")
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")

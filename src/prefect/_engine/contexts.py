@@ -317,7 +317,6 @@ def flow_run_context(frame: FlowFrame) -> FlowRunContext:
             start_time=from_us(frame.start_us or frame.created_us),
             detached=frame.detached,
             observed_flow_pauses=frame.pauses,
-            task_run_dynamic_keys=frame.counters,
         )
         model._frame = frame
     model.flow_run = public.flow_run(frame)

@@ -107,12 +107,10 @@ class FlowFrame(RunFrame):
 
     __slots__ = (
         "_results",
-        "counters",
         "created",
         "detached",
         "flow",
         "flow_id",
-        "input_keyset",
         "labels",
         "memory",
         "open_runs",
@@ -120,7 +118,6 @@ class FlowFrame(RunFrame):
         "parent_flow_run_id",
         "parent_task_run_id",
         "pauses",
-        "suspension",
         "task_runner",
         "wait_for",
     )
@@ -137,14 +134,10 @@ class FlowFrame(RunFrame):
         self.labels: dict[str, Any] = {}
         self.created = False
         self.detached = False
-        # how often each task was called in this attempt: the task runs' dynamic keys, and what a retry recalls by
-        self.counters: dict[str, int] = {}
         self.memory: Any = None
         # task runs that have begun and not ended: none may be left open when the flow run ends
         self.open_runs: set[TaskFrame] = set()
         self.pauses: dict[str, int] = {}
-        self.suspension: Any = None
-        self.input_keyset: Any = None
         self._results: _Provenance | None = None
 
     def runner(self) -> Any:

@@ -14,7 +14,7 @@ from prefect._engine.frames import FlowFrame
 from prefect._engine.port import Port
 from prefect._lazy import imported, lazy_module
 from prefect._rules.states import COMPLETED, TERMINAL
-from prefect.utilities.annotations import BaseAnnotation, allow_failure, opaque, quote, unmapped
+from prefect.utilities.annotations import BaseAnnotation, allow_failure, opaque, quote
 
 if TYPE_CHECKING:
     from prefect import futures, states
@@ -78,16 +78,13 @@ class Inputs:
             known.append(entry)
 
 
-async def resolve(
-    io: Port, parameters: dict[str, Any], wait_for: Any, flow_frame: FlowFrame | None, *, strict: bool = True
-) -> Inputs:
+async def resolve(io: Port, parameters: dict[str, Any], wait_for: Any, flow_frame: FlowFrame | None) -> Inputs:
     """Replace futures and states in a run's parameters by results.
 
     Args:
         parameters: the arguments by name; not changed.
         wait_for: futures, states or values the run waits for without using them.
         flow_frame: the flow run in which the call happens; knows which values came from which runs.
-        strict: raise for an upstream run that did not complete (False for flows' own `wait_for` semantics).
 
     Raises:
         UpstreamNotReady: an upstream run did not complete and its use is not wrapped in `allow_failure`.
@@ -139,10 +136,3 @@ def _result(state: Any, run_id: Any, annotation: BaseAnnotation | None) -> Any:
     if state.type.value != COMPLETED and not (isinstance(annotation, allow_failure) and state.type.value in TERMINAL):
         raise UpstreamNotReady(f"Upstream task run '{run_id}' did not reach a 'COMPLETED' state.")
     return states.read_result(state, raise_on_failure=False, retry_result_failure=True, sync=True)
-
-
-def strip_annotations(value: Any) -> Any:
-    """The value inside an annotation given as a whole argument."""
-    while isinstance(value, (unmapped, allow_failure, quote)):
-        value = value.unwrap()
-    return value

@@ -91,8 +91,11 @@ class ThreadPool:
                 raise
 
     def _look(self) -> None:
-        """Start threads while work waits and nothing is taken; twice as many each time."""
-        step = PROMPT_THREADS
+        """Start threads while work waits and nothing is taken but by those just started; twice as many each time.
+
+        As soon as the pool gets on again, it begins anew with a few: now and then a busy machine halts everybody.
+        """
+        step, started = PROMPT_THREADS, 0
         with self._lock:
             taken = self._taken
         while True:
@@ -101,8 +104,11 @@ class ThreadPool:
                 if not self._items or self._closed or self._room() <= 0:
                     self._starter = None
                     return
-                if self._taken == taken:
-                    for _ in range(min(step, self._room(), len(self._items))):
+                if self._taken - taken > started:
+                    step, started = PROMPT_THREADS, 0
+                else:
+                    started = min(step, self._room(), len(self._items))
+                    for _ in range(started):
                         self._start_thread()
                     step *= 2
                 taken = self._taken

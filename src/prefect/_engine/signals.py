@@ -15,11 +15,6 @@ _installed = False
 _received = False
 
 
-def is_installed() -> bool:
-    """Whether a flow run of this process turns SIGTERM into an exception now."""
-    return _installed
-
-
 class termination:
     """While the block lasts, SIGTERM raises `TerminationSignal` on the main thread; afterwards it ends the process.
 

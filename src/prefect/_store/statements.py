@@ -55,12 +55,6 @@ FROM flow_run r JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state
 WHERE r.id = ?
 """
 
-FLOW_RUN: Final = """
-SELECT r.id, r.name, f.name, r.parameters, r.tags, r.run_count, r.start_time, r.end_time, r.total_run_time,
-    r.expected_start_time, r.parent_task_run_id, r.parent_flow_run_id, r.created, r.labels, r.flow_id
-FROM flow_run r JOIN flow f ON f.id = r.flow_id WHERE r.id = ?
-"""
-
 # one row per task run, written with its newest values whenever a batch holds a change of it
 UPSERT_TASK_RUN: Final = """
 INSERT INTO task_run (
