@@ -19,6 +19,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from prefect._store import migrate, sqlite
+from prefect._store.announcements import Bus, collected
 from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_path
 from prefect._store.schema import POSTGRESQL_SCRIPT, read_script, statements
 from prefect._store.writer import Writer
@@ -31,6 +32,9 @@ _MORE_READERS = 48
 
 class Database(Protocol):
     """Where a server keeps everything. Usable from any thread."""
+
+    bus: Bus
+    """Told what was announced in the transactions of `write`, once they are committed."""
 
     def open(self) -> None:
         """Connect, and bring the schema up to date."""
@@ -74,6 +78,7 @@ class SQLiteDatabase:
     """
 
     def __init__(self, path: str | None) -> None:
+        self.bus = Bus()
         self._folder = None
         if path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="prefect-server-")
@@ -99,15 +104,23 @@ class SQLiteDatabase:
             return work(tx)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
+        topics: set[str] = set()
+
         def unit(connection: sqlite3.Connection) -> T:
+            tx = self._writing.on(connection)
+            collected(tx)  # of a unit before this one, whose work failed
             try:
-                return work(self._writing.on(connection))
+                value = work(tx)
+                topics.update(collected(tx))
+                return value
             except sa_exc.OperationalError as exc:
                 if isinstance(exc.orig, sqlite3.OperationalError) and _is_about_the_file(exc.orig):
                     raise exc.orig from exc  # nobody in this commit can go on
                 raise
 
-        return self._writer.commit(unit)
+        value = self._writer.commit(unit)
+        self.bus.publish(topics)
+        return value
 
     def close(self) -> None:
         self._readers.dispose()
@@ -162,6 +175,7 @@ class PostgreSQLDatabase:
     """A PostgreSQL database."""
 
     def __init__(self, url: sa.URL, *, migrate_on_start: bool = True) -> None:
+        self.bus = Bus()
         self.url = url
         self._migrate_on_start = migrate_on_start
         self._engine = make_engine(url)
@@ -184,7 +198,11 @@ class PostgreSQLDatabase:
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         with self._engine.begin() as tx:
-            return work(tx)
+            collected(tx)  # of an earlier transaction on this connection, which failed
+            value = work(tx)
+            topics = collected(tx)
+        self.bus.publish(topics)
+        return value
 
     def close(self) -> None:
         self._engine.dispose()

@@ -14,7 +14,7 @@ from prefect._store.tables import metadata
 TARGETS: dict[str, type[Dialect]] = {SQLITE_SCRIPT: sqlite.dialect, POSTGRESQL_SCRIPT: postgresql.dialect}
 
 _HEADER = """\
--- Generated from prefect/_store/tables.py by `python -m prefect._store.schema --write`. Do not edit.
+-- Generated from prefect/_store/tables/ by `python -m prefect._store.schema --write`. Do not edit.
 """
 
 

@@ -1,4 +1,4 @@
--- Generated from prefect/_store/tables.py by `python -m prefect._store.schema --write`. Do not edit.
+-- Generated from prefect/_store/tables/ by `python -m prefect._store.schema --write`. Do not edit.
 
 CREATE TABLE artifact (
 	id TEXT(36) NOT NULL,

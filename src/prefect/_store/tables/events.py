@@ -1,0 +1,44 @@
+"""What happened."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from prefect._clock import now
+from prefect._store.tables.columns import id_column, json_column, metadata, text_column
+from prefect._store.types import Id, Timestamp
+
+event = sa.Table(
+    "event",
+    metadata,
+    id_column(),
+    sa.Column("occurred", Timestamp, nullable=False),
+    text_column("event"),
+    # of what it happened to; its labels are in `event_resource`
+    text_column("resource_id"),
+    json_column("payload"),
+    sa.Column("follows", Id),
+    sa.Column("received", Timestamp, nullable=False, default=now),
+)
+# the newest events; those of a name; those of a resource
+sa.Index(None, event.c.occurred)
+sa.Index(None, event.c.event, event.c.occurred)
+sa.Index(None, event.c.resource_id, event.c.occurred)
+
+event_resource = sa.Table(
+    "event_resource",
+    metadata,
+    sa.Column("event_id", Id, sa.ForeignKey("event.id", ondelete="CASCADE"), nullable=False),
+    # 0 is what the event happened to; what is related follows in the order it was given
+    sa.Column("position", sa.Integer, nullable=False),
+    text_column("resource_id"),
+    # empty for what the event happened to
+    text_column("role"),
+    json_column("labels"),
+    # copied from the event, so that the newest events of a resource are found without looking at all of them
+    sa.Column("occurred", Timestamp, nullable=False),
+    sa.PrimaryKeyConstraint("event_id", "position"),
+    sqlite_with_rowid=False,
+)
+# the events that have to do with a resource
+sa.Index(None, event_resource.c.resource_id, event_resource.c.occurred)

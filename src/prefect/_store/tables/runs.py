@@ -1,0 +1,155 @@
+"""Runs: what ran, the states it was in, what it logged, and the processes that run it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from prefect._store.tables.columns import (
+    created_column,
+    id_column,
+    json_column,
+    metadata,
+    run_columns,
+    state_columns,
+    updated_column,
+)
+from prefect._store.types import Id, Json, Timestamp
+
+flow = sa.Table(
+    "flow",
+    metadata,
+    id_column(),
+    created_column(),
+    updated_column(),
+    sa.Column("name", sa.Text, nullable=False),
+    json_column("tags", list),
+    json_column("labels"),
+    sa.UniqueConstraint("name"),
+)
+
+flow_run = sa.Table(
+    "flow_run",
+    metadata,
+    id_column(),
+    created_column(),
+    updated_column(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("flow_id", Id, sa.ForeignKey("flow.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("flow_version", sa.Text),
+    sa.Column("deployment_id", Id),
+    sa.Column("deployment_version", sa.Text),
+    sa.Column("work_queue_id", Id),
+    sa.Column("work_queue_name", sa.Text),
+    sa.Column("infrastructure_document_id", Id),
+    sa.Column("infrastructure_pid", sa.Text),
+    sa.Column("idempotency_key", sa.Text),
+    json_column("parameters"),
+    json_column("context"),
+    json_column("empirical_policy"),
+    json_column("tags", list),
+    json_column("labels"),
+    json_column("job_variables"),
+    # the parents have no foreign key, as two tables cannot refer to each other without harm to the order of inserts
+    sa.Column("parent_task_run_id", Id),
+    sa.Column("parent_flow_run_id", Id),
+    sa.Column("auto_scheduled", sa.Boolean, nullable=False, default=False),
+    sa.Column("created_by", Json),
+    *run_columns(),
+    # the process that runs it (`owner.id`); no foreign key, an owner's row goes when its process is gone
+    sa.Column("owner", Id),
+    # one run per key of a flow; also finds the runs of a flow
+    sa.UniqueConstraint("flow_id", "idempotency_key"),
+)
+# the newest runs: what every list shows first
+sa.Index(None, flow_run.c.expected_start_time)
+# the newest runs in a state; and which runs are running, or scheduled, at all
+sa.Index(None, flow_run.c.state_type, flow_run.c.expected_start_time)
+# the sub-flow run of a task run, the sub-flow runs of a flow run; top-level runs cost nothing here
+sa.Index(
+    None,
+    flow_run.c.parent_task_run_id,
+    sqlite_where=flow_run.c.parent_task_run_id.is_not(None),
+    postgresql_where=flow_run.c.parent_task_run_id.is_not(None),
+)
+sa.Index(
+    None,
+    flow_run.c.parent_flow_run_id,
+    sqlite_where=flow_run.c.parent_flow_run_id.is_not(None),
+    postgresql_where=flow_run.c.parent_flow_run_id.is_not(None),
+)
+# the unfinished runs of each process (a finished run has no owner), looked at whenever somebody looks at the database
+sa.Index(
+    None,
+    flow_run.c.owner,
+    sqlite_where=flow_run.c.owner.is_not(None),
+    postgresql_where=flow_run.c.owner.is_not(None),
+)
+
+flow_run_state = sa.Table(
+    "flow_run_state", metadata, *state_columns("flow_run_id", "flow_run"), sqlite_with_rowid=False
+)
+
+task_run = sa.Table(
+    "task_run",
+    metadata,
+    id_column(),
+    created_column(),
+    updated_column(),
+    sa.Column("name", sa.Text, nullable=False),
+    # NULL for a task run outside any flow
+    sa.Column("flow_run_id", Id, sa.ForeignKey("flow_run.id", ondelete="CASCADE")),
+    sa.Column("task_key", sa.Text, nullable=False),
+    sa.Column("dynamic_key", sa.Text, nullable=False),
+    sa.Column("cache_key", sa.Text),
+    sa.Column("cache_expiration", Timestamp),
+    sa.Column("task_version", sa.Text),
+    sa.Column("flow_run_run_count", sa.Integer, nullable=False, default=0),
+    json_column("empirical_policy"),
+    json_column("task_inputs"),
+    json_column("tags", list),
+    json_column("labels"),
+    *run_columns(),
+)
+# the task runs of a flow run
+sa.Index(None, task_run.c.flow_run_id)
+# the newest task runs of all flows
+sa.Index(None, task_run.c.expected_start_time)
+
+task_run_state = sa.Table(
+    "task_run_state", metadata, *state_columns("task_run_id", "task_run"), sqlite_with_rowid=False
+)
+
+log = sa.Table(
+    "log",
+    metadata,
+    id_column(),
+    created_column(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("timestamp", Timestamp, nullable=False),
+    # no foreign keys: a line may arrive before its run is recorded and is never refused
+    sa.Column("flow_run_id", Id),
+    sa.Column("task_run_id", Id),
+    sa.Column("worker_id", Id),
+)
+# the log of a flow run, of a task run, in order
+sa.Index(None, log.c.flow_run_id, log.c.timestamp)
+sa.Index(
+    None,
+    log.c.task_run_id,
+    log.c.timestamp,
+    sqlite_where=log.c.task_run_id.is_not(None),
+    postgresql_where=log.c.task_run_id.is_not(None),
+)
+
+owner = sa.Table(
+    "owner",
+    metadata,
+    id_column(),
+    sa.Column("host", sa.Text, nullable=False),
+    # the boot the pid belongs to: after a restart of the machine the same pid is another process
+    sa.Column("boot_id", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    created_column(),
+)
