@@ -28,10 +28,6 @@ __all__ = [
 ]
 
 
-def _id(flow_run: FlowRun | None) -> str | None:
-    return str(flow_run.id) if flow_run is not None else None
-
-
 def run_flow(
     flow: Flow[..., Any],
     flow_run: FlowRun | None = None,
@@ -45,7 +41,8 @@ def run_flow(
 
     Args:
         flow: the flow.
-        flow_run: a run with the id that is to be used; by default a new one.
+        flow_run: a run that exists already, such as one that a deployment made, as it was read; it is carried out
+            under its own id and name, from the state it is in. By default a new one.
         parameters: its arguments by name; those missing take their defaults.
         wait_for: futures or states to wait for.
         return_type: `"result"` to return the result or raise, `"state"` to return the final state.
@@ -82,7 +79,7 @@ def run_flow_sync(
 ) -> Any:
     """Run a synchronous flow: see `run_flow`."""
     with transfer.unpacked(context):
-        life = engine.begin(SYNC, flow, _parameters(flow, parameters), wait_for=wait_for, id=_id(flow_run))
+        life = engine.begin(SYNC, flow, _parameters(flow, parameters), wait_for=wait_for, adopt=flow_run)
         frame = run_now(engine.run(SYNC, life))
         return outcome.public_state(frame) if return_type == "state" else outcome.value_or_raise(frame)
 
@@ -97,7 +94,7 @@ async def run_flow_async(
 ) -> Any:
     """Run an asynchronous flow: see `run_flow`."""
     with transfer.unpacked(context):
-        life = engine.begin(ASYNC, flow, _parameters(flow, parameters), wait_for=wait_for, id=_id(flow_run))
+        life = engine.begin(ASYNC, flow, _parameters(flow, parameters), wait_for=wait_for, adopt=flow_run)
         frame = await engine.run(ASYNC, life)
         return outcome.public_state(frame) if return_type == "state" else outcome.value_or_raise(frame)
 
@@ -114,7 +111,7 @@ def run_generator_flow_sync(
     if return_type != "result":
         raise ValueError("The return_type for a generator flow must be 'result'.")
     with transfer.unpacked(context):
-        life = engine.begin(SYNC, flow, _parameters(flow, parameters), wait_for=wait_for, id=_id(flow_run))
+        life = engine.begin(SYNC, flow, _parameters(flow, parameters), wait_for=wait_for, adopt=flow_run)
         return (yield from generators.drive(engine.iterate(SYNC, life, False), lambda: life.frame.value))
 
 
@@ -132,7 +129,7 @@ def run_generator_flow_async(
     return generators.pass_on(
         lambda: engine.iterate(
             ASYNC,
-            engine.begin(ASYNC, flow, _parameters(flow, parameters), wait_for=wait_for, id=_id(flow_run)),
+            engine.begin(ASYNC, flow, _parameters(flow, parameters), wait_for=wait_for, adopt=flow_run),
             True,
         )
     )

@@ -44,11 +44,12 @@ from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
-    from prefect._engine import caching, public
+    from prefect._engine import adopting, caching, public
     from prefect._parameters import validation
     from prefect.flows import Flow
     from prefect.logging import loggers
 else:
+    adopting = lazy_module("prefect._engine.adopting")
     caching = lazy_module("prefect._engine.caching")
     loggers = lazy_module("prefect.logging.loggers")
     public = lazy_module("prefect._engine.public")
@@ -153,6 +154,9 @@ class FlowRun:
         """Wait for the inputs, check the parameters, name the run; False when the run ends here."""
         frame = self.frame
         flow = frame.flow
+        if frame.adopted is not None and frame.state is not None and frame.state.is_final:
+            run_logger(frame).info("The flow run has ended already, in state %s: nothing is run.", frame.state.name)
+            return False
         try:
             resolved = await inputs.resolve(self.io, frame.parameters, frame.wait_for, frame.parent)
         except inputs.UpstreamNotReady as exc:
@@ -187,7 +191,13 @@ class FlowRun:
             rest = (frame.state.details.get("scheduled_time", 0) - now_us()) / 1e6
             if rest > 0:
                 await self.io.sleep(rest)
-        state = self.propose(running("Running" if first else "Retrying"))
+        try:
+            state = self.propose(running("Running" if first else "Retrying"))
+        except Abort as abort:
+            await self._aborted(abort)
+            if frame.state is None or not frame.state.is_final:
+                raise
+            return False
         if state.type != RUNNING:
             return False
         if first and _log.isEnabledFor(logging.INFO):
@@ -336,14 +346,21 @@ class FlowRun:
 
 
 def begin(
-    io: Port, flow: Flow[..., Any], parameters: dict[str, Any], *, wait_for: Any = None, id: str | None = None
+    io: Port, flow: Flow[..., Any], parameters: dict[str, Any], *, wait_for: Any = None, adopt: Any = None
 ) -> FlowRun:
-    """Make the frame of a new flow run: a sub-flow run inside another run."""
+    """Make the frame of a new flow run: a sub-flow run inside another run.
+
+    Args:
+        io: how the run waits and calls.
+        flow: the flow.
+        parameters: its arguments by name, complete.
+        wait_for: futures or states to wait for.
+        adopt: a run that exists already and is to be carried out; it is what it is, and stands for itself.
+    """
     ensure_logging_setup()
     parent, parent_task = current_flow.get(), current_task.get()
     recorder = parent.recorder if parent is not None else get_recorder()
-    frame = FlowFrame(recorder, flow, parameters, id)
-    frame.name = generate_slug(2)
+    frame = FlowFrame(recorder, flow, parameters, str(adopt.id) if adopt is not None else None)
     frame.tags = current_tags.get()
     frame.wait_for = wait_for
     frame.parent = parent
@@ -352,6 +369,10 @@ def begin(
     if flow.retries:
         frame.memory = FlowMemory()
     run = FlowRun(io, frame)
+    if adopt is not None:
+        adopting.adopt(frame, adopt)
+        return run
+    frame.name = generate_slug(2)
     frame.enter(pending())
     if parent is not None or parent_task is not None:
         frame.parent_flow_run_id = parent.id if parent is not None else None

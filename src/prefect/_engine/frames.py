@@ -107,10 +107,15 @@ class FlowFrame(RunFrame):
 
     __slots__ = (
         "_results",
+        "adopted",
         "created",
+        "deployment_id",
+        "deployment_name",
+        "deployment_version",
         "detached",
         "flow",
         "flow_id",
+        "job_variables",
         "labels",
         "memory",
         "open_runs",
@@ -132,6 +137,12 @@ class FlowFrame(RunFrame):
         self.task_runner: Any = None
         self.wait_for: Any = None
         self.labels: dict[str, Any] = {}
+        # of a run that existed before this process took it on
+        self.adopted: Any = None
+        self.deployment_id: str | None = None
+        self.deployment_name: str | None = None
+        self.deployment_version: str | None = None
+        self.job_variables: dict[str, Any] | None = None
         self.created = False
         self.detached = False
         self.memory: Any = None

@@ -77,6 +77,9 @@ def flow_run(frame: FlowFrame) -> FlowRun:
     if frame.model is not None:
         return frame.model
     state = outcome.public_state(frame) if frame.state is not None else None
+    if frame.adopted is not None:
+        frame.model = frame.adopted.model_copy(update=_moving(frame, state))
+        return frame.model
     frame.model = FlowRun(
         id=UUID(frame.id),
         created=from_us(frame.created_us),
@@ -102,6 +105,25 @@ def flow_run(frame: FlowFrame) -> FlowRun:
         total_run_time=timedelta(microseconds=frame.total_us),
     )
     return frame.model
+
+
+def _moving(frame: FlowFrame, state: Any) -> dict[str, Any]:
+    """What changes of a flow run while it runs."""
+    return {
+        "name": frame.name,
+        "tags": sorted(frame.tags),
+        "updated": state.timestamp if state is not None else None,
+        "parameters": frame.parameters,
+        "state": state,
+        "state_id": state.id if state is not None else None,
+        "state_type": state.type if state is not None else None,
+        "state_name": state.name if state is not None else None,
+        "run_count": frame.run_count,
+        "expected_start_time": _moment(frame.expected_us),
+        "start_time": _moment(frame.start_us),
+        "end_time": _moment(frame.end_us),
+        "total_run_time": timedelta(microseconds=frame.total_us),
+    }
 
 
 def state_of_task(frame: TaskFrame, state: RunState) -> Any:

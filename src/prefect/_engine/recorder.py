@@ -428,6 +428,23 @@ class Recorder:
             ),
         )  # fmt: skip
         self._insert_state(connection, frame.id, state)
+        if frame.adopted is not None and frame.parent_task_run_id is not None:
+            self._mirror(connection, frame, state)
+
+    @staticmethod
+    def _mirror(connection: sqlite3.Connection, frame: FlowFrame, state: RunState) -> None:
+        """The task run that stands for a sub-flow run, in a parent of another process, is in the state of the run."""
+        id, details = new_id(), _json({"child_flow_run_id": frame.id})
+        known = connection.execute(
+            sql.SET_TASK_RUN_STATE,
+            {
+                "id": frame.parent_task_run_id, "now": state.timestamp, "state": id, "type": state.type,
+                "name": _text(state.name), "final": state.type in TERMINAL,
+            },
+        ).rowcount  # fmt: skip
+        if known:
+            row = (id, frame.parent_task_run_id, state.timestamp, state.type, _text(state.name), _text(state.message))
+            connection.execute(sql.INSERT_TASK_RUN_STATE, (*row, details, None))
 
     @staticmethod
     def _insert_state(connection: sqlite3.Connection, flow_run_id: str, state: RunState) -> None:

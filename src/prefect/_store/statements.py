@@ -49,6 +49,16 @@ UPDATE flow_run SET
 WHERE id = :id
 """
 
+SET_TASK_RUN_STATE: Final = """
+UPDATE task_run SET
+    updated = :now, state_id = :state, state_type = :type, state_name = :name,
+    total_run_time = total_run_time + CASE WHEN state_type = 'RUNNING' THEN max(0, :now - state_timestamp) ELSE 0 END,
+    run_count = run_count + (:type = 'RUNNING'),
+    start_time = CASE WHEN :type = 'RUNNING' THEN coalesce(start_time, :now) ELSE start_time END,
+    state_timestamp = :now, end_time = CASE WHEN :final THEN :now ELSE NULL END
+WHERE id = :id
+"""
+
 FLOW_RUN_STATE: Final = """
 SELECT s.type, s.name, s.message, s.state_details, s.timestamp, s.id
 FROM flow_run r JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
