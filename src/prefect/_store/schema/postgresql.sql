@@ -216,6 +216,18 @@ CREATE TABLE concurrency_slot (
 
 CREATE INDEX ix_concurrency_slot__lease_id ON concurrency_slot (lease_id);
 
+CREATE TABLE concurrency_waiter (
+	limit_id UUID NOT NULL,
+	waiter_id UUID NOT NULL,
+	slots INTEGER NOT NULL,
+	since TIMESTAMP WITH TIME ZONE NOT NULL,
+	expires TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_concurrency_waiter PRIMARY KEY (limit_id, waiter_id),
+	CONSTRAINT fk_concurrency_waiter__limit_id FOREIGN KEY(limit_id) REFERENCES concurrency_limit (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_concurrency_waiter__waiter_id ON concurrency_waiter (waiter_id);
+
 CREATE TABLE event_resource (
 	event_id UUID NOT NULL,
 	position INTEGER NOT NULL,
@@ -389,6 +401,22 @@ CREATE TABLE flow_run_state (
 	CONSTRAINT fk_flow_run_state__flow_run_id FOREIGN KEY(flow_run_id) REFERENCES flow_run (id) ON DELETE CASCADE
 );
 
+CREATE TABLE run_lease (
+	flow_run_id UUID NOT NULL,
+	token BIGINT NOT NULL,
+	holder_kind TEXT NOT NULL,
+	holder_id UUID NOT NULL,
+	holder_name TEXT,
+	claimed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	renewed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	expires TIMESTAMP WITH TIME ZONE,
+	claims INTEGER NOT NULL,
+	CONSTRAINT pk_run_lease PRIMARY KEY (flow_run_id),
+	CONSTRAINT fk_run_lease__flow_run_id FOREIGN KEY(flow_run_id) REFERENCES flow_run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_run_lease__expires ON run_lease (expires) WHERE expires IS NOT NULL;
+
 CREATE TABLE task_run (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -422,6 +450,8 @@ CREATE TABLE task_run (
 CREATE INDEX ix_task_run__expected_start_time ON task_run (expected_start_time);
 
 CREATE INDEX ix_task_run__flow_run_id ON task_run (flow_run_id);
+
+CREATE INDEX ix_task_run__open ON task_run (flow_run_id) WHERE flow_run_id IS NOT NULL AND end_time IS NULL;
 
 CREATE TABLE block_document_reference (
 	parent_block_document_id UUID NOT NULL,
@@ -467,4 +497,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0006');
+INSERT INTO alembic_version (version_num) VALUES ('0007');

@@ -217,6 +217,19 @@ CREATE TABLE concurrency_slot (
 
 CREATE INDEX ix_concurrency_slot__lease_id ON concurrency_slot (lease_id);
 
+CREATE TABLE concurrency_waiter (
+	limit_id TEXT(36) NOT NULL,
+	waiter_id TEXT(36) NOT NULL,
+	slots INTEGER NOT NULL,
+	since INTEGER NOT NULL,
+	expires INTEGER NOT NULL,
+	CONSTRAINT pk_concurrency_waiter PRIMARY KEY (limit_id, waiter_id),
+	CONSTRAINT fk_concurrency_waiter__limit_id FOREIGN KEY(limit_id) REFERENCES concurrency_limit (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX ix_concurrency_waiter__waiter_id ON concurrency_waiter (waiter_id);
+
 CREATE TABLE event_resource (
 	event_id TEXT(36) NOT NULL,
 	position INTEGER NOT NULL,
@@ -392,6 +405,22 @@ CREATE TABLE flow_run_state (
 )
  WITHOUT ROWID;
 
+CREATE TABLE run_lease (
+	flow_run_id TEXT(36) NOT NULL,
+	token BIGINT NOT NULL,
+	holder_kind TEXT NOT NULL,
+	holder_id TEXT(36) NOT NULL,
+	holder_name TEXT,
+	claimed_at INTEGER NOT NULL,
+	renewed_at INTEGER NOT NULL,
+	expires INTEGER,
+	claims INTEGER NOT NULL,
+	CONSTRAINT pk_run_lease PRIMARY KEY (flow_run_id),
+	CONSTRAINT fk_run_lease__flow_run_id FOREIGN KEY(flow_run_id) REFERENCES flow_run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_run_lease__expires ON run_lease (expires) WHERE expires IS NOT NULL;
+
 CREATE TABLE task_run (
 	id TEXT(36) NOT NULL,
 	created INTEGER NOT NULL,
@@ -425,6 +454,8 @@ CREATE TABLE task_run (
 CREATE INDEX ix_task_run__expected_start_time ON task_run (expected_start_time);
 
 CREATE INDEX ix_task_run__flow_run_id ON task_run (flow_run_id);
+
+CREATE INDEX ix_task_run__open ON task_run (flow_run_id) WHERE flow_run_id IS NOT NULL AND end_time IS NULL;
 
 CREATE TABLE block_document_reference (
 	parent_block_document_id TEXT(36) NOT NULL,
@@ -472,4 +503,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0006');
+INSERT INTO alembic_version (version_num) VALUES ('0007');

@@ -25,8 +25,14 @@ from prefect._store.tables.catalogue import (
     variable,
 )
 from prefect._store.tables.columns import metadata
-from prefect._store.tables.concurrency import concurrency_lease, concurrency_limit, concurrency_slot
+from prefect._store.tables.concurrency import (
+    concurrency_lease,
+    concurrency_limit,
+    concurrency_slot,
+    concurrency_waiter,
+)
 from prefect._store.tables.events import event, event_resource
+from prefect._store.tables.leases import run_lease
 from prefect._store.tables.runs import flow, flow_run, flow_run_state, log, owner, task_run, task_run_state
 from prefect._store.tables.work import deployment, deployment_schedule, work_pool, work_queue, worker
 
@@ -40,6 +46,7 @@ __all__ = [
     "concurrency_lease",
     "concurrency_limit",
     "concurrency_slot",
+    "concurrency_waiter",
     "configuration",
     "csrf_token",
     "deployment",
@@ -53,6 +60,7 @@ __all__ = [
     "log",
     "metadata",
     "owner",
+    "run_lease",
     "saved_search",
     "task_run",
     "task_run_state",

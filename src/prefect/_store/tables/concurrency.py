@@ -60,3 +60,21 @@ concurrency_slot = sa.Table(
 )
 # what a lease holds
 sa.Index(None, concurrency_slot.c.lease_id)
+
+concurrency_waiter = sa.Table(
+    "concurrency_waiter",
+    metadata,
+    # who waits for a limit is looked at together
+    sa.Column("limit_id", Id, sa.ForeignKey("concurrency_limit.id", ondelete="CASCADE"), nullable=False),
+    # a request that waits for several limits has a row for each
+    sa.Column("waiter_id", Id, nullable=False),
+    sa.Column("slots", sa.Integer, nullable=False),
+    # its place in the line
+    sa.Column("since", Timestamp, nullable=False),
+    # one that does not ask again until then has gone
+    sa.Column("expires", Timestamp, nullable=False),
+    sa.PrimaryKeyConstraint("limit_id", "waiter_id"),
+    sqlite_with_rowid=False,
+)
+# what a waiter waits for
+sa.Index(None, concurrency_waiter.c.waiter_id)

@@ -112,6 +112,9 @@ task_run = sa.Table(
 )
 # the task runs of a flow run
 sa.Index(None, task_run.c.flow_run_id)
+# the task runs that have not ended; one that is written when it has ended costs nothing here
+_open = sa.and_(task_run.c.flow_run_id.is_not(None), task_run.c.end_time.is_(None))
+sa.Index("ix_task_run__open", task_run.c.flow_run_id, sqlite_where=_open, postgresql_where=_open)
 # the newest task runs of all flows
 sa.Index(None, task_run.c.expected_start_time)
 
