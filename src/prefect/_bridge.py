@@ -39,6 +39,14 @@ def run(coro: Coroutine[Any, Any, R]) -> R:
         coro.close()
 
 
+async def settle(answer: Any) -> Any:
+    """What a client of either kind answers: that of an asynchronous one is awaited, the other's is there already.
+
+    With it a body is written once for both, and finished with `run` where the client is synchronous.
+    """
+    return await answer if hasattr(answer, "__await__") else answer
+
+
 _run_is_async: Callable[[], bool | None] = lambda: None  # noqa: E731
 
 

@@ -6,13 +6,12 @@ synchronous one answers is taken as it is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
+from prefect._bridge import settle
 from prefect._lazy import lazy_module
 from prefect._schemas.blocks import BlockDocument, BlockSchema, BlockType
 from prefect.blocks import _description
@@ -20,51 +19,9 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
-    from prefect.client import orchestration
     from prefect.client.schemas import actions
 else:
     actions = lazy_module("prefect.client.schemas.actions")
-    orchestration = lazy_module("prefect.client.orchestration")
-
-
-# ── clients ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _new_client(sync_client: bool) -> Any:
-    try:
-        get_client = orchestration.get_client
-    except ModuleNotFoundError as exc:
-        if not (exc.name or "").startswith("prefect.client"):
-            raise
-        raise NotImplementedError(
-            "Saved blocks need the API client, which this release does not have yet. Make the block in code, "
-            "for example `LocalFileSystem(basepath=...)`, instead of loading it by name."
-        ) from exc
-    return get_client(sync_client=sync_client)
-
-
-@contextmanager
-def sync_client(client: Any) -> Iterator[Any]:
-    """The given client, or a new one for synchronous code."""
-    if client is not None:
-        yield client
-        return
-    with _new_client(sync_client=True) as new:
-        yield new
-
-
-@asynccontextmanager
-async def async_client(client: Any) -> AsyncIterator[Any]:
-    """The given client, or a new one for asynchronous code."""
-    if client is not None:
-        yield client
-        return
-    async with _new_client(sync_client=False) as new:
-        yield new
-
-
-async def _settle(answer: Any) -> Any:
-    return await answer if hasattr(answer, "__await__") else answer
 
 
 # ── loading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -82,7 +39,7 @@ def _split(cls: type[Block], name: str) -> tuple[str, str]:
 
 async def _find(client: Any, slug: str, name: str) -> BlockDocument:
     try:
-        return await _settle(client.read_block_document_by_name(name=name, block_type_slug=slug))
+        return await settle(client.read_block_document_by_name(name=name, block_type_slug=slug))
     except ObjectNotFound as exc:
         raise ValueError(
             f"Unable to find block document named {name} for block type {slug}. `prefect block ls` lists what there is."
@@ -106,7 +63,7 @@ async def load_from_ref(cls: type[Block], client: Any, ref: str | UUID | dict[st
         slug, _, name = str(key).rpartition("/")
         return from_document(cls, await _find(client, slug or cls.get_block_type_slug(), name), validate)
     try:
-        return from_document(cls, await _settle(client.read_block_document(document_id)), validate)
+        return from_document(cls, await settle(client.read_block_document(document_id)), validate)
     except ObjectNotFound as exc:
         raise ValueError(f"Unable to find block document with ID {document_id}.") from exc
 
@@ -175,7 +132,7 @@ async def register(cls: type[Block], client: Any) -> tuple[UUID, UUID]:
     block_type = await _register_type(cls, client)
     checksum, version = cls._calculate_schema_checksum(), cls.get_block_schema_version()
     try:
-        schema = await _settle(client.read_block_schema_by_checksum(checksum=checksum, version=version))
+        schema = await settle(client.read_block_schema_by_checksum(checksum=checksum, version=version))
     except ObjectNotFound:
         new = actions.BlockSchemaCreate(
             fields=cls.model_json_schema(),
@@ -183,7 +140,7 @@ async def register(cls: type[Block], client: Any) -> tuple[UUID, UUID]:
             capabilities=sorted(cls.get_block_capabilities()),
             version=version,
         )
-        schema = await _settle(client.create_block_schema(block_schema=new))
+        schema = await settle(client.create_block_schema(block_schema=new))
     cls._registered_as = (block_type.id, schema.id)
     return block_type.id, schema.id
 
@@ -197,16 +154,16 @@ async def _register_type(cls: type[Block], client: Any) -> BlockType:
     wanted = block_type_of(cls)
     fields = {"logo_url", "documentation_url", "description", "code_example"}
     try:
-        known = await _settle(client.read_block_type_by_slug(wanted.slug))
+        known = await settle(client.read_block_type_by_slug(wanted.slug))
     except ObjectNotFound:
         new = actions.BlockTypeCreate(name=wanted.name, slug=wanted.slug, **wanted.model_dump(include=fields))
         try:
-            return await _settle(client.create_block_type(block_type=new))
+            return await settle(client.create_block_type(block_type=new))
         except ObjectAlreadyExists:  # another process was faster
-            return await _settle(client.read_block_type_by_slug(wanted.slug))
+            return await settle(client.read_block_type_by_slug(wanted.slug))
     if not known.is_protected and known.model_dump(include=fields) != wanted.model_dump(include=fields):
         update = actions.BlockTypeUpdate(**wanted.model_dump(include=fields))
-        await _settle(client.update_block_type(block_type_id=known.id, block_type=update))
+        await settle(client.update_block_type(block_type_id=known.id, block_type=update))
     return known
 
 
@@ -224,7 +181,7 @@ async def save(block: Block, client: Any, name: str | None, overwrite: bool, is_
         is_anonymous=is_anonymous,
     )
     try:
-        document = await _settle(client.create_block_document(block_document=new))
+        document = await settle(client.create_block_document(block_document=new))
     except ObjectAlreadyExists as exc:
         if not overwrite:
             raise ValueError(
@@ -239,14 +196,14 @@ async def save(block: Block, client: Any, name: str | None, overwrite: bool, is_
 async def _replace(block: Block, client: Any, name: str, schema_id: UUID) -> BlockDocument:
     known = await _find(client, block.get_block_type_slug(), name)
     update = actions.BlockDocumentUpdate(block_schema_id=schema_id, data=values(block), merge_existing_data=False)
-    await _settle(client.update_block_document(block_document_id=known.id, block_document=update))
-    return await _settle(client.read_block_document(known.id))
+    await settle(client.update_block_document(block_document_id=known.id, block_document=update))
+    return await settle(client.read_block_document(known.id))
 
 
 async def delete(cls: type[Block], client: Any, name: str) -> None:
     """Delete the saved block of a name."""
     document = await _find(client, *_split(cls, name))
-    await _settle(client.delete_block_document(document.id))
+    await settle(client.delete_block_document(document.id))
 
 
 # ── the forms that the API knows ────────────────────────────────────────────────────────────────────────────────────

@@ -33,6 +33,7 @@ from pydantic_core import to_jsonable_python
 from prefect._bridge import async_dispatch, run
 from prefect._results.records import API_VERSION
 from prefect.blocks import _description, _documents
+from prefect.client.utilities import async_client, sync_client
 from prefect.utilities.dispatch import lookup_type, register_base_type
 from prefect.utilities.slugify import slugify
 
@@ -323,7 +324,7 @@ class Block(BaseModel, ABC):
     @classmethod
     async def aload(cls, name: str, validate: bool = True, client: Client = None) -> Self:
         """`load` for asynchronous code."""
-        async with _documents.async_client(client) as api:
+        async with async_client(client) as api:
             return await _documents.load(cls, api, name, validate)  # type: ignore[return-value]
 
     @classmethod
@@ -346,7 +347,7 @@ class Block(BaseModel, ABC):
         cls, ref: str | UUID | dict[str, Any], validate: bool = True, client: Client = None
     ) -> Self:
         """`load_from_ref` for asynchronous code."""
-        async with _documents.async_client(client) as api:
+        async with async_client(client) as api:
             return await _documents.load_from_ref(cls, api, ref, validate)  # type: ignore[return-value]
 
     @classmethod
@@ -375,7 +376,7 @@ class Block(BaseModel, ABC):
     async def aregister_type_and_schema(cls, client: Client = None) -> None:
         """`register_type_and_schema` for asynchronous code."""
         cls._require_subclass()
-        async with _documents.async_client(client) as api:
+        async with async_client(client) as api:
             await _documents.register(cls, api)
 
     @classmethod
@@ -396,7 +397,7 @@ class Block(BaseModel, ABC):
 
     async def asave(self, name: str | None = None, overwrite: bool = False, client: Client = None) -> UUID:
         """`save` for asynchronous code."""
-        async with _documents.async_client(client) as api:
+        async with async_client(client) as api:
             return await _documents.save(self, api, name, overwrite)
 
     @async_dispatch(asave)
@@ -414,13 +415,13 @@ class Block(BaseModel, ABC):
         Raises:
             ValueError: there is no name, or it is in use and `overwrite` is not set.
         """
-        with _documents.sync_client(client) as api:
+        with sync_client(client) as api:
             return run(_documents.save(self, api, name, overwrite))
 
     @classmethod
     async def adelete(cls, name: str, client: Client = None) -> None:
         """`delete` for asynchronous code."""
-        async with _documents.async_client(client) as api:
+        async with async_client(client) as api:
             await _documents.delete(cls, api, name)
 
     @classmethod
@@ -442,24 +443,24 @@ class Block(BaseModel, ABC):
 
 @async_dispatch(lambda cls, *args: cls.aload(*args))
 def _load(cls: type[Block], name: str, validate: bool, client: Any) -> Block:
-    with _documents.sync_client(client) as api:
+    with sync_client(client) as api:
         return run(_documents.load(cls, api, name, validate))
 
 
 @async_dispatch(lambda cls, *args: cls.aload_from_ref(*args))
 def _load_from_ref(cls: type[Block], ref: Any, validate: bool, client: Any) -> Block:
-    with _documents.sync_client(client) as api:
+    with sync_client(client) as api:
         return run(_documents.load_from_ref(cls, api, ref, validate))
 
 
 @async_dispatch(lambda cls, *args: cls.aregister_type_and_schema(*args))
 def _register(cls: type[Block], client: Any) -> None:
     cls._require_subclass()
-    with _documents.sync_client(client) as api:
+    with sync_client(client) as api:
         run(_documents.register(cls, api))
 
 
 @async_dispatch(lambda cls, *args: cls.adelete(*args))
 def _delete(cls: type[Block], name: str, client: Any) -> None:
-    with _documents.sync_client(client) as api:
+    with sync_client(client) as api:
         run(_documents.delete(cls, api, name))

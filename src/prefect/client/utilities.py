@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from prefect._lazy import lazy_module
@@ -28,6 +29,26 @@ def get_or_create_client(client: PrefectClient | None = None) -> tuple[PrefectCl
         return client, True
     found = orchestration.get_client()
     return found, found._session.entered > 0
+
+
+@contextmanager
+def sync_client(given: Any = None) -> Iterator[Any]:
+    """The client that was given, of whichever kind, or a synchronous one for the block."""
+    if given is not None:
+        yield given
+    else:
+        with orchestration.get_client(sync_client=True) as client:
+            yield client
+
+
+@asynccontextmanager
+async def async_client(given: Any = None) -> AsyncIterator[Any]:
+    """The client that was given, of whichever kind, or an asynchronous one for the block."""
+    if given is not None:
+        yield given
+    else:
+        async with orchestration.get_client() as client:
+            yield client
 
 
 def client_injector(
