@@ -281,6 +281,10 @@ CREATE TABLE flow_run (
 	CONSTRAINT fk_flow_run__flow_id FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE
 );
 
+CREATE INDEX ix_flow_run__deployment_id_next_scheduled_start_time ON flow_run (deployment_id, next_scheduled_start_time) WHERE deployment_id IS NOT NULL;
+
+CREATE INDEX ix_flow_run__due ON flow_run (work_queue_id, next_scheduled_start_time, deployment_id) WHERE next_scheduled_start_time IS NOT NULL;
+
 CREATE INDEX ix_flow_run__expected_start_time ON flow_run (expected_start_time);
 
 CREATE INDEX ix_flow_run__owner ON flow_run (owner) WHERE owner IS NOT NULL;
@@ -367,11 +371,14 @@ CREATE TABLE deployment (
 	infrastructure_document_id UUID,
 	created_by JSONB,
 	updated_by JSONB,
+	concurrency_limit_id UUID,
 	CONSTRAINT pk_deployment PRIMARY KEY (id),
 	CONSTRAINT uq_deployment__flow_id_name UNIQUE (flow_id, name),
 	CONSTRAINT fk_deployment__flow_id FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
 	CONSTRAINT fk_deployment__work_queue_id FOREIGN KEY(work_queue_id) REFERENCES work_queue (id) ON DELETE SET NULL
 );
+
+CREATE INDEX ix_deployment__concurrency_limit_id ON deployment (concurrency_limit_id) WHERE concurrency_limit_id IS NOT NULL;
 
 CREATE INDEX ix_deployment__work_queue_id ON deployment (work_queue_id) WHERE work_queue_id IS NOT NULL;
 
@@ -453,6 +460,26 @@ CREATE INDEX ix_task_run__flow_run_id ON task_run (flow_run_id);
 
 CREATE INDEX ix_task_run__open ON task_run (flow_run_id) WHERE flow_run_id IS NOT NULL AND end_time IS NULL;
 
+CREATE TABLE backfill (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	deployment_id UUID NOT NULL,
+	schedule_id UUID,
+	schedule JSONB NOT NULL,
+	range_start TIMESTAMP WITH TIME ZONE NOT NULL,
+	range_end TIMESTAMP WITH TIME ZONE NOT NULL,
+	concurrency INTEGER NOT NULL,
+	skip_existing BOOLEAN NOT NULL,
+	parameters JSONB NOT NULL,
+	position TIMESTAMP WITH TIME ZONE,
+	status TEXT NOT NULL,
+	CONSTRAINT pk_backfill PRIMARY KEY (id),
+	CONSTRAINT fk_backfill__deployment_id FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_backfill__deployment_id ON backfill (deployment_id);
+
 CREATE TABLE block_document_reference (
 	parent_block_document_id UUID NOT NULL,
 	name TEXT NOT NULL,
@@ -474,9 +501,22 @@ CREATE TABLE deployment_schedule (
 	max_scheduled_runs INTEGER,
 	parameters JSONB NOT NULL,
 	slug TEXT,
+	catch_up TEXT,
 	CONSTRAINT pk_deployment_schedule PRIMARY KEY (id),
 	CONSTRAINT uq_deployment_schedule__deployment_id_slug UNIQUE (deployment_id, slug),
 	CONSTRAINT fk_deployment_schedule__deployment_id FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
+);
+
+CREATE TABLE deployment_version (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	deployment_id UUID NOT NULL,
+	number INTEGER NOT NULL,
+	restored INTEGER,
+	content JSONB NOT NULL,
+	CONSTRAINT pk_deployment_version PRIMARY KEY (id),
+	CONSTRAINT uq_deployment_version__deployment_id_number UNIQUE (deployment_id, number),
+	CONSTRAINT fk_deployment_version__deployment_id FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );
 
 CREATE TABLE task_run_state (
@@ -492,9 +532,29 @@ CREATE TABLE task_run_state (
 	CONSTRAINT fk_task_run_state__task_run_id FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE
 );
 
+CREATE TABLE backfill_run (
+	backfill_id UUID NOT NULL,
+	instant TIMESTAMP WITH TIME ZONE NOT NULL,
+	flow_run_id UUID NOT NULL,
+	CONSTRAINT pk_backfill_run PRIMARY KEY (backfill_id, instant),
+	CONSTRAINT fk_backfill_run__backfill_id FOREIGN KEY(backfill_id) REFERENCES backfill (id) ON DELETE CASCADE,
+	CONSTRAINT fk_backfill_run__flow_run_id FOREIGN KEY(flow_run_id) REFERENCES flow_run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_backfill_run__flow_run_id ON backfill_run (flow_run_id);
+
+CREATE TABLE schedule_progress (
+	schedule_id UUID NOT NULL,
+	made_until TIMESTAMP WITH TIME ZONE,
+	looked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	look_again TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_schedule_progress PRIMARY KEY (schedule_id),
+	CONSTRAINT fk_schedule_progress__schedule_id FOREIGN KEY(schedule_id) REFERENCES deployment_schedule (id) ON DELETE CASCADE
+);
+
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0007');
+INSERT INTO alembic_version (version_num) VALUES ('0008');

@@ -34,11 +34,21 @@ from prefect._store.tables.concurrency import (
 from prefect._store.tables.events import event, event_resource
 from prefect._store.tables.leases import run_lease
 from prefect._store.tables.runs import flow, flow_run, flow_run_state, log, owner, task_run, task_run_state
-from prefect._store.tables.work import deployment, deployment_schedule, work_pool, work_queue, worker
+from prefect._store.tables.scheduling import backfill, backfill_run, schedule_progress
+from prefect._store.tables.work import (
+    deployment,
+    deployment_schedule,
+    deployment_version,
+    work_pool,
+    work_queue,
+    worker,
+)
 
 __all__ = [
     "artifact",
     "artifact_collection",
+    "backfill",
+    "backfill_run",
     "block_document",
     "block_document_reference",
     "block_schema",
@@ -51,6 +61,7 @@ __all__ = [
     "csrf_token",
     "deployment",
     "deployment_schedule",
+    "deployment_version",
     "event",
     "event_resource",
     "flow",
@@ -62,6 +73,7 @@ __all__ = [
     "owner",
     "run_lease",
     "saved_search",
+    "schedule_progress",
     "task_run",
     "task_run_state",
     "variable",

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from prefect._store.tables.columns import (
     created_column,
     id_column,
+    index_where_present,
     json_column,
     metadata,
     run_columns,
@@ -76,6 +77,18 @@ sa.Index(
     flow_run.c.parent_flow_run_id,
     sqlite_where=flow_run.c.parent_flow_run_id.is_not(None),
     postgresql_where=flow_run.c.parent_flow_run_id.is_not(None),
+)
+# the runs of a deployment, and which of them are due
+index_where_present(flow_run.c.deployment_id, flow_run.c.next_scheduled_start_time)
+# what waits in a work queue, the earliest first; only scheduled runs have such a time. The deployment is there so that
+# the runs of one that is full are passed over without being looked at
+sa.Index(
+    "ix_flow_run__due",
+    flow_run.c.work_queue_id,
+    flow_run.c.next_scheduled_start_time,
+    flow_run.c.deployment_id,
+    sqlite_where=flow_run.c.next_scheduled_start_time.is_not(None),
+    postgresql_where=flow_run.c.next_scheduled_start_time.is_not(None),
 )
 # the unfinished runs of each process (a finished run has no owner), looked at whenever somebody looks at the database
 sa.Index(

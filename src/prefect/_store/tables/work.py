@@ -99,11 +99,29 @@ deployment = sa.Table(
     sa.Column("infrastructure_document_id", Id),
     sa.Column("created_by", Json),
     sa.Column("updated_by", Json),
+    # how many of its runs may be under way: a limit of its own, or one that others use too
+    sa.Column("concurrency_limit_id", Id),
     # also finds the deployments of a flow
     sa.UniqueConstraint("flow_id", "name"),
 )
-# the deployments of a work queue
+# the deployments of a work queue; those that have a limit
 index_where_present(deployment.c.work_queue_id)
+index_where_present(deployment.c.concurrency_limit_id)
+
+# what a deployment was after each change of it, from 1
+deployment_version = sa.Table(
+    "deployment_version",
+    metadata,
+    id_column(),
+    created_column(),
+    sa.Column("deployment_id", Id, sa.ForeignKey("deployment.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    # the version number that it went back to
+    sa.Column("restored", sa.Integer),
+    json_column("content"),
+    # also finds the versions of a deployment
+    sa.UniqueConstraint("deployment_id", "number"),
+)
 
 deployment_schedule = sa.Table(
     "deployment_schedule",
@@ -117,6 +135,8 @@ deployment_schedule = sa.Table(
     sa.Column("max_scheduled_runs", sa.Integer),
     json_column("parameters"),
     sa.Column("slug", sa.Text),
+    # what becomes of instants that passed while nobody looked; NULL: nothing special
+    sa.Column("catch_up", sa.Text),
     # also finds the schedules of a deployment
     sa.UniqueConstraint("deployment_id", "slug"),
 )
