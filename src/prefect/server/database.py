@@ -11,18 +11,24 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from prefect._store import migrate, sqlite
+from prefect._lazy import lazy_module
+from prefect._store import sqlite
 from prefect._store.announcements import Bus, collected
 from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_path
 from prefect._store.schema import POSTGRESQL_SCRIPT, read_script, statements
 from prefect._store.writer import Writer
+
+if TYPE_CHECKING:
+    from prefect._store import migrate
+else:
+    migrate = lazy_module("prefect._store.migrate")  # Alembic is for older databases only
 
 T = TypeVar("T")
 
