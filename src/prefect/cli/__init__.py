@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command line and exit with its status: 0, 1 after an error, 130 after Ctrl-C.
+    """Run a command line and exit with its status: 0, 1 after an error, 2 when it cannot be understood, 130 after Ctrl-C.
 
     Args:
         argv: the arguments without the program's name; those of the process by default.

@@ -82,12 +82,13 @@ def run(argv: Sequence[str]) -> int:
     """Run a command line (without the program's name).
 
     Returns:
-        the exit status: 0, or 1 after an error, which was told on standard error in one line.
+        the exit status: 0; 1 after an error, 2 when the command line cannot be understood: both are told on standard
+        error in one line.
     """
     try:
         return _dispatch(read_options(argv))
     except UsageError as problem:
-        return _say_error(str(problem))
+        return _say_error(str(problem), 2)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -145,7 +146,7 @@ def _dispatch(invocation: Invocation) -> int:
         # in the environment, so that it holds for processes that the command starts as well
         os.environ.pop("PREFECT_PROFILE", None)
         if not profiles.exists(invocation.profile):
-            raise UsageError(f"There is no profile {invocation.profile!r}; `prefect profile ls` lists them.")
+            return _say_error(f"There is no profile {invocation.profile!r}; `prefect profile ls` lists them.")
         os.environ["PREFECT_PROFILE"] = invocation.profile
     return _run_command(command, invocation.rest)
 
@@ -176,7 +177,7 @@ def _run_command(command: Command, rest: list[str]) -> int:
     except cyclopts.CycloptsError as problem:
         raise UsageError(_one_line(problem)) from problem
     except _console.expected_errors() as problem:
-        return _say_error(str(problem))
+        return _say_error(_console.explain(problem), 2 if isinstance(problem, _console.BadUsage) else 1)
     return 0
 
 
@@ -195,10 +196,10 @@ def _one_line(problem: Exception) -> str:
     return " ".join(str(problem).split())
 
 
-def _say_error(message: str) -> int:
+def _say_error(message: str, status: int = 1) -> int:
     sys.stdout.flush()
     print(message, file=sys.stderr)
-    return 1
+    return status
 
 
 def help_text() -> str:

@@ -11,11 +11,14 @@ from prefect._lazy import imported, lazy_module
 from prefect.settings import SettingsError, get_current_settings
 
 if TYPE_CHECKING:
+    import getpass
+
     import rich.console as rich_console
 
-    from prefect import exceptions
+    from prefect._transport import errors as transport_errors
 else:
-    exceptions = lazy_module("prefect.exceptions")
+    getpass = lazy_module("getpass")
+    transport_errors = lazy_module("prefect._transport.errors")
     rich_console = lazy_module("rich.console")
 
 OutputFormat = Literal["json"]
@@ -30,12 +33,45 @@ def fail(message: str) -> NoReturn:
     raise CommandError(message)
 
 
+class BadUsage(CommandError):
+    """The options of a command contradict each other, or have values that make no sense."""
+
+
+def usage(message: str) -> NoReturn:
+    """End the command with a message on standard error and exit status 2: it was not called as it can be."""
+    raise BadUsage(message)
+
+
+_EXPECTED = (
+    ("prefect.exceptions", "PrefectException"),
+    ("prefect._store.sqlite", "DatabaseUnavailable"),
+    ("prefect._operations.errors", "NotFound"),
+    ("prefect._operations.errors", "NotLocal"),
+    ("httpx", "HTTPError"),
+    ("httpx", "InvalidURL"),
+)
+
+
 def expected_errors() -> tuple[type[Exception], ...]:
     """Errors of which the user needs the message, not the traceback."""
-    known: tuple[type[Exception], ...] = (CommandError, SettingsError)
-    # the module is there if anything could have raised one of its errors
-    loaded = imported("prefect.exceptions")
-    return (*known, loaded.PrefectException) if loaded is not None else known
+    known: list[type[Exception]] = [CommandError, SettingsError]
+    for module, name in _EXPECTED:
+        # the module is there if anything could have raised one of its errors
+        loaded = imported(module)
+        if loaded is not None:
+            known.append(getattr(loaded, name))
+    return tuple(known)
+
+
+def explain(problem: Exception) -> str:
+    """What to say about an error: of an answer of the API that is about the request, what the API says."""
+    response = getattr(problem, "response", None)
+    if response is None or response.status_code not in _ABOUT_THE_REQUEST:
+        return str(problem)
+    return transport_errors.explanation(response) or str(problem)
+
+
+_ABOUT_THE_REQUEST = (403, 404, 409, 410, 422, 423)
 
 
 def say(*lines: str) -> None:
@@ -74,3 +110,24 @@ def confirm(question: str, default: bool = False) -> bool:
     except EOFError:
         return default
     return default if not answer else answer in ("y", "yes")
+
+
+def agree(question: str, yes: bool = False) -> None:
+    """Ask whether to go on, and end the command if not. Where nobody can be asked, it goes on.
+
+    Args:
+        question: what is about to be done.
+        yes: the user said yes already.
+    """
+    if not yes and can_ask() and not confirm(question):
+        fail("Nothing was changed.")
+
+
+def ask(question: str, *, secret: bool = False) -> str | None:
+    """Ask for a line of text; None where nobody can be asked, or at the end of the input."""
+    if not can_ask():
+        return None
+    try:
+        return getpass.getpass(f"{question}: ") if secret else input(f"{question}: ")
+    except EOFError:
+        return None

@@ -2,61 +2,80 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-from uuid import UUID
 
-from prefect._clock import now
 from prefect._lazy import lazy_module
 from prefect._operations.errors import NotFound, NotLocal
 from prefect._rules.states import STATE_TYPES
 from prefect._store.sqlite import DatabaseUnavailable
-from prefect.cli import _console
-from prefect.cli._console import fail
+from prefect.cli import _api
+from prefect.cli._console import fail, say
+from prefect.cli._output import (
+    ago_text,
+    as_uuid,
+    check_limit,
+    compact_json,
+    console,
+    duration_text,
+    print_fields,
+    print_json,
+    print_table,
+    time_text,
+)
+from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
-    import orjson
-    import pydantic
+    import webbrowser
+
     import rich.box as rich_box
-    import rich.console as rich_console
     import rich.table as rich_table
     import rich.text as rich_text
-    import sqlalchemy as sa
 
-    from prefect._operations import logs as log_operations
     from prefect._schemas import sorting
     from prefect._schemas.filters import logs as log_filters
     from prefect._schemas.logs import Log
     from prefect._schemas.states import State
+    from prefect.client.orchestration import SyncPrefectClient
 else:
-    orjson = lazy_module("orjson")
-    pydantic = lazy_module("pydantic")
+    webbrowser = lazy_module("webbrowser")
     rich_box = lazy_module("rich.box")
-    rich_console = lazy_module("rich.console")
     rich_table = lazy_module("rich.table")
     rich_text = lazy_module("rich.text")
-    log_operations = lazy_module("prefect._operations.logs")
     log_filters = lazy_module("prefect._schemas.filters.logs")
     sorting = lazy_module("prefect._schemas.sorting")
+
+# runs are shown with what shows everything else
+__all__ = [
+    "NAMESAKES",
+    "LogPart",
+    "ago_text",
+    "as_uuid",
+    "check_limit",
+    "command",
+    "compact_json",
+    "console",
+    "duration_text",
+    "only_one",
+    "open_page",
+    "print_details",
+    "print_json",
+    "print_logs",
+    "print_table",
+    "state_filter",
+    "state_text",
+    "time_text",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-WIDE = 110
-"""From this many columns on, tables show what is nice to know."""
-_PIPE_WIDTH = 200
 _NUM_LOGS = 20
-_GAP = 2
-_MIN_WIDTH = 8
 
 NAMESAKES = 11
 """How many runs of one name are read to say which they are."""
-
-NO_PAGES = "There are no pages to open: these runs are in a local database, and pages need a server."
 
 _STATE_STYLES = {
     "COMPLETED": "green",
@@ -69,8 +88,6 @@ _STATE_STYLES = {
     "PAUSED": "magenta",
     "SCHEDULED": "blue",
 }
-# years and months are means
-_UNITS = (("y", 31_557_600), ("mo", 2_629_800), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 _LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 _LEVEL_STYLES = {10: "dim", 30: "yellow", 40: "red", 50: "bold red"}
@@ -89,93 +106,26 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-# -- output ---------------------------------------------------------------------------------------------------------
-
-
-def console() -> rich_console.Console:
-    """Standard output; wide when it is not a terminal, so that nothing is cut for a program that reads it."""
-    out = _console.console()
-    out.soft_wrap = False  # tables are fitted to the width, not cut by it
-    if not out.is_terminal and "COLUMNS" not in os.environ:
-        out.width = _PIPE_WIDTH
-    return out
-
-
-def print_json(value: pydantic.BaseModel | Iterable[pydantic.BaseModel]) -> None:
-    """An object, or a list of them, as JSON for people and programs."""
-    # a model can be iterated over too, so ask whether it is one
-    if isinstance(value, pydantic.BaseModel):
-        dumped: Any = value.model_dump(mode="json")
-    else:
-        dumped = [one.model_dump(mode="json") for one in value]
-    print(orjson.dumps(dumped, option=orjson.OPT_INDENT_2).decode())
-
-
-def compact_json(value: Any) -> str:
-    """A JSON value on one line."""
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def print_table(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[rich_text.Text | str]],
-    *,
-    cut: Iterable[str],
-    spare: Iterable[str] = (),
-) -> None:
-    """Print a list. Where it is too wide for the terminal, the columns of `spare` are left out and those of `cut`
-    are shortened. Ids never are: they are there to be copied.
-    """
-    out = console()
-    cells = [[cell if isinstance(cell, rich_text.Text) else rich_text.Text(cell) for cell in row] for row in rows]
-    natural = [max(len(column), *(row[i].cell_len for row in cells)) for i, column in enumerate(columns)]
-    flexible = {i for i, column in enumerate(columns) if column in set(cut)}
-    widths = _fit(natural, flexible, [columns.index(column) for column in spare], out.width)
-    heading = [rich_text.Text(column, style="bold") for column in columns]
-    rules = [rich_text.Text("─" * widths.get(i, 0), style="dim") for i in range(len(columns))]
-    for row in (heading, rules, *cells):
-        line = rich_text.Text(" " * _GAP).join(_sized(row[i], width) for i, width in widths.items())
-        line.rstrip()
-        out.print(line, soft_wrap=True)
-
-
-def _fit(natural: list[int], flexible: set[int], spare: list[int], available: int) -> dict[int, int]:
-    """The columns to show and their widths, for a terminal of so many columns."""
-    widths = dict(enumerate(natural))
-
-    def excess(least: int | None = None) -> int:
-        shown = (min(width, least) if least and i in flexible else width for i, width in widths.items())
-        return sum(shown) + _GAP * (len(widths) - 1) - available
-
-    for i in reversed(spare):
-        if excess(_MIN_WIDTH) > 0:
-            del widths[i]
-    for _ in range(excess()):
-        widest = max(flexible, key=widths.__getitem__)
-        if widths[widest] <= _MIN_WIDTH:
-            break
-        widths[widest] -= 1
-    return widths
-
-
-def _sized(text: rich_text.Text, width: int) -> rich_text.Text:
-    text = text.copy()
-    text.truncate(width, overflow="ellipsis", pad=True)
-    return text
-
-
 def print_details(details: Mapping[str, Any], states: list[State[Any]]) -> None:
     """Print what there is to say of a run, leaving out what has no value, and the states it went through."""
-    table = rich_table.Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in details.items():
-        if value not in (None, ""):
-            table.add_row(name, value if isinstance(value, rich_text.Text) else rich_text.Text(str(value)))
+    print_fields(details)
     out = console()
-    out.print(table)
     out.print()
     out.print(_history_table(states))
+
+
+def open_page(path: str) -> None:
+    """Open the page of a run in a browser.
+
+    Args:
+        path: below the address of the pages.
+    """
+    url = get_current_settings().ui_url
+    if not url:
+        fail("There are no pages to open: these runs are in a local database, and pages need a server.")
+    address = f"{url.rstrip('/')}/{path}"
+    say(f"Opening {address}")
+    webbrowser.open_new_tab(address)
 
 
 # -- words ----------------------------------------------------------------------------------------------------------
@@ -187,43 +137,6 @@ def state_text(type_: Any, name: str | None) -> rich_text.Text:
     if type_ is None:
         return rich_text.Text("-", style="dim")
     return rich_text.Text(name or type_.capitalize(), style=_STATE_STYLES.get(type_, ""))
-
-
-def duration_text(duration: timedelta | None) -> str:
-    """A length of time in its two largest units: `850ms`, `12.3s`, `4m 10s`, `2h 5m`, `3d 4h`."""
-    if duration is None:
-        return ""
-    seconds = duration.total_seconds()
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f}ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f}s"
-    minutes, seconds = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {seconds}s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours}h {minutes}m"
-    days, hours = divmod(hours, 24)
-    return f"{days}d {hours}h"
-
-
-def ago_text(moment: datetime | None, reference: datetime | None = None) -> str:
-    """How far a moment is from now: `just now`, `5m ago`, `in 2d`."""
-    if moment is None:
-        return ""
-    seconds = ((reference or now()) - moment).total_seconds()
-    distance = abs(seconds)
-    if distance < 1:
-        return "just now"
-    unit, size = next((unit, size) for unit, size in _UNITS if distance >= size)
-    words = f"{int(distance // size)}{unit}"
-    return f"{words} ago" if seconds > 0 else f"in {words}"
-
-
-def time_text(moment: datetime | None) -> str:
-    """A moment in local time, to the millisecond."""
-    return "" if moment is None else moment.astimezone().isoformat(sep=" ", timespec="milliseconds")
 
 
 # -- what commands are given ----------------------------------------------------------------------------------------
@@ -253,14 +166,6 @@ def state_filter(names: list[str] | None, types: list[str] | None) -> dict[str, 
     return parts or None
 
 
-def as_uuid(text: str) -> UUID | None:
-    """The id that a text is, or None when it is something else (a name)."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
 def only_one(kind: str, name: str, found: list[R]) -> R:
     """The only run of a name."""
     if not found:
@@ -270,13 +175,6 @@ def only_one(kind: str, name: str, found: list[R]) -> R:
         more = ", ..." if len(found) == NAMESAKES else ""
         fail(f"More than one {kind.lower()} is called '{name}'. Give one of these ids: {', '.join(ids)}{more}")
     return found[0]
-
-
-def check_limit(limit: int) -> int:
-    """A limit that is a number of rows."""
-    if limit < 1:
-        fail(f"--limit is {limit}; it must be 1 or more.")
-    return limit
 
 
 # -- pieces of pages ------------------------------------------------------------------------------------------------
@@ -312,11 +210,15 @@ class LogPart:
         limited = head or tail or num_logs is not None
         return cls(tail or (reverse and not limited), (num_logs or _NUM_LOGS) if limited else None, reverse)
 
-    def read(self, tx: sa.Connection, **conditions: Any) -> Iterable[Log]:
+    def read(self, api: SyncPrefectClient, **conditions: Any) -> Iterable[Log]:
         """The lines that meet conditions (as in `LogFilter`), read as they are used where the whole log is shown."""
         matching = log_filters.LogFilter.model_validate(conditions)
         sort = sorting.LogSort.TIMESTAMP_DESC if self.from_end else sorting.LogSort.TIMESTAMP_ASC
-        lines = log_operations.iterate_logs(tx, matching, sort, self.limit)
+
+        def page(limit: int, offset: int) -> list[Log]:
+            return api.read_logs(matching, limit=limit, offset=offset, sort=sort)
+
+        lines = _api.everything(page, self.limit)
         return lines if self.from_end == self.newest_first else reversed(list(lines))
 
 

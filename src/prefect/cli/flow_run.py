@@ -9,22 +9,21 @@ from uuid import UUID
 from cyclopts import App, Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _console, _runs
+from prefect.cli import _api, _console, _runs
 
 if TYPE_CHECKING:
     import rich.text as rich_text
-    import sqlalchemy as sa
 
-    from prefect._operations import flow_runs, flows, local, logs, task_runs
+    from prefect._schemas import sorting
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.logs import Log
+    from prefect._schemas.task_runs import TaskRun
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas import filters
 else:
     rich_text = lazy_module("rich.text")
-    flow_runs = lazy_module("prefect._operations.flow_runs")
-    flows = lazy_module("prefect._operations.flows")
-    local = lazy_module("prefect._operations.local")
-    logs = lazy_module("prefect._operations.logs")
-    task_runs = lazy_module("prefect._operations.task_runs")
+    sorting = lazy_module("prefect._schemas.sorting")
+    filters = lazy_module("prefect.client.schemas.filters")
 
 # -h is short for --head here
 app = App(name="flow-run", help="Look at flow runs, and delete them.", help_flags=["--help"])
@@ -34,7 +33,6 @@ OutputOption = Annotated[_console.OutputFormat | None, Parameter(name=["--output
 
 
 @app.command
-@_runs.command
 def ls(
     *,
     flow_name: Annotated[list[str] | None, Parameter(help="Only runs of this flow. May be repeated.")] = None,
@@ -46,17 +44,17 @@ def ls(
     output: OutputOption = None,
 ) -> None:
     """List flow runs, the newest first."""
-    query = flow_runs.FlowRunQuery.model_validate(
-        {
-            "flows": {"name": {"any_": flow_name}} if flow_name else None,
-            "flow_runs": {"state": _runs.state_filter(state, state_type)},
-            "sort": "EXPECTED_START_TIME_DESC",
-            "limit": _runs.check_limit(limit),
-        }
-    )
-    with local.open_local() as database, database.read() as tx:
-        found = flow_runs.read_flow_runs(tx, query)
-        names = _flow_names(tx, found)
+    flows = filters.FlowFilter.model_validate({"name": {"any_": flow_name}}) if flow_name else None
+    runs = filters.FlowRunFilter.model_validate({"state": _runs.state_filter(state, state_type)})
+    most = _runs.check_limit(limit)
+    with _api.client() as api:
+
+        def page(size: int, offset: int) -> list[FlowRun]:
+            sort = sorting.FlowRunSort.EXPECTED_START_TIME_DESC
+            return api.read_flow_runs(flow_filter=flows, flow_run_filter=runs, sort=sort, limit=size, offset=offset)
+
+        found = list(_api.everything(page, most))
+        names = {} if output == "json" else _flow_names(api, found)
     if output == "json":
         _runs.print_json(found)
     elif not found:
@@ -65,10 +63,13 @@ def ls(
         _print_table(found, names)
 
 
-def _flow_names(tx: sa.Connection, runs: list[FlowRun]) -> dict[UUID, str]:
+def _flow_names(api: SyncPrefectClient, runs: list[FlowRun]) -> dict[UUID, str]:
     ids = list({run.flow_id for run in runs})
-    query = flows.FlowQuery.model_validate({"flows": {"id": {"any_": ids}}, "limit": len(ids)})
-    return {flow.id: flow.name for flow in flows.read_flows(tx, query)}
+    names: dict[UUID, str] = {}
+    for start in range(0, len(ids), _api.PAGE):
+        some = filters.FlowFilter.model_validate({"id": {"any_": ids[start : start + _api.PAGE]}})
+        names |= {flow.id: flow.name for flow in api.read_flows(flow_filter=some, limit=_api.PAGE)}
+    return names
 
 
 def _print_table(runs: list[FlowRun], names: dict[UUID, str]) -> None:
@@ -87,17 +88,16 @@ def _print_table(runs: list[FlowRun], names: dict[UUID, str]) -> None:
     _runs.print_table(columns, rows, cut=["Flow", "Name"], spare=["When", "Duration"])
 
 
-def _find(tx: sa.Connection, id: str) -> FlowRun:
+def _find(api: SyncPrefectClient, id: str) -> FlowRun:
     """The flow run of an id, or of a name that only one has."""
     key = _runs.as_uuid(id)
     if key is not None:
-        return flow_runs.read_flow_run(tx, key)
-    named = {"flow_runs": {"name": {"any_": [id]}}, "limit": _runs.NAMESAKES}
-    return _runs.only_one("Flow run", id, flow_runs.read_flow_runs(tx, flow_runs.FlowRunQuery.model_validate(named)))
+        return api.read_flow_run(key)
+    named = filters.FlowRunFilter.model_validate({"name": {"any_": [id]}})
+    return _runs.only_one("Flow run", id, api.read_flow_runs(flow_run_filter=named, limit=_runs.NAMESAKES))
 
 
 @app.command
-@_runs.command
 def inspect(
     id: Id,
     *,
@@ -105,17 +105,18 @@ def inspect(
     output: OutputOption = None,
 ) -> None:
     """Show a flow run and the states it went through."""
-    if web:
-        _console.fail(_runs.NO_PAGES)
-    with local.open_local() as database, database.read() as tx:
-        run = _find(tx, id)
-        flow = flows.read_flow(tx, run.flow_id)
-        states = flow_runs.read_flow_run_states(tx, run.id)
+    with _api.client() as api:
+        run = _find(api, id)
+        if web:
+            _runs.open_page(f"runs/flow-run/{run.id}")
+            return
+        if output == "json":
+            _runs.print_json(run)
+            return
+        flow = api.read_flow(run.flow_id)
+        states = api.read_flow_run_states(run.id)
         of_run = {"task_runs": {"flow_run_id": {"any_": [run.id]}}}
-        tasks = task_runs.count_task_runs(tx, task_runs.TaskRunSelection.model_validate(of_run))
-    if output == "json":
-        _runs.print_json(run)
-        return
+        tasks = api.request("POST", "/task_runs/count", json=of_run).json()
     details = {
         "Flow run": rich_text.Text(run.name, style="bold"),
         "ID": run.id,
@@ -137,7 +138,6 @@ def inspect(
 
 
 @app.command(name="logs")
-@_runs.command
 def show_logs(
     id: Id,
     *,
@@ -151,9 +151,9 @@ def show_logs(
 ) -> None:
     """Show the log of a flow run, its task runs' lines included."""
     part = _runs.LogPart.of(head=head, tail=tail, num_logs=num_logs, reverse=reverse)
-    with local.open_local() as database, database.read() as tx:
-        run = _find(tx, id)
-        lines = part.read(tx, flow_run_id={"any_": [run.id]})
+    with _api.client() as api:
+        run = _find(api, id)
+        lines = part.read(api, flow_run_id={"any_": [run.id]})
         if output == "json":
             _runs.print_json(lines)
             return
@@ -163,23 +163,33 @@ def show_logs(
             if log.task_run_id is None:
                 return f"Flow run {run.name!r}"
             if log.task_run_id not in names:
-                names.update(task_runs.task_run_names(tx, run.id))
+                names.update(_task_run_names(api, run.id))
             return f"Task run {names.setdefault(log.task_run_id, str(log.task_run_id))!r}"
 
         if not _runs.print_logs(lines, source):
             print(f"Flow run {run.name!r} has no logs.", file=sys.stderr)
 
 
+def _task_run_names(api: SyncPrefectClient, flow_run_id: UUID) -> dict[UUID, str]:
+    """The names of all task runs of a flow run."""
+    of_run = filters.FlowRunFilter.model_validate({"id": {"any_": [flow_run_id]}})
+
+    def page(size: int, offset: int) -> list[TaskRun]:
+        sort = sorting.TaskRunSort.ID_DESC
+        return api.read_task_runs(flow_run_filter=of_run, sort=sort, limit=size, offset=offset)
+
+    return {run.id: run.name for run in _api.everything(page)}
+
+
 @app.command
-@_runs.command
-def delete(id: Annotated[UUID, Parameter(help="Id of the flow run.")]) -> None:
+def delete(
+    id: Id,
+    *,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative=(), help="Do not ask.")] = False,
+) -> None:
     """Delete a flow run with its task runs, states and logs."""
-    with local.open_local() as database:
-        with database.read() as tx:
-            run = flow_runs.read_flow_run(tx, id)
-        question = f"Delete flow run {run.name!r} with its task runs, states and logs?"
-        if _console.can_ask() and not _console.confirm(question):
-            _console.fail("Nothing was deleted.")
-        with database.write() as tx:
-            flow_runs.delete_flow_run(tx, id)
-    print(f"Deleted flow run {run.name!r} ({id}).")
+    with _api.client() as api:
+        run = _find(api, id)
+        _console.agree(f"Delete flow run {run.name!r} with its task runs, states and logs?", yes)
+        api.delete_flow_run(run.id)
+    print(f"Deleted flow run {run.name!r} ({run.id}).")

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _console, _runs
+from prefect.cli import _api, _console, _runs
 
 if TYPE_CHECKING:
     import rich.text as rich_text
-    import sqlalchemy as sa
 
-    from prefect._operations import flow_runs, local, task_runs
+    from prefect._schemas import sorting
     from prefect._schemas.task_runs import TaskRun
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas import filters
 else:
     rich_text = lazy_module("rich.text")
-    flow_runs = lazy_module("prefect._operations.flow_runs")
-    local = lazy_module("prefect._operations.local")
-    task_runs = lazy_module("prefect._operations.task_runs")
+    sorting = lazy_module("prefect._schemas.sorting")
+    filters = lazy_module("prefect.client.schemas.filters")
 
 # -h is short for --head here
 app = App(name="task-run", help="Look at task runs.", help_flags=["--help"])
@@ -30,7 +30,6 @@ OutputOption = Annotated[_console.OutputFormat | None, Parameter(name=["--output
 
 
 @app.command
-@_runs.command
 def ls(
     *,
     task_run_name: Annotated[list[str] | None, Parameter(help="Only task runs of this name. May be repeated.")] = None,
@@ -42,18 +41,19 @@ def ls(
     output: OutputOption = None,
 ) -> None:
     """List task runs, the newest first."""
-    query = task_runs.TaskRunQuery.model_validate(
-        {
-            "task_runs": {
-                "name": {"any_": task_run_name} if task_run_name else None,
-                "state": _runs.state_filter(state, state_type),
-            },
-            "sort": "EXPECTED_START_TIME_DESC",
-            "limit": _runs.check_limit(limit),
-        }
-    )
-    with local.open_local() as database, database.read() as tx:
-        found = task_runs.read_task_runs(tx, query)
+    conditions = {
+        "name": {"any_": task_run_name} if task_run_name else None,
+        "state": _runs.state_filter(state, state_type),
+    }
+    runs = filters.TaskRunFilter.model_validate(conditions)
+    most = _runs.check_limit(limit)
+    with _api.client() as api:
+
+        def page(size: int, offset: int) -> list[TaskRun]:
+            sort = sorting.TaskRunSort.EXPECTED_START_TIME_DESC
+            return api.read_task_runs(task_run_filter=runs, sort=sort, limit=size, offset=offset)
+
+        found = list(_api.everything(page, most))
     if output == "json":
         _runs.print_json(found)
     elif not found:
@@ -76,17 +76,16 @@ def _print_table(runs: list[TaskRun]) -> None:
     _runs.print_table(("ID", "Name", "State", "When", "Duration"), rows, cut=["Name"], spare=["When", "Duration"])
 
 
-def _find(tx: sa.Connection, id: str) -> TaskRun:
+def _find(api: SyncPrefectClient, id: str) -> TaskRun:
     """The task run of an id, or of a name that only one has."""
     key = _runs.as_uuid(id)
     if key is not None:
-        return task_runs.read_task_run(tx, key)
-    named = {"task_runs": {"name": {"any_": [id]}}, "limit": _runs.NAMESAKES}
-    return _runs.only_one("Task run", id, task_runs.read_task_runs(tx, task_runs.TaskRunQuery.model_validate(named)))
+        return api.read_task_run(key)
+    named = filters.TaskRunFilter.model_validate({"name": {"any_": [id]}})
+    return _runs.only_one("Task run", id, api.read_task_runs(task_run_filter=named, limit=_runs.NAMESAKES))
 
 
 @app.command
-@_runs.command
 def inspect(
     id: Id,
     *,
@@ -94,15 +93,16 @@ def inspect(
     output: OutputOption = None,
 ) -> None:
     """Show a task run and the states it went through."""
-    if web:
-        _console.fail(_runs.NO_PAGES)
-    with local.open_local() as database, database.read() as tx:
-        run = _find(tx, id)
-        flow_run = None if run.flow_run_id is None else flow_runs.read_flow_run(tx, run.flow_run_id)
-        states = task_runs.read_task_run_states(tx, run.id)
-    if output == "json":
-        _runs.print_json(run)
-        return
+    with _api.client() as api:
+        run = _find(api, id)
+        if web:
+            _runs.open_page(f"runs/task-run/{run.id}")
+            return
+        if output == "json":
+            _runs.print_json(run)
+            return
+        flow_run = None if run.flow_run_id is None else api.read_flow_run(run.flow_run_id)
+        states = api.read_task_run_states(run.id)
     details = {
         "Task run": rich_text.Text(run.name, style="bold"),
         "ID": run.id,
@@ -121,7 +121,6 @@ def inspect(
 
 
 @app.command(name="logs")
-@_runs.command
 def show_logs(
     id: Id,
     *,
@@ -135,9 +134,9 @@ def show_logs(
 ) -> None:
     """Show the log of a task run."""
     part = _runs.LogPart.of(head=head, tail=tail, num_logs=num_logs, reverse=reverse)
-    with local.open_local() as database, database.read() as tx:
-        run = _find(tx, id)
-        lines = part.read(tx, task_run_id={"any_": [run.id]})
+    with _api.client() as api:
+        run = _find(api, id)
+        lines = part.read(api, task_run_id={"any_": [run.id]})
         if output == "json":
             _runs.print_json(lines)
         elif not _runs.print_logs(lines, lambda log: f"Task run {run.name!r}"):
