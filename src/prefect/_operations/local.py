@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from sqlalchemy import exc as sa_exc
 
 from prefect._operations.errors import NotLocal
 from prefect._store import owners, sqlite
+from prefect._store.announcements import Bus, collected
 from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_path
 from prefect._store.schema import SQLITE_SCRIPT, read_script, statements
 from prefect.settings import get_current_settings
@@ -50,6 +53,8 @@ class LocalDatabase:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.bus = Bus()
+        """Told what was announced in this object's transactions, once they are committed."""
         self._lock = sqlite.WriteLock(f"{path}.lock")
         self._engine: sa.Engine | None = None
 
@@ -76,7 +81,10 @@ class LocalDatabase:
             self._lock,
             connection.begin(),
         ):
+            collected(connection)  # of an earlier transaction on this connection, which failed
             yield connection
+            topics = collected(connection)
+        self.bus.publish(topics)
 
     def close(self) -> None:
         if self._engine is not None:
@@ -127,3 +135,47 @@ class LocalDatabase:
             raise sqlite.DatabaseUnavailable(self.path, exc) from exc
         finally:
             connection.close()
+
+
+_LOOK_SECONDS = 0.1
+"""How often a change that another process made is looked for."""
+
+
+class Changes:
+    """Notices that a database was written to, by whatever process.
+
+    Args:
+        path: the SQLite file. One that does not exist never changes.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._connection = sqlite.connect(path, read_only=True) if os.path.exists(path) else None
+        self._version = self._read()
+
+    def _read(self) -> int:
+        # changes whenever another connection has committed; reads no table
+        return 0 if self._connection is None else self._connection.execute("PRAGMA data_version").fetchone()[0]
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        """Wait until somebody has written since the last call, `seconds` at most, or until `stop` is set.
+
+        Returns:
+            whether somebody has written.
+        """
+        end = time.monotonic() + seconds
+        while not stop.is_set():
+            version, before = self._read(), self._version
+            if version != before:
+                self._version = version
+                return True
+            left = end - time.monotonic()
+            if left <= 0 or stop.wait(min(left, _LOOK_SECONDS)):
+                break
+        return False
+
+    def __enter__(self) -> Changes:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._connection is not None:
+            self._connection.close()

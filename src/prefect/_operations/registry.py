@@ -8,7 +8,9 @@ called `body`), that the others are part of the query string, and what comes bac
 and is called directly by whoever is in the same process.
 
 An operation with more than one kind of success (made, or found) returns an `Answer`; `Operation.call` takes it apart. One
-that answers with text which is not JSON returns `PlainText`. It fails with the exceptions of `_operations.errors`.
+that answers with text which is not JSON returns `PlainText`. One that has nothing to say yet, to somebody who is willing to
+wait (a field of the body or a parameter called `wait_seconds`), returns `NotYet`: its transport calls it again when
+something may have changed. It fails with the exceptions of `_operations.errors`.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import inspect
 import os
 import pkgutil
 import re
+import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
@@ -39,6 +43,34 @@ class Answer(Generic[T]):
     value: T
     status: int
     """The HTTP status, instead of the declared one."""
+
+
+LONGEST_WAIT = 60.0
+"""Seconds that a request is kept waiting at most, whatever it asks for: programs in between give up on silence."""
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """What an operation returns when it has nothing to say yet. Its transaction is committed all the same."""
+
+    value: Any
+    """The answer when the time to wait is over; an exception is raised then."""
+    topics: tuple[str, ...]
+    """The announcements after which it is worth asking again (`_store.announcements`)."""
+    until: datetime | None = None
+    """When it is worth asking again without any."""
+
+    def final(self) -> Any:
+        """The answer when the time to wait is over."""
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+def waiting_seconds(arguments: Mapping[str, Any]) -> float:
+    """How long a caller is willing to wait: the argument `wait_seconds`, or that of the body."""
+    given = arguments.get("wait_seconds", getattr(arguments.get("body"), "wait_seconds", 0.0))
+    return min(max(given or 0.0, 0.0), LONGEST_WAIT)
 
 
 class PlainText(str):
@@ -106,12 +138,14 @@ class Operation:
 
     @property
     def output(self) -> Any:
-        """The type of what it returns, without the `Answer` around it."""
+        """The type of what it returns, without `Answer` around it and `NotYet` beside it."""
         declared = self._hints["return"]
+        if get_origin(declared) in (typing.Union, types.UnionType) and NotYet in get_args(declared):
+            declared = typing.Union[tuple(kind for kind in get_args(declared) if kind is not NotYet)]  # noqa: UP007
         return get_args(declared)[0] if get_origin(declared) is Answer else declared
 
     def call(self, tx: Any, **arguments: Any) -> tuple[Any, int]:
-        """Run it in a transaction; returns its value and the HTTP status that goes with it."""
+        """Run it in a transaction; returns its value (or a `NotYet`) and the HTTP status that goes with it."""
         returned = self.function(tx, **arguments)
         return (returned.value, returned.status) if isinstance(returned, Answer) else (returned, self.status)
 

@@ -12,6 +12,7 @@ import inspect
 import os
 import pkgutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -20,6 +21,7 @@ import pydantic
 from sqlalchemy import exc as sa_exc
 
 from prefect import _operations
+from prefect._clock import now
 from prefect._lazy import lazy_module
 from prefect._operations import errors, local, registry
 from prefect._store import sqlite
@@ -33,6 +35,9 @@ else:
 
 API_URL = "http://local-database/api"
 """Stands where an address is wanted, in errors and in responses. Nothing is ever sent there."""
+
+_SHORTEST_WAIT = 0.02
+"""Seconds between two looks at least, whatever an operation says."""
 
 _JSON = {"content-type": "application/json"}
 
@@ -157,9 +162,14 @@ class EmbeddedTransport:
         self._database: local.LocalDatabase | None = None
         self._holds_file = False
         self._one = threading.Lock()
+        self._waiting: set[threading.Event] = set()
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: Request, stop: threading.Event | None = None) -> Reply:
         """Call the operation that a request is for.
+
+        Args:
+            request: what is asked.
+            stop: set when nobody waits for the answer any more.
 
         Raises:
             OperationUnavailable: this version has no such operation.
@@ -170,6 +180,8 @@ class EmbeddedTransport:
         try:
             arguments = _arguments(operation, path, request.query_pairs, request.content)
             value, status = self._call(operation, arguments)
+            if isinstance(value, registry.NotYet):
+                value, status = self._wait(operation, arguments, value, stop or threading.Event())
         except _ANSWERED as exc:
             return _refusal(request, exc)
         if status == 204:
@@ -189,10 +201,31 @@ class EmbeddedTransport:
             with database.write() if operation.writes else database.read() as tx:
                 return operation.call(tx, **arguments)
 
+    def _wait(
+        self, operation: registry.Operation, arguments: dict[str, Any], answer: registry.NotYet, stop: threading.Event
+    ) -> tuple[Any, int]:
+        """Look again whenever somebody has written to the database, until there is an answer or the time is over."""
+        end = time.monotonic() + registry.waiting_seconds(arguments)
+        self._waiting.add(stop)
+        try:
+            with local.Changes(self._open(operation.writes).path) as changes:
+                while (left := end - time.monotonic()) > 0 and not stop.is_set():
+                    # also the first time: something may have been written before the changes were counted
+                    value, status = self._call(operation, arguments)
+                    if not isinstance(value, registry.NotYet):
+                        return value, status
+                    answer = value
+                    if answer.until is not None:
+                        left = min(left, max((answer.until - now()).total_seconds(), _SHORTEST_WAIT))
+                    changes.wait(left, stop)
+        finally:
+            self._waiting.discard(stop)
+        return answer.final(), operation.status
+
     def _open(self, writes: bool) -> local.LocalDatabase:
         """The database; its file is made by the first request that writes, and looked for anew until it is there."""
         if self._database is None or not self._holds_file:
-            self.close()
+            self._release()
             database = local.open_local()
             if writes and not os.path.exists(database.path):
                 sqlite.open_database(database.path, sqlite.WriteLock(f"{database.path}.lock")).close()
@@ -201,7 +234,12 @@ class EmbeddedTransport:
         return self._database
 
     def close(self) -> None:
-        """Let go of the database. The next request opens it again."""
+        """Let go of the database; who waits is answered. The next request opens it again."""
+        for stop in list(self._waiting):
+            stop.set()
+        self._release()
+
+    def _release(self) -> None:
         database, self._database = self._database, None
         if database is not None:
             database.close()
@@ -256,7 +294,12 @@ class AsyncEmbeddedTransport:
 
     async def send(self, request: Request) -> Reply:
         """As `EmbeddedTransport.send`."""
-        return await asyncio.to_thread(self._transport.send, request)
+        stop = threading.Event()
+        try:
+            return await asyncio.to_thread(self._transport.send, request, stop)
+        except asyncio.CancelledError:
+            stop.set()  # or the thread would wait on
+            raise
 
     async def close(self) -> None:
         """As `EmbeddedTransport.close`."""

@@ -15,14 +15,16 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from prefect._operations.registry import Operation, PlainText
+from prefect._operations.registry import NotYet, Operation, PlainText, waiting_seconds
 from prefect.server.api.errors import BadRequest, problems_of, response_for
+from prefect.server.api.waiting import Waits
 from prefect.server.database import Database
 from prefect.settings.context import push_settings
 
@@ -52,10 +54,12 @@ class Endpoint:
         operation: the operation.
         database: what it works on.
         settings: the server's settings, which are in force while an operation runs.
+        waits: keeps the requests that have no answer yet.
     """
 
-    def __init__(self, operation: Operation, database: Database, settings: Settings) -> None:
+    def __init__(self, operation: Operation, database: Database, settings: Settings, waits: Waits) -> None:
         self.operation = operation
+        self._waits = waits
         self._database = database
         self._settings = settings
         self._default_limit = settings.server.api.default_limit
@@ -78,22 +82,41 @@ class Endpoint:
     async def __call__(self, request: Request) -> Response:
         try:
             body = await _read_body(request)
-            return await run_in_threadpool(self._answer, request, body)
+            arguments, answer = await run_in_threadpool(self._begin, request, body)
+            if isinstance(answer, NotYet):
+                answer = await self._wait(request, arguments, answer)
+            return answer
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:
             return response_for(error)
 
-    def _answer(self, request: Request, body: bytes) -> Response:
+    def _begin(self, request: Request, body: bytes) -> tuple[dict[str, Any], Response | NotYet]:
         if not self._ready:
             self._prepare()
-        push_settings(self._settings)  # in the context of this call alone: each has a copy
+        push_settings(self._settings)
         arguments = self._parameters(request)
         if self._body is not None:
             arguments["body"] = self._parse(self._body, body)
+        return arguments, self._answer(arguments)
+
+    def _answer(self, arguments: dict[str, Any]) -> Response | NotYet:
+        push_settings(self._settings)  # in the context of this call alone: each has a copy
         run = self._database.write if self.operation.writes else self._database.read
-        # serialised inside: what is returned may still be read from the database
-        return run(lambda tx: self._respond(*self.operation.call(tx, **arguments)))
+
+        def work(tx: sa.Connection) -> Response | NotYet:
+            value, status = self.operation.call(tx, **arguments)
+            # serialised inside: what is returned may still be read from the database
+            return value if isinstance(value, NotYet) else self._respond(value, status)
+
+        return run(work)
+
+    async def _wait(self, request: Request, arguments: dict[str, Any], first: NotYet) -> Response:
+        seconds = waiting_seconds(arguments)
+        last: Response | NotYet = first
+        if seconds > 0:
+            last = await self._waits.wait(request, first, seconds, lambda: run_in_threadpool(self._answer, arguments))
+        return self._respond(last.final(), self.operation.status) if isinstance(last, NotYet) else last
 
     def _respond(self, value: Any, status: int) -> Response:
         if isinstance(value, PlainText):
@@ -196,13 +219,15 @@ def route_path(operation: Operation) -> str:
     return path
 
 
-def routes(operations: Iterable[Operation], database: Database, *, prefix: str, settings: Settings) -> list[Route]:
+def routes(
+    operations: Iterable[Operation], database: Database, *, prefix: str, settings: Settings, waits: Waits
+) -> list[Route]:
     """The routes of operations, exact ones before those with parameters."""
     ordered = sorted(operations, key=lambda operation: [part[:1] == "{" for part in operation.path.split("/")])
     return [
         Route(
             prefix + route_path(operation),
-            _as_function(Endpoint(operation, database, settings)),
+            _as_function(Endpoint(operation, database, settings, waits)),
             methods=[operation.method],
             name=operation.name,
         )

@@ -20,6 +20,7 @@ from prefect._operations.registry import Operation, load_operations
 from prefect.server.api import mounting, openapi
 from prefect.server.api.auth import BasicAuthentication
 from prefect.server.api.csrf import CsrfProtection
+from prefect.server.api.waiting import Waits
 from prefect.server.database import Database, make_database
 from prefect.settings import get_current_settings
 
@@ -52,11 +53,12 @@ def create_app(settings: Settings | None = None) -> Starlette:
         finally:
             await run_in_threadpool(database.close)
 
+    waits = Waits(database.bus)
     operations = load_operations()
     description = _Description(operations, prefix)
     app = Starlette(
         routes=[
-            *mounting.routes(operations, database, prefix=prefix, settings=settings),
+            *mounting.routes(operations, database, prefix=prefix, settings=settings, waits=waits),
             Route(f"{prefix}/openapi.json", description.as_json),
             Route("/docs", description.as_page),
         ],
@@ -65,6 +67,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         lifespan=lifespan,
     )
     app.state.database = database
+    app.state.waits = waits
     return app
 
 

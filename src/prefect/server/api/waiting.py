@@ -1,0 +1,95 @@
+"""Requests that are kept waiting until there is something to say to them.
+
+They cost no thread while they wait: the event loop keeps them, subscribed to the announcements of the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from prefect._clock import now
+from prefect._operations.registry import NotYet
+from prefect._store.announcements import Bus
+
+T = TypeVar("T")
+
+_SHORTEST = 0.02
+"""Seconds between two looks at least, whatever an operation says."""
+
+
+class Waits:
+    """The requests of a server that are kept waiting.
+
+    Args:
+        bus: what tells them to look again.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._events: set[asyncio.Event] = set()
+        self._ended = False
+
+    def end(self) -> None:
+        """Answer all of them now, and keep nobody waiting any more: the server is about to end. For the event loop."""
+        self._ended = True
+        for event in self._events:
+            event.set()
+
+    async def wait(
+        self, request: Request, first: NotYet, seconds: float, look: Callable[[], Awaitable[T | NotYet]]
+    ) -> T | NotYet:
+        """Look again whenever something may have changed, until there is an answer or the time is over.
+
+        Args:
+            request: who waits; when it goes away nobody looks any more.
+            first: what the first look gave.
+            seconds: how long to wait at most.
+            look: calls the operation.
+
+        Returns:
+            the answer, or the last `NotYet`.
+
+        Raises:
+            ClientDisconnect: nobody waits for the answer any more.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        changed = asyncio.Event()
+        gone = asyncio.ensure_future(_gone(request))
+        gone.add_done_callback(lambda _: changed.set())
+        self._events.add(changed)
+        try:
+            with self._bus.subscribe(*first.topics, wake=functools.partial(loop.call_soon_threadsafe, changed.set)):
+                while True:
+                    changed.clear()
+                    if gone.done():
+                        raise ClientDisconnect
+                    # also the first time: something may have been announced before there was a subscription
+                    answer = await look()
+                    left = end - loop.time()
+                    if not isinstance(answer, NotYet) or self._ended or left <= 0:
+                        return answer
+                    if answer.until is not None:
+                        left = min(left, max((answer.until - now()).total_seconds(), _SHORTEST))
+                    await _told(changed, left)
+        finally:
+            self._events.discard(changed)
+            gone.cancel()
+
+
+async def _told(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        pass
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the client has closed its connection. The request's body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
