@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 else:
     httpx = lazy_module("httpx")  # a quarter of a second that the local database never needs
 
+API_VERSION = "0.8.4"
+"""The version of the REST API that clients speak; told to the server with every request."""
+
 _IN_ROUTE = re.compile(r"{(\w+)}")
 
 

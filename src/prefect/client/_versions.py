@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 
-API_VERSION = "0.8.4"
-"""The version of the REST API that this client speaks; sent with every request."""
+from prefect._transport.port import API_VERSION
+
+__all__ = ["API_VERSION", "CHECKED", "compare"]
 
 CHECKED: set[str] = set()
 """Addresses of servers whose version has been compared with ours in this process."""
