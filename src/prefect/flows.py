@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     import hashlib
 
     from prefect import _visualize, task_runners
+    from prefect._dispatch.loading import load_flow_from_flow_run
     from prefect._entrypoints import (
         is_entrypoint_async,
         load_flow_arguments_from_entrypoint,
@@ -101,6 +102,7 @@ __getattr__, __dir__, _loader_names = lazy_attributes(
         "is_entrypoint_async": _LOADERS,
         "load_flow_arguments_from_entrypoint": _LOADERS,
         "load_flow_from_entrypoint": _LOADERS,
+        "load_flow_from_flow_run": "prefect._dispatch.loading",
         "load_function_and_convert_to_flow": _LOADERS,
         "load_placeholder_flow": _LOADERS,
         "safe_load_flow_from_entrypoint": _LOADERS,
@@ -116,6 +118,7 @@ __all__ = [
     "is_entrypoint_async",
     "load_flow_arguments_from_entrypoint",
     "load_flow_from_entrypoint",
+    "load_flow_from_flow_run",
     "load_function_and_convert_to_flow",
     "load_placeholder_flow",
     "safe_load_flow_from_entrypoint",

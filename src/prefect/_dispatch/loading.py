@@ -1,0 +1,162 @@
+"""Getting at the flow of a run: its code is pulled, then loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect._lazy import lazy_module
+from prefect.logging.loggers import get_logger
+
+if TYPE_CHECKING:
+    from prefect import _entrypoints, exceptions
+    from prefect._schemas.deployments import DeploymentResponse
+    from prefect._schemas.flow_runs import FlowRun
+    from prefect.blocks import core as blocks
+    from prefect.client.orchestration import PrefectClient
+    from prefect.deployments.steps import core as steps
+    from prefect.flows import Flow
+    from prefect.logging import loggers
+else:
+    _entrypoints = lazy_module("prefect._entrypoints")
+    blocks = lazy_module("prefect.blocks.core")
+    exceptions = lazy_module("prefect.exceptions")
+    loggers = lazy_module("prefect.logging.loggers")
+    steps = lazy_module("prefect.deployments.steps.core")
+
+STORAGE_BASE_PATH = "$STORAGE_BASE_PATH"
+"""Stands, in the path of a deployment, for the folder that its runner keeps storage in."""
+
+
+class NotLoaded(Exception):
+    """The flow of a run could not be had; the message says at which step, why, and what to do."""
+
+
+async def load_flow_from_flow_run(
+    client: PrefectClient,
+    flow_run: FlowRun,
+    ignore_storage: bool = False,
+    storage_base_path: str | None = None,
+    use_placeholder_flow: bool = True,
+) -> Flow[..., Any]:
+    """Load the flow of a run of a deployment.
+
+    The deployment's pull steps are carried out first; they may change the working directory of this process. Then the
+    entrypoint is loaded: the file is run as a module, never as `__main__`.
+
+    Args:
+        client: to read the deployment with.
+        flow_run: the run.
+        ignore_storage: the code is here already, in the working directory.
+        storage_base_path: what `$STORAGE_BASE_PATH` in the deployment's path stands for.
+        use_placeholder_flow: see `load_flow_from_entrypoint`.
+
+    Raises:
+        ValueError: the run belongs to no deployment, or the deployment has no entrypoint.
+        StepExecutionError: a pull step failed.
+        ScriptError, MissingFlowError, FileNotFoundError, ModuleNotFoundError: the code cannot be loaded.
+    """
+    if flow_run.deployment_id is None:
+        raise ValueError("Flow run does not have an associated deployment: only those of deployments can be loaded.")
+    deployment = await client.read_deployment(flow_run.deployment_id)
+    return await load_flow_of(deployment, flow_run, ignore_storage, storage_base_path, use_placeholder_flow)
+
+
+async def load_flow_of(
+    deployment: DeploymentResponse,
+    flow_run: FlowRun,
+    ignore_storage: bool = False,
+    storage_base_path: str | None = None,
+    use_placeholder_flow: bool = True,
+) -> Flow[..., Any]:
+    """Load the flow of a run of a deployment that was read already; see `load_flow_from_flow_run`."""
+    if not deployment.entrypoint:
+        raise ValueError(
+            f"Deployment {deployment.name!r} has no entrypoint and can not be run: deploy its flow again, with an "
+            "entrypoint such as 'path/to/file.py:flow_function'."
+        )
+    logger = loggers.flow_run_logger(flow_run)
+    if not ignore_storage:
+        await _pull(deployment, flow_run, storage_base_path, logger)
+    logger.debug("Loading the flow from %r, in %s", deployment.entrypoint, Path.cwd())
+    return _entrypoints.load_flow_from_entrypoint(deployment.entrypoint, use_placeholder_flow=use_placeholder_flow)
+
+
+async def _pull(deployment: DeploymentResponse, flow_run: FlowRun, base: str | None, logger: Any) -> None:
+    """Bring the code here, or this process to where the code is."""
+    if deployment.pull_steps:
+        logger.debug("Running %d deployment pull step(s)", len(deployment.pull_steps))
+        output = await steps.run_steps(
+            deployment.pull_steps, print_function=logger.info, deployment=deployment, flow_run=flow_run, logger=logger
+        )
+        if directory := output.get("directory"):
+            logger.debug("Changing the working directory to %r", directory)
+            os.chdir(directory)
+    elif deployment.storage_document_id is not None:
+        block: Any = await blocks.Block.aload_from_document_id(deployment.storage_document_id)  # type: ignore[attr-defined]
+        await block.get_directory(from_path=deployment.path, local_path=".")
+    elif deployment.path and not module_path(deployment.entrypoint or ""):
+        path = deployment.path
+        if STORAGE_BASE_PATH in path:
+            path = path.replace(STORAGE_BASE_PATH, base or str(Path.cwd()))
+        os.chdir(path)
+
+
+def module_path(entrypoint: str) -> bool:
+    """Whether an entrypoint names a module, not a file."""
+    return not entrypoint.rpartition(":")[0].endswith(".py") and "/" not in entrypoint
+
+
+async def load_for_run(
+    client: PrefectClient, flow_run: FlowRun, deployment: DeploymentResponse | None, entrypoint: str | None
+) -> Flow[..., Any]:
+    """Load the flow of a run that this process is to carry out.
+
+    Args:
+        client: to read the deployment with, if it is not given.
+        flow_run: the run.
+        deployment: its deployment, if it was read already.
+        entrypoint: where the flow is, if its code is here already.
+
+    Raises:
+        NotLoaded: it could not be loaded; the message says at which step, why, and what to do.
+    """
+    try:
+        if entrypoint:
+            return _entrypoints.load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+        if deployment is None:
+            return await load_flow_from_flow_run(client, flow_run, use_placeholder_flow=False)
+        return await load_flow_of(deployment, flow_run, use_placeholder_flow=False)
+    except Exception as exc:
+        get_logger("dispatch").debug("Loading the flow failed:", exc_info=exc)
+        raise NotLoaded(_explanation(exc, deployment, entrypoint)) from exc
+
+
+def _explanation(exc: Exception, deployment: DeploymentResponse | None, entrypoint: str | None) -> str:
+    """What went wrong before the flow began, in words."""
+    place = entrypoint or (deployment.entrypoint if deployment is not None else None)
+    if isinstance(exc, exceptions.ScriptError):
+        cause = exc.user_exc
+        hint = ""
+        if isinstance(cause, ModuleNotFoundError):
+            hint = f" Install the package that has {cause.name!r} where the run is carried out, or check the import."
+        return (
+            f"The flow could not be loaded from {place!r}: its code raised {type(cause).__name__} when it was "
+            f"imported: {cause}.{hint}"
+        )
+    if type(exc).__name__ == "StepExecutionError":
+        return f"The code of the flow could not be pulled: {exc}"
+    if isinstance(exc, (FileNotFoundError, NotADirectoryError)):
+        return (
+            f"The flow could not be loaded from {place!r}: {exc}. Working directory: {_cwd()}. Deploy the flow with a "
+            "place for its code that this machine reaches (`flow.from_source`, pull steps, or an image that has it)."
+        )
+    return f"The flow could not be loaded from {place!r}: {type(exc).__name__}: {exc}"
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "(deleted)"

@@ -1,0 +1,249 @@
+"""Start processes for runs: forked from a warm server where that is possible, as new interpreters elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect._dispatch import wire
+from prefect._dispatch.children import Child, gone
+from prefect.logging.loggers import get_logger
+
+_log = get_logger("dispatch")
+
+CAN_FORK = sys.platform == "linux"
+"""Elsewhere a fork is not safe (macOS: system libraries start threads) or not to be had (Windows)."""
+
+_OF_INTERPRETER = ("PYTHON", "LD_", "MALLOC_", "GLIBC_")
+_OF_EVERYBODY = frozenset({"PYTHONUNBUFFERED", "PYTHONASYNCIODEBUG"})  # these make no difference to a fork
+
+
+@dataclass(frozen=True)
+class Job:
+    """A process that is wanted.
+
+    Attributes:
+        command: what to run; None for the function `call`, which is `module:function` of `args` (that JSON can carry) and
+            returns the exit status.
+        env: the whole environment.
+        cwd: the directory that it starts in.
+        stream_output: whether what it writes goes where the output of this process goes; else nowhere.
+    """
+
+    env: Mapping[str, str]
+    cwd: str
+    command: Sequence[str] | None = None
+    call: str = ""
+    args: Sequence[Any] = ()
+    stream_output: bool = True
+    argv: Sequence[str] = field(default=())
+
+
+class StartError(RuntimeError):
+    """A process could not be started; the message says why."""
+
+
+class Starter:
+    """Starts processes, and tells when they end.
+
+    Belongs to the event loop it is first used on. `close` lets the fork server end; processes that run go on.
+    """
+
+    def __init__(self, warm: bool = CAN_FORK) -> None:
+        self._warm = warm
+        self._server: ForkServer | None = None
+        self._one = asyncio.Lock()
+        self._watching: set[asyncio.Task[None]] = set()
+
+    async def warm_up(self) -> None:
+        """Start the fork server, so that the first run need not wait for it."""
+        if self._warm:
+            await self._get_server()
+
+    async def start(self, job: Job) -> Child:
+        """Start a process.
+
+        Raises:
+            StartError: there is no such program or directory, or the system refused.
+        """
+        if job.command is None and self._warm and _same_interpreter(job.env):
+            for _ in range(2):  # a server that was killed is replaced, once
+                try:
+                    return await (await self._get_server()).fork(job)
+                except wire.Closed:
+                    _log.warning("The fork server has ended unexpectedly; starting another one.")
+                    self._server = None
+        return await self._spawn(job)
+
+    async def _get_server(self) -> ForkServer:
+        async with self._one:
+            if self._server is None or self._server.closed:
+                self._server = ForkServer()
+                await self._server.ready
+            return self._server
+
+    async def _spawn(self, job: Job) -> Child:
+        command = job.command or [sys.executable, "-m", "prefect._dispatch.spawned", job.call, *map(str, job.args)]
+        where = None if job.stream_output else subprocess.DEVNULL
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, env=dict(job.env), cwd=job.cwd, stdin=subprocess.DEVNULL, stdout=where, stderr=where,
+                **_own_group(),
+            )  # fmt: skip
+        except OSError as exc:
+            raise StartError(f"The command {command[0]!r} could not be started in {job.cwd!r}: {exc}") from exc
+        child = Child(process.pid)
+        watching = asyncio.create_task(self._watch(process, child))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+        return child
+
+    async def _watch(self, process: asyncio.subprocess.Process, child: Child) -> None:
+        child.has_ended(await process.wait())
+
+    async def close(self) -> None:
+        """Let the fork server end. What it started goes on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+def _own_group() -> dict[str, Any]:
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _same_interpreter(env: Mapping[str, str]) -> bool:
+    """Whether a fork of this interpreter is what a new one with this environment would be."""
+
+    def concerned(variables: Mapping[str, str]) -> dict[str, str]:
+        return {
+            name: value
+            for name, value in variables.items()
+            if name.startswith(_OF_INTERPRETER) and name not in _OF_EVERYBODY
+        }
+
+    return concerned(env) == concerned(os.environ)
+
+
+class ForkServer:
+    """The program's end of a fork server; see `forkserver`.
+
+    Attributes:
+        ready: done when it has loaded everything.
+        closed: whether it is gone.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        self.closed = False
+        self._ids = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[Child]] = {}
+        self._children: dict[int, Child] = {}
+        self._frames = wire.Frames()
+        self._watching: set[asyncio.Task[None]] = set()
+        self._sock, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "prefect._dispatch.forkserver", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        self._loop.add_reader(self._sock, self._read)
+
+    async def fork(self, job: Job) -> Child:
+        """Have a process forked.
+
+        Raises:
+            Closed: the server is gone.
+            StartError: the system refused.
+        """
+        if self.closed:
+            raise wire.Closed
+        number = next(self._ids)
+        answer = self._asked[number] = self._loop.create_future()
+        message = {
+            "id": number, "call": job.call, "args": list(job.args), "env": dict(job.env), "cwd": job.cwd,
+            "argv": list(job.argv),
+        }  # fmt: skip
+        nothing = None if job.stream_output else os.open(os.devnull, os.O_WRONLY)
+        try:
+            wire.send(self._sock, message, [1, 2] if nothing is None else [nothing, nothing])
+        finally:
+            if nothing is not None:
+                os.close(nothing)
+        return await answer
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(1 << 16, socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lost()
+            return
+        for message in self._frames.feed(data):
+            self._take(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self.ready.set_result(None)
+        elif "status" in message:
+            child = self._children.pop(message["pid"], None)
+            if child is not None:
+                child.has_ended(message["status"])
+        else:
+            answer = self._asked.pop(message["id"])
+            if "pid" in message:
+                # known before anybody waits for it: it may have ended by the next message
+                child = self._children[message["pid"]] = Child(message["pid"])
+                if not answer.done():
+                    answer.set_result(child)
+            elif not answer.done():
+                answer.set_exception(StartError(message["error"]))
+
+    def _lost(self) -> None:
+        """The server is gone. Its children go on without a parent, and only the system can tell when they end."""
+        self._let_go()
+        if not self.ready.done():
+            self.ready.set_exception(wire.Closed())
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(wire.Closed())
+        self._asked.clear()
+        for child in self._children.values():
+            watching = self._loop.create_task(_until_gone(child))
+            self._watching.add(watching)
+            watching.add_done_callback(self._watching.discard)
+        self._children.clear()
+
+    def close(self) -> None:
+        """End the server."""
+        if not self.closed:
+            self._let_go()
+        self._asked.clear()
+
+    def _let_go(self) -> None:
+        self.closed = True
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        try:
+            self._process.wait(timeout=5)  # it ends when the connection does
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+async def _until_gone(child: Child) -> None:
+    await gone(child.pid)
+    child.has_ended(None)
