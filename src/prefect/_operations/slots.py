@@ -4,6 +4,9 @@ Slots are taken under a lease, which ends unless it is renewed (or, for a lease 
 or openly, without one. Leased slots are counted from the leases that live, never from a counter: what a dead process
 held is free when its lease has ended. Open slots are a level; of a limit with a decay the level sinks by itself, and
 leased slots are part of it, as such a limit says how many may begin, not how many may be under way.
+
+A deployment may have a limit. Its runs that are under way hold a slot each, for which no lease is written: their states
+say so, and a run that dies is ended by its own lease.
 """
 
 from __future__ import annotations
@@ -20,8 +23,12 @@ import sqlalchemy as sa
 from prefect._clock import now
 from prefect._ids import new_uuid
 from prefect._operations.errors import Invalid, Locked
-from prefect._store.tables import concurrency_lease, concurrency_limit, concurrency_slot
+from prefect._rules.states import CANCELLING, PENDING, RUNNING
+from prefect._store.tables import concurrency_lease, concurrency_limit, concurrency_slot, deployment, flow_run
 from prefect.settings import get_current_settings
+
+SLOT_STATES = (PENDING, RUNNING, CANCELLING)
+"""The states in which a run holds a slot of its deployment, its pool and its queue."""
 
 _GUARD = 1e-9  # levels are floating-point numbers; a slot is not refused for the last bit of one
 
@@ -53,10 +60,11 @@ def level(limit: Limit, moment: datetime) -> float:
 
 def taken(tx: sa.Connection, limits: Sequence[Limit], moment: datetime) -> dict[UUID, float]:
     """How many slots of each limit are taken at a moment."""
-    leased = _leased(tx, [limit["id"] for limit in limits], moment)
+    ids = [limit["id"] for limit in limits]
+    leased, run = _leased(tx, ids, moment), _held_by_runs(tx, ids)
     return {
-        limit["id"]: level(limit, moment) + (0 if limit["slot_decay_per_second"] else leased.get(limit["id"], 0))
-        for limit in limits
+        id: level(limit, moment) + (0 if limit["slot_decay_per_second"] else leased.get(id, 0) + run.get(id, 0))
+        for id, limit in zip(ids, limits, strict=True)
     }
 
 
@@ -178,6 +186,16 @@ def _leased(tx: sa.Connection, limit_ids: list[UUID], moment: datetime) -> dict[
         .group_by(concurrency_slot.c.limit_id)
     )
     return {limit_id: int(count) for limit_id, count in tx.execute(statement)}
+
+
+def _held_by_runs(tx: sa.Connection, limit_ids: list[UUID]) -> dict[UUID, int]:
+    statement = (
+        sa.select(deployment.c.concurrency_limit_id, sa.func.count())
+        .join(flow_run, flow_run.c.deployment_id == deployment.c.id)
+        .where(deployment.c.concurrency_limit_id.in_(limit_ids), flow_run.c.state_type.in_(SLOT_STATES))
+        .group_by(deployment.c.concurrency_limit_id)
+    )
+    return dict(tx.execute(statement).tuples().all()) if limit_ids else {}
 
 
 def _add(tx: sa.Connection, limits: Sequence[Limit], slots: int, moment: datetime, lease_id: UUID | None) -> None:

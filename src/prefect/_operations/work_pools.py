@@ -13,7 +13,7 @@ from prefect._clock import now
 from prefect._operations import edits, rows
 from prefect._operations.errors import Conflict, Forbidden, Invalid, NotFound
 from prefect._operations.registry import operation
-from prefect._rules.states import CANCELLING, PENDING, RUNNING
+from prefect._operations.slots import SLOT_STATES as SLOT_STATES
 from prefect._schemas.actions.work_pools import WorkPoolCreate, WorkPoolUpdate
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.enums import WorkPoolStatus
@@ -27,9 +27,6 @@ from prefect._store.tables import flow_run, work_pool, work_queue, worker
 DEFAULT_QUEUE = "default"
 AGENT_TYPE = "prefect-agent"
 """The type of pools without workers, as there were before them: such a pool has no status."""
-
-SLOT_STATES = (PENDING, RUNNING, CANCELLING)
-"""The states in which a run holds a slot of its pool and queue."""
 
 _RESERVED = "prefect"
 _HEARTBEAT_SECONDS = 30
