@@ -1,6 +1,7 @@
 """Placeholders in configurations: `{{ name }}`, `{{ $ENVIRONMENT_VARIABLE }}`.
 
-Names of what the API resolves, `{{ prefect.blocks.secret.x }}` and `{{ prefect.variables.y }}`, are left as they are.
+`apply_values` leaves what the API resolves, `{{ prefect.blocks.secret.x }}` and `{{ prefect.variables.y }}`, as it is;
+`resolve_block_document_references` and `resolve_variables` are for those.
 """
 
 from __future__ import annotations
@@ -8,11 +9,18 @@ from __future__ import annotations
 import enum
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from prefect._lazy import lazy_module
 from prefect.logging.loggers import get_logger
 from prefect.utilities.annotations import NotSet
+
+if TYPE_CHECKING:
+    from prefect._deploying import references
+    from prefect.client.orchestration import PrefectClient
+else:
+    references = lazy_module("prefect._deploying.references")
 
 PLACEHOLDER_CAPTURE_REGEX = re.compile(r"({{\s*([\w\.\-\[\]$]+)\s*}})")
 BLOCK_DOCUMENT_PLACEHOLDER_PREFIX = "prefect.blocks."
@@ -97,6 +105,41 @@ def apply_values(
         ValueError: the template holds something that is neither text, number, dictionary nor list.
     """
     return _Filler(values, remove_notset, warn_on_notset, tuple(skip_prefixes or ())).fill(template)
+
+
+async def resolve_variables(template: Any, client: PrefectClient | None = None) -> Any:
+    """Put the values of variables in the place of `{{ prefect.variables.name }}`.
+
+    Args:
+        template: a text, or a dictionary or list of such at any depth.
+        client: for the API; one of the current settings unless given.
+
+    Returns:
+        The template with the values; empty text for a variable that is not there.
+    """
+    return await references.resolve_variables(template, client)
+
+
+async def resolve_block_document_references(
+    template: Any,
+    client: PrefectClient | None = None,
+    value_transformer: Callable[[str, Any], Any] | None = None,
+) -> Any:
+    """Put the values of saved blocks in the place of `{{ prefect.blocks.type.name }}`.
+
+    Of a block with nothing but a `value` (such as `secret`) this is the value; of others, a dictionary, of which
+    `{{ prefect.blocks.type.name.key }}` means one entry.
+
+    Args:
+        template: a text, or a dictionary or list of such at any depth; `{"$ref": {"block_document_id": ...}}` stands for a
+            block, too.
+        client: for the API; one of the current settings unless given.
+        value_transformer: makes something else of each value, given the placeholder's name and the value.
+
+    Raises:
+        ValueError: there is no such block, or it has no such entry.
+    """
+    return await references.resolve_blocks(template, client, value_transformer)
 
 
 class _Filler:

@@ -1,0 +1,1 @@
+"""Where the code of flows is kept, and how it is fetched."""

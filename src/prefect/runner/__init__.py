@@ -1,0 +1,1 @@
+"""Serving deployments from a process, and where the code of flows is kept."""
