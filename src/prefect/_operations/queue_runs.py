@@ -157,25 +157,23 @@ def tell_those_without_room(
 
 def next_due(tx: sa.Connection, scope: Scope, *, after: datetime) -> datetime | None:
     """When the next run will be due, after a moment; None when none is scheduled."""
-    statement = sa.select(sa.func.min(flow_run.c.next_scheduled_start_time)).where(
-        _in_scope(scope), flow_run.c.state_type == SCHEDULED, flow_run.c.next_scheduled_start_time > after
+    table, key = (work_queue, flow_run.c.work_queue_id)
+    clauses: list[sa.ColumnElement[bool]] = []
+    if scope.queue_ids is not None:
+        clauses.append(work_queue.c.id.in_(scope.queue_ids))
+    if scope.pool_id is not None:
+        clauses.append(work_queue.c.work_pool_id == scope.pool_id)
+    if not clauses and scope.deployment_ids is not None:
+        table, key = (deployment, flow_run.c.deployment_id)
+        clauses.append(deployment.c.id.in_(scope.deployment_ids))
+    # one look into an index for each queue or deployment
+    first = sa.select(sa.func.min(flow_run.c.next_scheduled_start_time)).where(
+        key == table.c.id, flow_run.c.next_scheduled_start_time > after
     )
-    return tx.execute(statement).scalar_one()
+    return tx.execute(sa.select(sa.func.min(first.scalar_subquery())).select_from(table).where(*clauses)).scalar_one()
 
 
 # -------------------------------------------------------------------------------------------------------------------
-
-
-def _in_scope(scope: Scope) -> sa.ColumnElement[bool]:
-    clauses: list[sa.ColumnElement[bool]] = [sa.true()]
-    if scope.queue_ids is not None:
-        clauses.append(flow_run.c.work_queue_id.in_(scope.queue_ids))
-    elif scope.pool_id is not None:
-        of_pool = sa.select(work_queue.c.id).where(work_queue.c.work_pool_id == scope.pool_id)
-        clauses.append(flow_run.c.work_queue_id.in_(of_pool))
-    if scope.deployment_ids is not None:
-        clauses.append(flow_run.c.deployment_id.in_(scope.deployment_ids))
-    return sa.and_(*clauses)
 
 
 def _due(scope: Scope, moment: datetime, until: datetime, since: datetime | None) -> sa.ColumnElement[bool]:
