@@ -94,6 +94,7 @@ CREATE TABLE event (
 	payload JSONB NOT NULL,
 	follows UUID,
 	received TIMESTAMP WITH TIME ZONE NOT NULL,
+	xid BIGINT DEFAULT (pg_current_xact_id()::text::bigint),
 	CONSTRAINT pk_event PRIMARY KEY (id)
 );
 
@@ -102,6 +103,8 @@ CREATE INDEX ix_event__event_occurred ON event (event, occurred);
 CREATE INDEX ix_event__occurred ON event (occurred);
 
 CREATE INDEX ix_event__resource_id_occurred ON event (resource_id, occurred);
+
+CREATE INDEX ix_event__xid_id ON event (xid, id) WHERE xid IS NOT NULL;
 
 CREATE TABLE flow (
 	id UUID NOT NULL,
@@ -124,12 +127,15 @@ CREATE TABLE log (
 	flow_run_id UUID,
 	task_run_id UUID,
 	worker_id UUID,
+	xid BIGINT DEFAULT (pg_current_xact_id()::text::bigint),
 	CONSTRAINT pk_log PRIMARY KEY (id)
 );
 
 CREATE INDEX ix_log__flow_run_id_timestamp ON log (flow_run_id, timestamp);
 
 CREATE INDEX ix_log__task_run_id_timestamp ON log (task_run_id, timestamp) WHERE task_run_id IS NOT NULL;
+
+CREATE INDEX ix_log__xid_id ON log (xid, id) WHERE xid IS NOT NULL;
 
 CREATE TABLE owner (
 	id UUID NOT NULL,
@@ -204,6 +210,24 @@ CREATE TABLE block_schema (
 );
 
 CREATE INDEX ix_block_schema__block_type_id ON block_schema (block_type_id);
+
+CREATE TABLE cleanup_message (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	work_pool_id UUID NOT NULL,
+	work_queue_id UUID,
+	kind TEXT NOT NULL,
+	flow_run_id UUID NOT NULL,
+	target JSONB NOT NULL,
+	data JSONB NOT NULL,
+	delivery_count INTEGER NOT NULL,
+	reservation_token TEXT,
+	reserved_until TIMESTAMP WITH TIME ZONE,
+	dead_since TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_cleanup_message PRIMARY KEY (id),
+	CONSTRAINT uq_cleanup_message__work_pool_id_kind_flow_run_id UNIQUE (work_pool_id, kind, flow_run_id),
+	CONSTRAINT fk_cleanup_message__work_pool_id FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
 
 CREATE TABLE concurrency_slot (
 	limit_id UUID NOT NULL,
@@ -519,6 +543,16 @@ CREATE TABLE deployment_version (
 	CONSTRAINT fk_deployment_version__deployment_id FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );
 
+CREATE TABLE task_run_delivery (
+	task_run_id UUID NOT NULL,
+	subscriber_id UUID NOT NULL,
+	expires TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_task_run_delivery PRIMARY KEY (task_run_id),
+	CONSTRAINT fk_task_run_delivery__task_run_id FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_task_run_delivery__subscriber_id ON task_run_delivery (subscriber_id);
+
 CREATE TABLE task_run_state (
 	id UUID NOT NULL,
 	task_run_id UUID NOT NULL,
@@ -557,4 +591,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0008');
+INSERT INTO alembic_version (version_num) VALUES ('0009');

@@ -94,6 +94,7 @@ CREATE TABLE event (
 	payload TEXT NOT NULL,
 	follows TEXT(36),
 	received INTEGER NOT NULL,
+	xid BIGINT DEFAULT NULL,
 	CONSTRAINT pk_event PRIMARY KEY (id)
 );
 
@@ -102,6 +103,8 @@ CREATE INDEX ix_event__event_occurred ON event (event, occurred);
 CREATE INDEX ix_event__occurred ON event (occurred);
 
 CREATE INDEX ix_event__resource_id_occurred ON event (resource_id, occurred);
+
+CREATE INDEX ix_event__xid_id ON event (xid, id) WHERE xid IS NOT NULL;
 
 CREATE TABLE flow (
 	id TEXT(36) NOT NULL,
@@ -124,12 +127,15 @@ CREATE TABLE log (
 	flow_run_id TEXT(36),
 	task_run_id TEXT(36),
 	worker_id TEXT(36),
+	xid BIGINT DEFAULT NULL,
 	CONSTRAINT pk_log PRIMARY KEY (id)
 );
 
 CREATE INDEX ix_log__flow_run_id_timestamp ON log (flow_run_id, timestamp);
 
 CREATE INDEX ix_log__task_run_id_timestamp ON log (task_run_id, timestamp) WHERE task_run_id IS NOT NULL;
+
+CREATE INDEX ix_log__xid_id ON log (xid, id) WHERE xid IS NOT NULL;
 
 CREATE TABLE owner (
 	id TEXT(36) NOT NULL,
@@ -204,6 +210,24 @@ CREATE TABLE block_schema (
 );
 
 CREATE INDEX ix_block_schema__block_type_id ON block_schema (block_type_id);
+
+CREATE TABLE cleanup_message (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	work_pool_id TEXT(36) NOT NULL,
+	work_queue_id TEXT(36),
+	kind TEXT NOT NULL,
+	flow_run_id TEXT(36) NOT NULL,
+	target TEXT NOT NULL,
+	data TEXT NOT NULL,
+	delivery_count INTEGER NOT NULL,
+	reservation_token TEXT,
+	reserved_until INTEGER,
+	dead_since INTEGER,
+	CONSTRAINT pk_cleanup_message PRIMARY KEY (id),
+	CONSTRAINT uq_cleanup_message__work_pool_id_kind_flow_run_id UNIQUE (work_pool_id, kind, flow_run_id),
+	CONSTRAINT fk_cleanup_message__work_pool_id FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
 
 CREATE TABLE concurrency_slot (
 	limit_id TEXT(36) NOT NULL,
@@ -524,6 +548,17 @@ CREATE TABLE deployment_version (
 	CONSTRAINT fk_deployment_version__deployment_id FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );
 
+CREATE TABLE task_run_delivery (
+	task_run_id TEXT(36) NOT NULL,
+	subscriber_id TEXT(36) NOT NULL,
+	expires INTEGER NOT NULL,
+	CONSTRAINT pk_task_run_delivery PRIMARY KEY (task_run_id),
+	CONSTRAINT fk_task_run_delivery__task_run_id FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX ix_task_run_delivery__subscriber_id ON task_run_delivery (subscriber_id);
+
 CREATE TABLE task_run_state (
 	id TEXT(36) NOT NULL,
 	task_run_id TEXT(36) NOT NULL,
@@ -564,4 +599,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0008');
+INSERT INTO alembic_version (version_num) VALUES ('0009');

@@ -2,7 +2,8 @@
 
 Two habits, for the sake of the writer, which inserts task runs by the thousand:
 
-- no server defaults: a row is complete when it is made, and says the same on both databases;
+- no server defaults: a row is complete when it is made, and says the same on both databases (but for the number of
+  its transaction, which only PostgreSQL knows);
 - an index must name the question it answers; each one costs on every insert. Ids are UUIDv7, so the primary
   keys are also "in the order made": keyset paging by id and retention by age need no index of their own.
 
@@ -31,6 +32,7 @@ from prefect._store.tables.concurrency import (
     concurrency_slot,
     concurrency_waiter,
 )
+from prefect._store.tables.delivery import cleanup_message, task_run_delivery
 from prefect._store.tables.events import event, event_resource
 from prefect._store.tables.leases import run_lease
 from prefect._store.tables.runs import flow, flow_run, flow_run_state, log, owner, task_run, task_run_state
@@ -53,6 +55,7 @@ __all__ = [
     "block_document_reference",
     "block_schema",
     "block_type",
+    "cleanup_message",
     "concurrency_lease",
     "concurrency_limit",
     "concurrency_slot",
@@ -75,6 +78,7 @@ __all__ = [
     "saved_search",
     "schedule_progress",
     "task_run",
+    "task_run_delivery",
     "task_run_state",
     "variable",
     "work_pool",

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from prefect._clock import now
 from prefect._ids import new_uuid
@@ -69,6 +71,22 @@ def state_columns(run_id: str, run_table: str) -> list[sa.schema.SchemaItem]:
         sa.Column("data", Json),
         sa.PrimaryKeyConstraint(run_id, "id"),
     ]
+
+
+class current_transaction(FunctionElement[int]):
+    """The number of the transaction that is running, on PostgreSQL; NULL on SQLite, which has no use for it."""
+
+    name = "current_transaction"
+    inherit_cache = True
+
+
+compiles(current_transaction, "sqlite")(lambda element, compiler, **kw: "NULL")
+compiles(current_transaction, "postgresql")(lambda element, compiler, **kw: "(pg_current_xact_id()::text::bigint)")
+
+
+def transaction_column() -> sa.Column[Any]:
+    """Which transaction wrote a row: what `prefect._store.tail` reads new rows by. NULL on SQLite, which has rowids."""
+    return sa.Column("xid", sa.BigInteger, server_default=current_transaction())
 
 
 def text_column(name: str) -> sa.Column[Any]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from prefect._clock import now
-from prefect._store.tables.columns import id_column, json_column, metadata, text_column
+from prefect._store.tables.columns import (
+    id_column,
+    index_where_present,
+    json_column,
+    metadata,
+    text_column,
+    transaction_column,
+)
 from prefect._store.types import Id, Timestamp
 
 event = sa.Table(
@@ -19,11 +26,14 @@ event = sa.Table(
     json_column("payload"),
     sa.Column("follows", Id),
     sa.Column("received", Timestamp, nullable=False, default=now),
+    transaction_column(),
 )
 # the newest events; those of a name; those of a resource
 sa.Index(None, event.c.occurred)
 sa.Index(None, event.c.event, event.c.occurred)
 sa.Index(None, event.c.resource_id, event.c.occurred)
+# what was written last, for those who follow
+index_where_present(event.c.xid, event.c.id)
 
 event_resource = sa.Table(
     "event_resource",

@@ -12,6 +12,7 @@ from prefect._store.tables.columns import (
     metadata,
     run_columns,
     state_columns,
+    transaction_column,
     updated_column,
 )
 from prefect._store.types import Id, Json, Timestamp
@@ -148,7 +149,10 @@ log = sa.Table(
     sa.Column("flow_run_id", Id),
     sa.Column("task_run_id", Id),
     sa.Column("worker_id", Id),
+    transaction_column(),
 )
+# what was written last, for those who follow
+index_where_present(log.c.xid, log.c.id)
 # the log of a flow run, of a task run, in order
 sa.Index(None, log.c.flow_run_id, log.c.timestamp)
 sa.Index(
