@@ -41,6 +41,9 @@ class SetState(PrefectBaseModel):
 
     state: StateCreate
     force: bool = Field(default=False, description="Enter it whatever the rules say.")
+    lease_token: int | None = Field(
+        default=None, description="Of the claim under which it is proposed, if there is one."
+    )
 
 
 class Resume(PrefectBaseModel):
@@ -49,9 +52,11 @@ class Resume(PrefectBaseModel):
     run_input: dict[str, Any] | None = Field(default=None, description="What the pause asked for.")
 
 
-class BulkSetState(SetState):
+class BulkSetState(PrefectBaseModel):
     """A proposed state for many flow runs."""
 
+    state: StateCreate
+    force: bool = Field(default=False, description="Enter it whatever the rules say.")
     flow_runs: FlowRunFilter | None = None
     limit: int = Field(default=50, ge=1, le=50, description="At most so many runs.")
 
@@ -171,7 +176,9 @@ def set_flow_run_state(tx: sa.Connection, id: UUID, body: SetState) -> Answer[Or
     Raises:
         NotFound: there is no such flow run.
     """
-    result, written = propose_flow_run_state(tx, id, state_of(body.state), force=body.force)
+    result, written = propose_flow_run_state(
+        tx, id, state_of(body.state), force=body.force, lease_token=body.lease_token
+    )
     return Answer(result, 201 if written else 200)
 
 

@@ -12,7 +12,7 @@ from prefect._clock import from_us, now_us, to_us
 from prefect._operations.errors import NotFound
 from prefect._rules.orchestration import Decision, FlowRunFacts, TaskRunFacts, decide_flow_run, decide_task_run
 from prefect._rules.progress import Progress, enter
-from prefect._rules.states import RunState
+from prefect._rules.states import CANCELLED, CANCELLING, PENDING, RUNNING, SCHEDULED, RunState
 from prefect._schemas.actions.runs import StateCreate
 from prefect._schemas.enums import SetStateStatus
 from prefect._schemas.orchestration import (
@@ -23,9 +23,12 @@ from prefect._schemas.orchestration import (
     StateWaitDetails,
 )
 from prefect._schemas.states import State, from_public, to_public
+from prefect._store import leases
+from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, flow_run_state, task_run, task_run_state
 
 _STATES = {flow_run: (flow_run_state, "flow_run_id"), task_run: (task_run_state, "task_run_id")}
+_AT_WORK = (PENDING, RUNNING, CANCELLING)
 _OWN_IDS = ("flow_run_id", "task_run_id")
 
 
@@ -39,9 +42,13 @@ def state_of(body: StateCreate) -> RunState:
 
 
 def propose_flow_run_state(
-    tx: sa.Connection, id: UUID, proposed: RunState, *, force: bool = False
+    tx: sa.Connection, id: UUID, proposed: RunState, *, force: bool = False, lease_token: int | None = None
 ) -> tuple[OrchestrationResult[Any], bool]:
     """Let a flow run enter a state if the rules allow it.
+
+    Args:
+        force: whatever the rules say.
+        lease_token: of the claim under which it is proposed; one that is not the last is refused, also with `force`.
 
     Returns:
         the answer, and whether a state was written.
@@ -49,26 +56,30 @@ def propose_flow_run_state(
     Raises:
         NotFound: there is no such flow run.
     """
-    row = _locked(tx, flow_run, id, "flow run")
+    row = locked_flow_run(tx, id)
     current = current_state(tx, flow_run, row)
     policy = row["empirical_policy"]
     facts = FlowRunFacts(
         run_count=row["run_count"],
         retries=policy.get("retries") or 0,
-        retry_delay=_flow_retry_delay(policy),
+        retry_delay=flow_retry_delay(policy),
         pause_keys=frozenset(policy.get("pause_keys") or ()),
         has_deployment=row["deployment_id"] is not None,
         is_subflow=row["parent_task_run_id"] is not None,
     )
     decision = decide_flow_run(facts, current, proposed, now_us=now_us(), force=force)
-    written = _write(tx, flow_run, row, current, decision)
-    if written is not None and row["parent_task_run_id"] is not None:
-        _tell_parent(tx, row["parent_task_run_id"], id, written)
+    if lease_token is not None and not _is_repeated(current, proposed):
+        decision = _fenced(tx, id, lease_token, current) or decision
+    written = _write_flow_run(tx, row, current, decision)
+    if written is not None and written.is_final:
+        leases.forget(tx, id)
+    elif written is not None and written.type == RUNNING and lease_token is not None:
+        leases.started(tx, id)
     return _answer(decision, flow_run_id=id, task_run_id=None), written is not None
 
 
 def propose_task_run_state(
-    tx: sa.Connection, id: UUID, proposed: RunState, *, force: bool = False
+    tx: sa.Connection, id: UUID, proposed: RunState, *, force: bool = False, lease_token: int | None = None
 ) -> tuple[OrchestrationResult[Any], bool]:
     """Let a task run enter a state if the rules allow it; as `propose_flow_run_state`."""
     row = _locked(tx, task_run, id, "task run")
@@ -92,9 +103,34 @@ def propose_task_run_state(
         if not force:
             more["flow_run_run_count"] = parent["run_count"]
     decision = decide_task_run(facts, current, proposed, now_us=now_us(), force=force)
+    if lease_token is not None and row["flow_run_id"] is not None and not _is_repeated(current, proposed):
+        decision = _fenced(tx, row["flow_run_id"], lease_token, current) or decision
     begins = decision.state is not None and decision.state.type == "RUNNING"
     written = _write(tx, task_run, row, current, decision, **(more if begins else {}))
     return _answer(decision, flow_run_id=row["flow_run_id"], task_run_id=id), written is not None
+
+
+def enter_state(
+    tx: sa.Connection,
+    run: sa.Table,
+    row: sa.RowMapping,
+    state: RunState,
+    *,
+    policy: dict[str, Any] | None = None,
+    run_count: int | None = None,
+) -> None:
+    """Let a run, which is locked, enter a state whatever the rules say. Its lease stays as it is.
+
+    Args:
+        policy: members of its policy that change.
+        run_count: its count of attempts before it enters the state; unless given, what it is.
+    """
+    decision = Decision("ACCEPT", state, policy=policy or {}, run_count=run_count)
+    current = current_state(tx, run, row)
+    if run is flow_run:
+        _write_flow_run(tx, row, current, decision)
+    else:
+        _write(tx, run, row, current, decision)
 
 
 def enter_first_state(tx: sa.Connection, run: sa.Table, id: UUID, state: RunState) -> None:
@@ -115,6 +151,32 @@ def current_state(tx: sa.Connection, run: sa.Table, row: sa.RowMapping) -> RunSt
         found["type"], found["name"], found["message"], found["data"], found["state_details"],
         to_us(found["timestamp"]), str(found["id"]),
     )  # fmt: skip
+
+
+def locked_flow_run(tx: sa.Connection, id: UUID) -> sa.RowMapping:
+    """The row of a flow run, held against other transactions until this one ends.
+
+    Raises:
+        NotFound: there is no such flow run.
+    """
+    return _locked(tx, flow_run, id, "flow run")
+
+
+def locked_task_run(tx: sa.Connection, id: UUID) -> sa.RowMapping:
+    """As `locked_flow_run`, for a task run."""
+    return _locked(tx, task_run, id, "task run")
+
+
+def _is_repeated(current: RunState | None, proposed: RunState) -> bool:
+    """Whether the answer to this proposal got lost, and it is made again."""
+    transition = proposed.details.get("transition_id")
+    return current is not None and transition is not None and transition == current.details.get("transition_id")
+
+
+def _fenced(tx: sa.Connection, flow_run_id: UUID, lease_token: int, current: RunState | None) -> Decision | None:
+    """The refusal of who speaks for a flow run and does not hold it any more."""
+    stale = leases.stale(tx, {flow_run_id: lease_token})
+    return Decision("ABORT", current, leases.refusal(flow_run_id, stale[flow_run_id])) if stale else None
 
 
 def _locked(tx: sa.Connection, run: sa.Table, id: UUID, kind: str) -> sa.RowMapping:
@@ -152,6 +214,24 @@ def _write(
     return entered
 
 
+def _write_flow_run(
+    tx: sa.Connection, row: sa.RowMapping, current: RunState | None, decision: Decision
+) -> RunState | None:
+    """As `_write`; those who wait for it are told."""
+    written = _write(tx, flow_run, row, current, decision)
+    if written is None:
+        return None
+    if row["parent_task_run_id"] is not None:
+        _tell_parent(tx, row["parent_task_run_id"], row["id"], written)
+    if written.type in (CANCELLING, CANCELLED):
+        announce(tx, "cancelled")
+    if row["deployment_id"] is not None or row["work_queue_id"] is not None:
+        frees_a_slot = current is not None and current.type in _AT_WORK and written.type not in _AT_WORK
+        if frees_a_slot or written.type == SCHEDULED:
+            announce(tx, "scheduled")
+    return written
+
+
 def _us(moment: Any) -> int | None:
     return None if moment is None else to_us(moment)
 
@@ -184,7 +264,8 @@ def _tell_parent(tx: sa.Connection, task_run_id: UUID, flow_run_id: UUID, state:
     _write(tx, task_run, row, current_state(tx, task_run, row), Decision("ACCEPT", copy))
 
 
-def _flow_retry_delay(policy: dict[str, Any]) -> float:
+def flow_retry_delay(policy: dict[str, Any]) -> float:
+    """Seconds between two attempts of a flow run with this policy."""
     delay = policy.get("retry_delay")
     if delay is None:
         delay = policy.get("retry_delay_seconds")

@@ -1,0 +1,232 @@
+"""Leases of flow runs: who may speak for a run, and for how long without being heard of.
+
+Each claim of a run gives a new *token*. Whoever proposes a state under an older one is refused, so that a process that
+was taken for dead and comes back does not disturb the one that runs in its place. A lease that is not renewed ends by
+`expire`, which the service `prefect._services.leases` calls.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from prefect._clock import now, to_us
+from prefect._operations.errors import Conflict, NotFound
+from prefect._operations.registry import operation
+from prefect._operations.run_children import end_children
+from prefect._operations.state_changes import current_state, enter_state, flow_retry_delay, locked_flow_run
+from prefect._rules.leases import Held, decide_expired
+from prefect._rules.states import CANCELLING, CRASHED, PENDING, RUNNING, SCHEDULED, TERMINAL, RunState
+from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.moments import DateTime
+from prefect._store import leases
+from prefect._store.announcements import announce
+from prefect._store.tables import flow_run, run_lease
+
+LEASE_SECONDS = 60.0
+"""How long a lease lasts unless it is renewed, when nothing else is asked for."""
+
+_SHORTEST, _LONGEST = 1.0, 86_400.0
+_MOST_RENEWED = 1_000
+
+
+class LeaseHolder(PrefectBaseModel):
+    """Who holds a lease."""
+
+    kind: Literal["worker", "runner", "process"]
+    id: UUID = Field(description="Of the worker, runner or process; it chooses one when it starts.")
+    name: str | None = Field(default=None, description="As people know it.")
+
+    def as_row(self) -> leases.Holder:
+        return leases.Holder(self.kind, self.id, self.name)
+
+
+class LeaseRequest(PrefectBaseModel):
+    """That a run is to be held."""
+
+    holder: LeaseHolder
+    token: int | None = Field(
+        default=None, description="Of the claim that is taken over; none for a lease of one's own."
+    )
+    lease_seconds: float = Field(
+        default=LEASE_SECONDS, ge=_SHORTEST, le=_LONGEST, description="Until it must be renewed."
+    )
+
+
+class Lease(PrefectBaseModel):
+    """A run that is held."""
+
+    token: int = Field(description="To be shown with every state that is proposed.")
+    expires: DateTime
+
+
+class HeldRun(PrefectBaseModel):
+    """A run, and the token it is held by."""
+
+    flow_run_id: UUID
+    token: int
+
+
+class LeaseRenewals(PrefectBaseModel):
+    """The runs that somebody still holds."""
+
+    leases: list[HeldRun] = Field(max_length=_MOST_RENEWED)
+    lease_seconds: float = Field(default=LEASE_SECONDS, ge=_SHORTEST, le=_LONGEST, description="Until renewed again.")
+
+
+class RenewedLeases(PrefectBaseModel):
+    """What became of the runs that somebody holds."""
+
+    renewed: list[UUID] = Field(description="Held on, those to be cancelled among them.")
+    lost: list[UUID] = Field(description="Held by somebody else, or ended: stop them.")
+    cancelling: list[UUID] = Field(description="To be cancelled.")
+
+
+class LeaseReturn(PrefectBaseModel):
+    """That a claimed run is given back."""
+
+    token: int
+
+
+@operation("POST", "/flow_runs/{id}/lease", writes=True)
+def lease_flow_run(tx: sa.Connection, id: UUID, body: LeaseRequest) -> Lease:
+    """Hold a flow run that one starts oneself, or take over the claim of who started this process.
+
+    Raises:
+        NotFound: there is no such flow run.
+        Conflict: somebody else holds it; or the token is not that of the last claim.
+    """
+    locked_flow_run(tx, id)
+    found = leases.read(tx, id)
+    moment = now()
+    expires = moment + timedelta(seconds=body.lease_seconds)
+    holder = body.holder.as_row()
+    if body.token is not None:
+        if found is None or found["token"] != body.token:
+            raise Conflict(leases.refusal(id, found))
+        leases.hand_over(tx, id, holder, moment, expires)
+        return Lease(token=body.token, expires=expires)
+    if found is not None and found["expires"] is not None and found["expires"] > moment:
+        if found["holder_id"] != holder.id:
+            raise Conflict(
+                f"Flow run {id} is held by {leases.describe(found)}, which was heard of at "
+                f"{found['renewed_at'].isoformat(timespec='seconds')}. Wait until it has ended, or cancel it."
+            )
+        leases.hand_over(tx, id, holder, moment, expires)  # asked again, as an answer got lost
+        return Lease(token=found["token"], expires=expires)
+    return Lease(token=leases.take(tx, id, holder, moment, expires, claim=False), expires=expires)
+
+
+@operation("POST", "/flow_runs/leases/renew", writes=True)
+def renew_flow_run_leases(tx: sa.Connection, body: LeaseRenewals) -> RenewedLeases:
+    """Say that runs are still held; the answer says which are not, and which are to be cancelled.
+
+    A run that was taken for crashed, and that nobody has claimed since, is running again.
+    """
+    moment = now()
+    expires = moment + timedelta(seconds=body.lease_seconds)
+    tokens = leases.tokens_of((held.flow_run_id, held.token) for held in body.leases)
+    statement = (
+        sa.select(run_lease.c.flow_run_id, run_lease.c.token, run_lease.c.expires, flow_run.c.state_type)
+        .join(flow_run, flow_run.c.id == run_lease.c.flow_run_id)
+        .where(run_lease.c.flow_run_id.in_(list(tokens)))
+    )
+    held = {row.flow_run_id: row for row in tx.execute(statement) if row.token == tokens[row.flow_run_id]}
+    given_up = sorted(id for id, row in held.items() if row.expires is None)
+    going_on = {id: row.token for id, row in held.items() if row.expires is not None and row.state_type not in TERMINAL}
+    back = [id for id in given_up if _take_back(tx, id, tokens[id], moment, expires)]
+    leases.renew(tx, going_on, moment, expires)
+    renewed = [*going_on, *back]
+    cancelling = [id for id in renewed if held[id].state_type == CANCELLING]
+    return RenewedLeases(renewed=renewed, lost=[id for id in tokens if id not in set(renewed)], cancelling=cancelling)
+
+
+def _take_back(tx: sa.Connection, id: UUID, token: int, moment: datetime, expires: datetime) -> bool:
+    """Go on holding a run after the lease has ended, if nobody has taken it since."""
+    try:
+        row = locked_flow_run(tx, id)
+    except NotFound:
+        return False
+    lease = leases.read(tx, id)
+    if lease is None or lease["token"] != token:
+        return False
+    current = current_state(tx, flow_run, row)
+    if current is not None and current.type in TERMINAL and current.type != CRASHED:
+        return False
+    leases.renew(tx, {id: token}, moment, expires)
+    if current is None or row["start_time"] is None:
+        return True
+    if current.type == CRASHED or current.name == "AwaitingRetry":
+        message = f"{leases.describe(lease)}, which runs it, is there again."
+        enter_state(tx, flow_run, row, RunState(RUNNING, message=message), run_count=row["run_count"] - 1)
+    return True
+
+
+@operation("POST", "/flow_runs/{id}/release", writes=True, status=204)
+def release_flow_run(tx: sa.Connection, id: UUID, body: LeaseReturn) -> None:
+    """Give a claimed run back that was not started: it is scheduled again at once.
+
+    Raises:
+        NotFound: there is no such flow run.
+        Conflict: the token is not that of the last claim.
+    """
+    row = locked_flow_run(tx, id)
+    found = leases.read(tx, id)
+    if found is None or found["token"] != body.token:
+        raise Conflict(leases.refusal(id, found))
+    leases.end(tx, id, claims=max(found["claims"] - 1, 0))
+    current = current_state(tx, flow_run, row)
+    if current is not None and current.type == PENDING:
+        due = current.details.get("scheduled_time", to_us(now()))
+        enter_state(tx, flow_run, row, RunState(SCHEDULED, details={"scheduled_time": due}))
+    announce(tx, "scheduled")
+
+
+def expired(tx: sa.Connection, moment: datetime, limit: int) -> list[UUID]:
+    """The runs whose lease has ended by a moment, the longest first."""
+    statement = sa.select(run_lease.c.flow_run_id).where(run_lease.c.expires <= moment)
+    return list(tx.execute(statement.order_by(run_lease.c.expires).limit(limit)).scalars())
+
+
+def next_expiry(tx: sa.Connection) -> datetime | None:
+    """When the next lease ends unless it is renewed."""
+    return tx.execute(sa.select(sa.func.min(run_lease.c.expires))).scalar_one_or_none()
+
+
+def expire(tx: sa.Connection, id: UUID, moment: datetime) -> RunState | None:
+    """End the lease of a run if it has ended by a moment; returns the state that the run enters, or None."""
+    try:
+        row = locked_flow_run(tx, id)
+    except NotFound:
+        return None
+    lease = leases.read(tx, id)
+    if lease is None or lease["expires"] is None or lease["expires"] > moment:
+        return None  # renewed, or ended by somebody else
+    current = current_state(tx, flow_run, row)
+    if current is None or current.type in TERMINAL:
+        leases.forget(tx, id)
+        return None
+    policy = row["empirical_policy"]
+    held = Held(
+        state=current,
+        holder=leases.describe(lease),
+        silence=(moment - lease["renewed_at"]).total_seconds(),
+        claims=lease["claims"],
+        can_be_claimed=row["deployment_id"] is not None or row["work_queue_id"] is not None,
+        run_count=row["run_count"],
+        retries=policy.get("retries") or 0,
+        retry_delay=flow_retry_delay(policy),
+    )
+    outcome = decide_expired(held, to_us(moment))
+    leases.end(tx, id)
+    announce(tx, "scheduled")
+    if outcome.state is None:
+        return None
+    enter_state(tx, flow_run, row, outcome.state, policy=outcome.policy)
+    if current.type != PENDING:
+        end_children(tx, id, outcome.state)
+    return outcome.state
