@@ -11,6 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field
 
+from prefect._clock import now
 from prefect._ids import new_uuid
 from prefect._operations import rows
 from prefect._operations.registry import PlainText, operation
@@ -19,11 +20,12 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.logs import LogFilter, LogFilterFlowRunId
 from prefect._schemas.logs import Log
 from prefect._schemas.sorting import LogSort
-from prefect._store import queries
-from prefect._store.dialects import insert
+from prefect._store import bulk, queries
+from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, log
 
 _BATCH = 500
+_COLUMNS = ("id", "created", "name", "level", "message", "timestamp", "flow_run_id", "task_run_id", "worker_id")
 
 
 class LogQuery(PrefectBaseModel):
@@ -61,9 +63,10 @@ class LogLine(LogCreate):
 @operation("POST", "/logs/", writes=True, status=201)
 def create_logs(tx: sa.Connection, body: list[LogLine]) -> None:
     """Write lines of logs."""
-    lines = [{**dict(line), "id": line.id or new_uuid()} for line in body]
-    for start in range(0, len(lines), _BATCH):
-        tx.execute(insert(tx, log).on_conflict_do_nothing(), lines[start : start + _BATCH])
+    moment = now()
+    lines = [{**line.__dict__, "id": line.id or new_uuid(), "created": moment} for line in body]
+    bulk.insert_new(tx, log, _COLUMNS, lines)
+    announce(tx, "logs")
 
 
 @operation("GET", "/flow_runs/{id}/logs/download")

@@ -1,0 +1,335 @@
+"""Recording what processes that run flows have to report: many things in one transaction, each of them once.
+
+A process sends batches, one after the other: runs that it began, task runs, log lines, events, and the states that its
+flow runs are to enter. What is in a batch is written in this order, so that nobody sees the end of a flow run before
+its task runs and its log. Everything has an id that its sender made, and what comes again changes nothing, so a batch
+whose answer was lost is simply sent again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from prefect._clock import from_us, now, now_us, to_us
+from prefect._operations import edits
+from prefect._operations.events import SentEvent, create_events
+from prefect._operations.logs import LogLine, create_logs
+from prefect._operations.registry import operation
+from prefect._operations.state_changes import (
+    current_state,
+    enter_first_state,
+    propose_flow_run_state,
+    public_state,
+)
+from prefect._rules.states import CANCELLING, CRASHED, RunState
+from prefect._schemas.base import ActionBaseModel, PrefectBaseModel
+from prefect._schemas.enums import SetStateStatus
+from prefect._schemas.fields import KeyValueLabelsField
+from prefect._schemas.moments import DateTime
+from prefect._schemas.orchestration import OrchestrationResult
+from prefect._schemas.states import State, StateDetails, StateType, from_public
+from prefect._store import bulk
+from prefect._store.dialects import insert
+from prefect._store.tables import flow, flow_run, flow_run_state, task_run, task_run_state
+
+_OWN_IDS = frozenset({"flow_run_id", "task_run_id"})
+
+
+class StateRecord(ActionBaseModel):
+    """A state that a run has been in, or is to enter."""
+
+    id: UUID
+    type: StateType
+    name: str
+    timestamp: DateTime
+    message: str | None = None
+    state_details: dict[str, Any] = Field(default_factory=dict)
+    data: Any = None
+
+
+class TaskRunRecord(ActionBaseModel):
+    """A task run as its process knows it, with the states it has been in since it was recorded last."""
+
+    id: UUID
+    name: str
+    created: DateTime | None = None
+    flow_run_id: UUID | None = None
+    task_key: str
+    dynamic_key: str
+    cache_key: str | None = None
+    cache_expiration: DateTime | None = None
+    task_version: str | None = None
+    flow_run_run_count: int = 0
+    empirical_policy: dict[str, Any] = Field(default_factory=dict)
+    task_inputs: dict[str, Any] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list)
+    labels: KeyValueLabelsField
+    run_count: int = 0
+    expected_start_time: DateTime | None = None
+    next_scheduled_start_time: DateTime | None = None
+    start_time: DateTime | None = None
+    end_time: DateTime | None = None
+    total_run_time: timedelta = timedelta(0)
+    states: list[StateRecord] = Field(min_length=1, description="In the order in which they were entered.")
+
+
+class RecordTaskRuns(ActionBaseModel):
+    """Task runs to record."""
+
+    task_runs: list[TaskRunRecord] = Field(max_length=5_000)
+
+
+class Recorded(PrefectBaseModel):
+    """What became of the records."""
+
+    recorded: int
+    orphans: list[UUID] = Field(
+        default_factory=list, description="Task runs that were not recorded: their flow run has been deleted."
+    )
+
+
+class FlowRunRecord(ActionBaseModel):
+    """A flow run that a process began by itself, and its flow."""
+
+    id: UUID
+    name: str
+    created: DateTime
+    flow_name: str
+    flow_labels: KeyValueLabelsField
+    flow_tags: list[str] = Field(default_factory=list)
+    flow_version: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    empirical_policy: dict[str, Any] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list)
+    labels: KeyValueLabelsField
+    parent_task_run_id: UUID | None = None
+    parent_flow_run_id: UUID | None = None
+    state: StateRecord = Field(description="The first state of the run.")
+
+
+class FlowRunProposal(ActionBaseModel):
+    """A state that a flow run is to enter."""
+
+    flow_run_id: UUID
+    state: StateRecord
+    force: bool = Field(default=False, description="Enter it whatever the rules say.")
+    decided: bool = Field(
+        default=False, description="The process could not ask and has gone on: the state is one that the run was in."
+    )
+    name: str | None = Field(default=None, description="The name of the run from now on, when it changes.")
+
+
+class RecordRuns(RecordTaskRuns):
+    """What a process has to report."""
+
+    flow_runs: list[FlowRunRecord] = Field(default_factory=list, max_length=5_000)
+    task_runs: list[TaskRunRecord] = Field(default_factory=list, max_length=5_000)
+    logs: list[LogLine] = Field(default_factory=list, max_length=20_000)
+    events: list[SentEvent] = Field(default_factory=list, max_length=5_000)
+    proposals: list[FlowRunProposal] = Field(default_factory=list, max_length=5_000)
+
+
+class ProposalResult(OrchestrationResult[Any]):
+    """The answer to a proposed state."""
+
+    flow_run_id: UUID
+    flow_run_status: Literal["known", "unknown"] = Field(
+        default="known", description="Whether there is such a flow run; of an unknown one nothing is recorded."
+    )
+
+
+class RunsRecorded(Recorded):
+    """What became of what a process reported."""
+
+    flow_ids: dict[str, UUID] = Field(description="The flows of the flow runs that were made, by the flow's name.")
+    proposals: list[ProposalResult] = Field(description="An answer to each proposed state, in the same order.")
+
+
+@operation("POST", "/task_runs/record", writes=True)
+def record_task_runs(tx: sa.Connection, body: RecordTaskRuns) -> Recorded:
+    """Record task runs whose states were decided by the process that runs them.
+
+    A record may be sent again, and records may arrive in any order: a state is kept once, and the newest one counts.
+    """
+    wanted = {record.flow_run_id for record in body.task_runs if record.flow_run_id is not None}
+    known = set(tx.execute(sa.select(flow_run.c.id).where(flow_run.c.id.in_(wanted))).scalars()) if wanted else set()
+    records = [record for record in body.task_runs if record.flow_run_id is None or record.flow_run_id in known]
+    store_task_runs(tx, records)
+    kept = {record.id for record in records}
+    return Recorded(recorded=len(records), orphans=[record.id for record in body.task_runs if record.id not in kept])
+
+
+@operation("POST", "/runs/record", writes=True)
+def record_runs(tx: sa.Connection, body: RecordRuns) -> RunsRecorded:
+    """Record what a process that runs flows has to report, all of it or nothing.
+
+    What was recorded before is left as it is. A proposed state that was entered before is accepted.
+    """
+    flow_ids: dict[str, UUID] = {}
+    for begun in body.flow_runs:
+        if begun.flow_name not in flow_ids:
+            flow_ids[begun.flow_name] = _flow_id(tx, begun)
+        _create_flow_run(tx, begun, flow_ids[begun.flow_name])
+    of_task_runs = record_task_runs(tx, body) if body.task_runs else Recorded(recorded=0)
+    if body.logs:
+        create_logs(tx, body.logs)
+    if body.events:
+        create_events(tx, body.events)
+    answers = [_propose(tx, proposal) for proposal in body.proposals]
+    return RunsRecorded(
+        recorded=of_task_runs.recorded, orphans=of_task_runs.orphans, flow_ids=flow_ids, proposals=answers
+    )
+
+
+# -- task runs ---------------------------------------------------------------------------------------------------------
+
+_CHANGES = (
+    "name", "cache_key", "cache_expiration", "task_inputs", "tags", "state_id", "state_type", "state_name",
+    "state_timestamp", "run_count", "expected_start_time", "next_scheduled_start_time", "start_time", "end_time",
+    "total_run_time", "flow_run_run_count", "updated",
+)  # fmt: skip
+"""What a newer record changes."""
+_COLUMNS = (
+    *_CHANGES, "id", "created", "flow_run_id", "task_key", "dynamic_key", "task_version", "empirical_policy", "labels",
+)  # fmt: skip
+_STATE_COLUMNS = ("id", "task_run_id", "timestamp", "type", "name", "message", "state_details", "data")
+
+
+def store_task_runs(tx: sa.Connection, records: list[TaskRunRecord]) -> None:
+    """Write task runs, whose flow runs are there, and their states."""
+    moment = now()
+    newest: dict[UUID, dict[str, Any]] = {}
+    states: dict[tuple[UUID, UUID], dict[str, Any]] = {}
+    for record in records:
+        row = record.__dict__.copy()
+        entered = row.pop("states")
+        last = entered[-1]
+        row["state_id"], row["state_type"], row["state_name"] = last.id, last.type.value, last.name
+        row["state_timestamp"], row["updated"] = last.timestamp, moment
+        row["created"] = record.created or moment
+        before = newest.get(record.id)
+        if before is None or before["state_timestamp"] <= last.timestamp:
+            newest[record.id] = row
+        for state in entered:
+            states.setdefault((record.id, state.id), _state_row(record.id, state))
+    bulk.upsert_newer(tx, task_run, _COLUMNS, list(newest.values()), changes=_CHANGES, by="state_timestamp")
+    bulk.insert_new(tx, task_run_state, _STATE_COLUMNS, list(states.values()))
+
+
+def _state_row(run_id: UUID, record: StateRecord) -> dict[str, Any]:
+    return {
+        "id": record.id, "task_run_id": run_id, "timestamp": record.timestamp, "type": record.type.value,
+        "name": record.name, "message": record.message, "state_details": _details(record), "data": _data(record),
+    }  # fmt: skip
+
+
+def _details(record: StateRecord) -> dict[str, Any]:
+    """The details of a state as they are stored: those that say something."""
+    if not record.state_details:
+        return {}
+    state = State(type=record.type, state_details=StateDetails.model_validate(record.state_details))
+    return {name: value for name, value in from_public(state).details.items() if name not in _OWN_IDS}
+
+
+def _data(record: StateRecord) -> Any:
+    data = record.data
+    return None if isinstance(data, dict) and data.get("type") == "unpersisted" else data
+
+
+# -- flow runs ---------------------------------------------------------------------------------------------------------
+
+
+def _flow_id(tx: sa.Connection, record: FlowRunRecord) -> UUID:
+    by_name = sa.select(flow.c.id).where(flow.c.name == record.flow_name)
+    found = tx.execute(by_name).scalar_one_or_none()
+    if found is None:
+        values = {"name": record.flow_name, "tags": record.flow_tags, "labels": record.flow_labels}
+        tx.execute(insert(tx, flow).values(values).on_conflict_do_nothing())
+        found = tx.execute(by_name).scalar_one()
+    return found
+
+
+def _create_flow_run(tx: sa.Connection, record: FlowRunRecord, flow_id: UUID) -> None:
+    values = {
+        "id": record.id, "created": record.created, "name": record.name, "flow_id": flow_id,
+        "flow_version": record.flow_version, "parameters": record.parameters, "tags": record.tags,
+        "empirical_policy": record.empirical_policy, "parent_task_run_id": record.parent_task_run_id,
+        "parent_flow_run_id": record.parent_flow_run_id,
+        "labels": {**record.flow_labels, "prefect.flow.id": str(flow_id), **record.labels},
+    }  # fmt: skip
+    if edits.insert_new(tx, flow_run, values) is not None:
+        enter_first_state(tx, flow_run, record.id, _run_state(record.state))
+
+
+def _run_state(record: StateRecord, after: RunState | None = None) -> RunState:
+    """A state of a flow run; its moment is not in the future, and not before that of the state it follows."""
+    moment = min(to_us(record.timestamp), now_us())
+    if after is not None:
+        moment = max(moment, after.timestamp)
+    return RunState(
+        record.type.value, record.name, record.message, _data(record), _details(record), moment, str(record.id)
+    )
+
+
+def _propose(tx: sa.Connection, proposal: FlowRunProposal) -> ProposalResult:
+    id = proposal.flow_run_id
+    row = tx.execute(sa.select(flow_run).where(flow_run.c.id == id).with_for_update()).mappings().one_or_none()
+    if row is None:
+        return ProposalResult(
+            flow_run_id=id, flow_run_status="unknown", status=SetStateStatus.ABORT, state=None, details=_GONE
+        )
+    current = current_state(tx, flow_run, row)
+    state = _run_state(proposal.state, current)
+    if proposal.name is not None and proposal.name != row["name"]:
+        tx.execute(sa.update(flow_run).where(flow_run.c.id == id).values(name=proposal.name))
+    if _was_entered(tx, id, proposal.state.id):
+        shown = current if current is not None and current.id == state.id else state
+        return ProposalResult(
+            flow_run_id=id, status=SetStateStatus.ACCEPT, state=public_state(shown, id, None), details=_ACCEPTED
+        )
+    if proposal.decided:
+        state.timestamp = min(to_us(proposal.state.timestamp), now_us())
+        return _enter_decided(tx, id, current, state)
+    return _answer(id, propose_flow_run_state(tx, id, state, force=proposal.force)[0])
+
+
+def _answer(id: UUID, result: OrchestrationResult[Any]) -> ProposalResult:
+    return ProposalResult(flow_run_id=id, status=result.status, state=result.state, details=result.details)
+
+
+def _enter_decided(tx: sa.Connection, id: UUID, current: RunState | None, state: RunState) -> ProposalResult:
+    """Record a state that a run was in while its process could not ask.
+
+    It is the run's state now, unless something happened to the run after it; being taken for dead does not count.
+    What somebody else decided, such as to cancel the run, is up to the rules as ever.
+    """
+    if current is not None and (current.type == CANCELLING or (current.is_final and current.type != CRASHED)):
+        return _answer(id, propose_flow_run_state(tx, id, state)[0])
+    came_back = current is not None and current.type == CRASHED and state.is_final
+    if current is None or came_back or current.timestamp <= state.timestamp:
+        if came_back:
+            state.timestamp = max(state.timestamp, current.timestamp)  # type: ignore[union-attr]
+        return _answer(id, propose_flow_run_state(tx, id, state, force=True)[0])
+    tx.execute(
+        insert(tx, flow_run_state).values(
+            id=state.id, flow_run_id=id, type=state.type, name=state.name, message=state.message, data=state.data,
+            state_details=state.details, timestamp=from_us(state.timestamp),
+        )
+    )  # fmt: skip
+    return ProposalResult(
+        flow_run_id=id, status=SetStateStatus.ACCEPT, state=public_state(current, id, None), details=_ACCEPTED
+    )
+
+
+_ACCEPTED: Any = {"type": "accept_details"}
+_GONE: Any = {"type": "abort_details", "reason": "This flow run has been deleted."}
+
+
+def _was_entered(tx: sa.Connection, id: UUID, state_id: UUID) -> bool:
+    where = sa.and_(flow_run_state.c.flow_run_id == id, flow_run_state.c.id == state_id)
+    return tx.execute(sa.select(sa.literal(1)).where(where)).first() is not None

@@ -1,0 +1,98 @@
+"""Many rows at once: the statements behind recording, which bypass what makes single statements convenient.
+
+SQLite runs one prepared statement over tuples. PostgreSQL takes all rows as one JSON document in one statement and
+turns it into rows itself: one round trip, and nothing to bind value by value.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from prefect._clock import to_us
+from prefect._store.types import Duration, Id, Json, Timestamp
+
+Row = dict[str, Any]
+"""A value for each column that is written, in the types of Python: UUID, aware datetime, timedelta, JSON values."""
+
+_MICROSECOND = timedelta(microseconds=1)
+_MANY = 5_000
+
+
+def insert_new(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Insert rows; those whose key is taken are left out."""
+    _execute(tx, table, columns, rows, "ON CONFLICT DO NOTHING")
+
+
+def upsert_newer(
+    tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row], *, changes: Sequence[str], by: str
+) -> None:
+    """Insert rows, or change those that are there.
+
+    Args:
+        tx: the transaction.
+        table: one whose key is `id`; no two of the rows have the same one.
+        columns: the columns that the rows have.
+        rows: the rows.
+        changes: the columns that are changed of a row that is there.
+        by: the column that says which of two is newer; an older row changes nothing.
+    """
+    sets = ", ".join(f"{name} = excluded.{name}" for name in changes)
+    newer = f"excluded.{by} >= {table.name}.{by} OR {table.name}.{by} IS NULL"
+    _execute(tx, table, columns, rows, f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {newer}")
+
+
+def _execute(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row], conflict: str) -> None:
+    if not rows:
+        return
+    names = ", ".join(columns)
+    if tx.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}"
+        tx.exec_driver_sql(statement, list(_tuples(table, tuple(columns), rows)))
+        return
+    statement = (
+        f"INSERT INTO {table.name} ({names}) SELECT {names} "
+        f"FROM json_populate_recordset(NULL::{table.name}, %s::json) {conflict}"
+    )
+    durations = [name for name in columns if isinstance(table.c[name].type, Duration)]
+    for start in range(0, len(rows), _MANY):
+        part = rows[start : start + _MANY]
+        if durations:
+            part = [{**row, **{name: row[name] // _MICROSECOND for name in durations}} for row in part]
+        tx.exec_driver_sql(statement, (orjson.dumps(part, option=orjson.OPT_NON_STR_KEYS).decode(),))
+
+
+def _tuples(table: sa.Table, columns: tuple[str, ...], rows: Iterable[Row]) -> Iterable[tuple[Any, ...]]:
+    converters = _converters(table, columns)
+    for row in rows:
+        yield tuple([
+            row[name] if convert is None or row[name] is None else convert(row[name]) for name, convert in converters
+        ])  # fmt: skip
+
+
+@functools.cache
+def _converters(table: sa.Table, columns: tuple[str, ...]) -> list[tuple[str, Callable[[Any], Any] | None]]:
+    return [(name, _converter(table.c[name].type)) for name in columns]
+
+
+def _converter(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """From Python to what SQLite keeps, None for a value that stays as it is."""
+    if isinstance(kind, Id):
+        return str
+    if isinstance(kind, Timestamp):
+        return to_us
+    if isinstance(kind, Duration):
+        return lambda value: value // _MICROSECOND
+    if isinstance(kind, Json):
+        return _json_text
+    return None
+
+
+def _json_text(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
