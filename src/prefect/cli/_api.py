@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from prefect._lazy import lazy_module
@@ -13,14 +13,18 @@ from prefect.cli._output import as_uuid
 from prefect.settings import get_current_settings, temporary_settings
 
 if TYPE_CHECKING:
+    import pydantic
+
     from prefect import exceptions
     from prefect.client import orchestration
     from prefect.client.orchestration import SyncPrefectClient
 else:
+    pydantic = lazy_module("pydantic")
     exceptions = lazy_module("prefect.exceptions")
     orchestration = lazy_module("prefect.client.orchestration")
 
 T = TypeVar("T")
+M = TypeVar("M", bound="pydantic.BaseModel")
 
 PAGE = 200
 """How many objects are asked for at a time: what the API gives at most, unless it is set otherwise."""
@@ -56,6 +60,42 @@ def everything(read: Callable[[int, int], list[T]], most: int | None = None) -> 
         offset += len(page)
         if len(page) < size:
             return
+
+
+def pages(api: SyncPrefectClient, route: str, kind: type[M], most: int | None = None, **body: Any) -> Iterator[M]:
+    """All objects that a filter route gives, as objects of a type, read page by page while they are used.
+
+    Args:
+        api: whom to ask.
+        route: such as `/variables/filter`.
+        kind: of the objects.
+        most: not more than so many.
+        body: conditions and order.
+    """
+
+    def read(limit: int, offset: int) -> list[M]:
+        reply = api.request("POST", route, json={**body, "limit": limit, "offset": offset})
+        return [kind.model_validate(one) for one in reply.json()]
+
+    return everything(read, most)
+
+
+def made(kind: type[M], fields: Mapping[str, Any]) -> M:
+    """An object with fields that a user gave.
+
+    Ends the command, with a line that names the field, when they do not fit.
+    """
+    try:
+        return kind.model_validate(fields)
+    except pydantic.ValidationError as problem:
+        faults = [_fault(one) for one in problem.errors(include_url=False)]
+        _console.fail("; ".join(dict.fromkeys(faults)))
+
+
+def _fault(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def find(

@@ -43,13 +43,31 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
+    Command("api", "Send any request to the API.", "prefect.cli.api"),
+    Command("artifact", "See what runs left for people.", "prefect.cli.artifact", ("artifacts",)),
+    Command("block", "Keep typed configuration, secrets among it.", "prefect.cli.block", ("blocks",)),
+    Command(
+        "concurrency-limit",
+        "Limit task runs by tag.",
+        "prefect.cli.concurrency_limit",
+        ("concurrency-limits",),
+    ),
     Command("config", "See and change settings.", "prefect.cli.config"),
+    Command("dashboard", "Open the pages of the server.", "prefect.cli.dashboard"),
+    Command("event", "Tell that something happened, see what happens.", "prefect.cli.event", ("events",)),
     Command("flow", "See flows.", "prefect.cli.flow", ("flows",)),
     Command("flow-run", "See flow runs and their logs.", "prefect.cli.flow_run", ("flow-runs",)),
+    Command(
+        "global-concurrency-limit",
+        "Limit what runs at once, by name.",
+        "prefect.cli.global_concurrency_limit",
+        ("gcl",),
+    ),
     Command("profile", "Choose between sets of settings.", "prefect.cli.profile", ("profiles",)),
-    Command("task", "Serve tasks.", "prefect.cli.task", ("tasks",)),
     Command("server", "Run the server.", "prefect.cli.server"),
+    Command("task", "Serve tasks.", "prefect.cli.task", ("tasks",)),
     Command("task-run", "See task runs and their logs.", "prefect.cli.task_run", ("task-runs",)),
+    Command("variable", "Keep values for flows to read.", "prefect.cli.variable", ("variables",)),
     Command("version", "Show the version and what it runs on.", "prefect.cli.version"),
 )
 
@@ -177,7 +195,7 @@ def _run_command(command: Command, rest: list[str]) -> int:
     except cyclopts.CycloptsError as problem:
         raise UsageError(_one_line(problem)) from problem
     except _console.expected_errors() as problem:
-        return _say_error(_console.explain(problem), 2 if isinstance(problem, _console.BadUsage) else 1)
+        return _say_error(_console.explain(problem), getattr(problem, "status", 1))
     return 0
 
 

@@ -25,7 +25,16 @@ OutputFormat = Literal["json"]
 
 
 class CommandError(Exception):
-    """A command could not do what it was asked to; the message is all the user sees."""
+    """A command could not do what it was asked to; the message is all the user sees.
+
+    Args:
+        message: what happened, and what to do.
+        status: with which the program ends.
+    """
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def fail(message: str) -> NoReturn:
@@ -33,13 +42,9 @@ def fail(message: str) -> NoReturn:
     raise CommandError(message)
 
 
-class BadUsage(CommandError):
-    """The options of a command contradict each other, or have values that make no sense."""
-
-
 def usage(message: str) -> NoReturn:
     """End the command with a message on standard error and exit status 2: it was not called as it can be."""
-    raise BadUsage(message)
+    raise CommandError(message, 2)
 
 
 _EXPECTED = (

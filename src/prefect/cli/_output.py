@@ -17,15 +17,11 @@ if TYPE_CHECKING:
     import orjson
     import pydantic
     import rich.console as rich_console
-    import rich.syntax as rich_syntax
-    import rich.table as rich_table
     import rich.text as rich_text
 else:
     orjson = lazy_module("orjson")
     pydantic = lazy_module("pydantic")
     rich_console = lazy_module("rich.console")
-    rich_syntax = lazy_module("rich.syntax")
-    rich_table = lazy_module("rich.table")
     rich_text = lazy_module("rich.text")
 
 _PIPE_WIDTH = 100_000
@@ -112,13 +108,18 @@ def _sized(text: rich_text.Text, width: int) -> rich_text.Text:
 
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Print what there is to say of one thing, a line for each name, leaving out what has no value."""
-    table = rich_table.Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in fields.items():
-        if value is not None and value != "" and value != [] and value != {}:
-            table.add_row(name, value if isinstance(value, rich_text.Text) else rich_text.Text(_field_text(value)))
-    console().print(table, soft_wrap=False)
+    shown = {name: _field(value) for name, value in fields.items() if value not in (None, "", [], {})}
+    width = max(map(len, shown), default=0)
+    out = console()
+    for name, value in shown.items():
+        first, *rest = value.split("\n", allow_blank=True)
+        out.print(rich_text.Text.assemble((f"{name:{width}}", "bold"), "  ", first), soft_wrap=True)
+        for line in rest:
+            out.print(rich_text.Text.assemble(" " * (width + 2), line), soft_wrap=True)
+
+
+def _field(value: Any) -> rich_text.Text:
+    return value if isinstance(value, rich_text.Text) else rich_text.Text(_field_text(value))
 
 
 def _field_text(value: Any) -> str:
@@ -184,3 +185,49 @@ def check_limit(limit: int) -> int:
     if limit < 1:
         fail(f"--limit is {limit}; it must be 1 or more.")
     return limit
+
+
+def parsed(text: str) -> Any:
+    """What a user wrote as a value: JSON if it can be read as that, else text."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def pairs(given: Iterable[str] | None, option: str) -> dict[str, Any]:
+    """What was given as `name=value`, values read as JSON where they can be.
+
+    Args:
+        given: what the user wrote.
+        option: which option, for messages.
+    """
+    found: dict[str, Any] = {}
+    for one in given or ():
+        name, separator, value = one.partition("=")
+        if not separator or not name.strip():
+            _console.usage(f"{option} {one!r} should look like name=value.")
+        found[name.strip()] = parsed(value)
+    return found
+
+
+def json_object(text: str, option: str) -> dict[str, Any]:
+    """A JSON object that was given as text."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as problem:
+        _console.usage(f"{option} is not JSON: {problem}")
+    if not isinstance(value, dict):
+        _console.usage(f'{option} must be a JSON object, such as {{"name": 1}}.')
+    return value
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: `1 version`, `2 versions`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def one_line(text: str | None, most: int = 100) -> str:
+    """Text for a table: without line breaks, and not without end."""
+    joined = " ".join((text or "").split())
+    return joined if len(joined) <= most else f"{joined[: most - 1]}…"
