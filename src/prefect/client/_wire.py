@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
 import pydantic
 from pydantic_core import to_json
 
+from prefect._schemas.concurrency import ConcurrencyLimitWithLeaseResponse, MinimalConcurrencyLimitResponse
 from prefect._transport.port import Reply
 
 T = TypeVar("T")
@@ -76,3 +78,24 @@ def as_uuid(value: UUID | str, kind: str) -> UUID:
         return UUID(value)
     except ValueError:
         raise ValueError(f"Invalid {kind} ID: {value!r}. It should be a UUID.") from None
+
+
+@dataclass(frozen=True)
+class SlotAnswer:
+    """What came of a request for slots of concurrency limits."""
+
+    limits: list[MinimalConcurrencyLimitResponse]
+    """Those from which slots were taken; the names that are missing here have no limit."""
+    lease_id: UUID | None = None
+    retry_after: float | None = None
+    """Seconds after which to ask again: nothing was taken. None: all was."""
+
+
+def slot_answer(reply: Reply) -> SlotAnswer:
+    """What a reply to a request for slots says."""
+    if reply.status == 423:
+        return SlotAnswer([], retry_after=float(reply.headers.get("retry-after", 1)))
+    if reply.content.lstrip().startswith(b"["):
+        return SlotAnswer(read_all(MinimalConcurrencyLimitResponse, reply))
+    leased = read(ConcurrencyLimitWithLeaseResponse, reply)
+    return SlotAnswer(leased.limits, leased.lease_id)

@@ -11,7 +11,7 @@ from prefect._lazy import lazy_module
 from prefect._schemas.actions.concurrency import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect._schemas.concurrency import ConcurrencyLeaseHolder, ConcurrencyLimit, GlobalConcurrencyLimitResponse
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import changes, given, read, read_all, read_id
+from prefect.client._wire import SlotAnswer, changes, given, read, read_all, read_id, slot_answer
 
 if TYPE_CHECKING:
     import httpx
@@ -79,6 +79,41 @@ class ConcurrencyMethods(Asking):
         """
         body = {"names": names, "task_run_id": task_run_id, "occupancy_seconds": occupancy_seconds}
         return self._respond("POST", "/concurrency_limits/decrement", body)
+
+    def request_concurrency_slots(
+        self,
+        names: list[str],
+        slots: int,
+        mode: Literal["concurrency", "rate_limit"],
+        lease_duration: float | None = None,
+        holder: ConcurrencyLeaseHolder | None = None,
+        wait_seconds: float = 0,
+        waiter_id: UUID | None = None,
+    ) -> SlotAnswer:
+        """Take slots of every named limit, or learn when to ask again.
+
+        Args:
+            names: of the limits; those that do not exist are left out.
+            slots: how many of each.
+            mode: `concurrency` or `rate_limit`.
+            lease_duration: in seconds, if they are to come free by themselves unless the lease is renewed.
+            holder: who takes them.
+            wait_seconds: how long the API may keep the request until there are so many; one that cannot answers at once.
+            waiter_id: tells the API that it is the same one who asks again, and keeps the place in the line.
+
+        Raises:
+            PrefectHTTPStatusError: there never are so many; a limit without decay is asked for a rate.
+        """
+        body = given(names=names, slots=slots, mode=mode, lease_duration=lease_duration, holder=holder)
+        if wait_seconds > 0:
+            body |= given(wait_seconds=wait_seconds, waiter_id=waiter_id)
+        route = f"/v2/concurrency_limits/increment{'' if lease_duration is None else '-with-lease'}"
+        return slot_answer(self._call("POST", route, body, allow={423}, repeatable=False))
+
+    def request_v1_concurrency_slots(self, names: list[str], task_run_id: UUID) -> SlotAnswer:
+        """Take a slot of each tag for a task run, or learn when to ask again."""
+        body = {"names": names, "task_run_id": task_run_id}
+        return slot_answer(self._call("POST", "/concurrency_limits/increment", body, allow={423}))
 
     def increment_concurrency_slots(self, names: list[str], slots: int, mode: str) -> httpx.Response:
         """Take slots of every named limit.

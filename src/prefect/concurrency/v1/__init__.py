@@ -1,0 +1,1 @@
+"""Limits on how many task runs with a tag run at once."""
