@@ -11,24 +11,23 @@ import sqlalchemy as sa
 
 from prefect._clock import now
 from prefect._ids import new_uuid
-from prefect._operations.claims import ClaimedRun, ClaimRequest, claim_flow_runs
+from prefect._operations.claims import claim_flow_runs
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.flow_run_control import SetState, set_flow_run_state
-from prefect._operations.leases import (
+from prefect._operations.leases import expire, lease_flow_run, release_flow_run, renew_flow_run_leases
+from prefect._operations.registry import NotYet
+from prefect._rules.leases import MOST_CLAIMS
+from prefect._schemas.actions.runs import StateCreate
+from prefect._schemas.enums import SetStateStatus
+from prefect._schemas.leases import (
+    ClaimedRun,
+    ClaimRequest,
     HeldRun,
     LeaseHolder,
     LeaseRenewals,
     LeaseRequest,
     LeaseReturn,
-    expire,
-    lease_flow_run,
-    release_flow_run,
-    renew_flow_run_leases,
 )
-from prefect._operations.registry import NotYet
-from prefect._rules.leases import MOST_CLAIMS
-from prefect._schemas.actions.runs import StateCreate
-from prefect._schemas.enums import SetStateStatus
 from prefect._schemas.states import StateType
 from prefect._store.tables import (
     deployment,
@@ -194,7 +193,7 @@ def test_an_answer_that_got_lost_is_given_again(pool: Pool) -> None:
     run = pool.run()
     token = pool.claim()[0].token
     pool.enter(run, "RUNNING", token)
-    details = {"state_details": {"transition_id": str(new_uuid())}}
+    details: dict[str, Any] = {"state_details": {"transition_id": str(new_uuid())}}
     assert pool.enter(run, "COMPLETED", token, **details).status == SetStateStatus.ACCEPT
     answer = pool.enter(run, "COMPLETED", token, **details)
     assert answer.status == SetStateStatus.REJECT

@@ -8,11 +8,9 @@ was taken for dead and comes back does not disturb the one that runs in its plac
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import Field
 
 from prefect._clock import now, to_us
 from prefect._operations.errors import Conflict, NotFound
@@ -21,75 +19,15 @@ from prefect._operations.run_children import end_children
 from prefect._operations.state_changes import current_state, enter_state, flow_retry_delay, locked_flow_run
 from prefect._rules.leases import Held, decide_expired
 from prefect._rules.states import CANCELLING, CRASHED, PENDING, RUNNING, SCHEDULED, TERMINAL, RunState
-from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.moments import DateTime
+from prefect._schemas.leases import Lease, LeaseHolder, LeaseRenewals, LeaseRequest, LeaseReturn, RenewedLeases
 from prefect._store import leases
 from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, run_lease
 
-LEASE_SECONDS = 60.0
-"""How long a lease lasts unless it is renewed, when nothing else is asked for."""
 
-_SHORTEST, _LONGEST = 1.0, 86_400.0
-_MOST_RENEWED = 1_000
-
-
-class LeaseHolder(PrefectBaseModel):
-    """Who holds a lease."""
-
-    kind: Literal["worker", "runner", "process"]
-    id: UUID = Field(description="Of the worker, runner or process; it chooses one when it starts.")
-    name: str | None = Field(default=None, description="As people know it.")
-
-    def as_row(self) -> leases.Holder:
-        return leases.Holder(self.kind, self.id, self.name)
-
-
-class LeaseRequest(PrefectBaseModel):
-    """That a run is to be held."""
-
-    holder: LeaseHolder
-    token: int | None = Field(
-        default=None, description="Of the claim that is taken over; none for a lease of one's own."
-    )
-    lease_seconds: float = Field(
-        default=LEASE_SECONDS, ge=_SHORTEST, le=_LONGEST, description="Until it must be renewed."
-    )
-
-
-class Lease(PrefectBaseModel):
-    """A run that is held."""
-
-    token: int = Field(description="To be shown with every state that is proposed.")
-    expires: DateTime
-
-
-class HeldRun(PrefectBaseModel):
-    """A run, and the token it is held by."""
-
-    flow_run_id: UUID
-    token: int
-
-
-class LeaseRenewals(PrefectBaseModel):
-    """The runs that somebody still holds."""
-
-    leases: list[HeldRun] = Field(max_length=_MOST_RENEWED)
-    lease_seconds: float = Field(default=LEASE_SECONDS, ge=_SHORTEST, le=_LONGEST, description="Until renewed again.")
-
-
-class RenewedLeases(PrefectBaseModel):
-    """What became of the runs that somebody holds."""
-
-    renewed: list[UUID] = Field(description="Held on, those to be cancelled among them.")
-    lost: list[UUID] = Field(description="Held by somebody else, or ended: stop them.")
-    cancelling: list[UUID] = Field(description="To be cancelled.")
-
-
-class LeaseReturn(PrefectBaseModel):
-    """That a claimed run is given back."""
-
-    token: int
+def as_row(holder: LeaseHolder) -> leases.Holder:
+    """A holder as the database has it."""
+    return leases.Holder(holder.kind, holder.id, holder.name)
 
 
 @operation("POST", "/flow_runs/{id}/lease", writes=True)
@@ -104,7 +42,7 @@ def lease_flow_run(tx: sa.Connection, id: UUID, body: LeaseRequest) -> Lease:
     found = leases.read(tx, id)
     moment = now()
     expires = moment + timedelta(seconds=body.lease_seconds)
-    holder = body.holder.as_row()
+    holder = as_row(body.holder)
     if body.token is not None:
         if found is None or found["token"] != body.token:
             raise Conflict(leases.refusal(id, found))

@@ -45,8 +45,9 @@ class Answer(Generic[T]):
     """The HTTP status, instead of the declared one."""
 
 
-LONGEST_WAIT = 60.0
-"""Seconds that a request is kept waiting at most, whatever it asks for: programs in between give up on silence."""
+LONGEST_WAIT = 45.0
+"""Seconds that a request is kept waiting at most, whatever it asks for: clients and
+programs in between give up on silence (our clients after a minute)."""
 
 
 @dataclass(frozen=True)

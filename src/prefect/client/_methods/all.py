@@ -10,6 +10,7 @@ from prefect.client._methods.concurrency import ConcurrencyMethods
 from prefect.client._methods.deployments import DeploymentMethods
 from prefect.client._methods.events import EventMethods
 from prefect.client._methods.flow_runs import FlowRunMethods
+from prefect.client._methods.leases import LeaseMethods
 from prefect.client._methods.logs import LogMethods
 from prefect.client._methods.server import ServerMethods
 from prefect.client._methods.task_runs import TaskRunMethods
@@ -22,6 +23,7 @@ from prefect.client.base import ServerType
 
 class AllMethods(
     FlowRunMethods,
+    LeaseMethods,
     TaskRunMethods,
     DeploymentMethods,
     WorkPoolMethods,

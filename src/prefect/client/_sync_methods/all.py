@@ -12,6 +12,7 @@ from prefect.client._sync_methods.concurrency import ConcurrencyMethods
 from prefect.client._sync_methods.deployments import DeploymentMethods
 from prefect.client._sync_methods.events import EventMethods
 from prefect.client._sync_methods.flow_runs import FlowRunMethods
+from prefect.client._sync_methods.leases import LeaseMethods
 from prefect.client._sync_methods.logs import LogMethods
 from prefect.client._sync_methods.server import ServerMethods
 from prefect.client._sync_methods.task_runs import TaskRunMethods
@@ -24,6 +25,7 @@ from prefect.client.base import ServerType
 
 class AllMethods(
     FlowRunMethods,
+    LeaseMethods,
     TaskRunMethods,
     DeploymentMethods,
     WorkPoolMethods,
