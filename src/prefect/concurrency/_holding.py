@@ -20,7 +20,6 @@ from prefect._bridge import run
 from prefect._lazy import lazy_module
 from prefect.client.utilities import sync_client
 from prefect.concurrency._slots import ConcurrencySlotAcquisitionError, Taken, give_back
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.logging.loggers import get_logger
 
 ctypes = lazy_module("ctypes")  # for a rare case; loading it costs more than the slots
@@ -124,9 +123,8 @@ class Keeper:
 
 
 def _has_ended(exc: Exception) -> bool:
-    if isinstance(exc, ObjectNotFound):
-        return True
-    return isinstance(exc, PrefectHTTPStatusError) and exc.response.status_code == 410
+    response = getattr(exc, "response", None)  # of an answer, whichever exception it became
+    return response is not None and response.status_code in (404, 410)
 
 
 def _give_back_now(taken: Taken) -> None:
