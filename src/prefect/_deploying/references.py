@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from prefect.client import orchestration
     from prefect.client.orchestration import PrefectClient
     from prefect.utilities import templating
+    from prefect.utilities.templating import PlaceholderType
 else:
     orchestration = lazy_module("prefect.client.orchestration")
     templating = lazy_module("prefect.utilities.templating")
@@ -37,36 +39,92 @@ async def client_or_new(client: PrefectClient | None) -> AsyncIterator[PrefectCl
         yield new
 
 
-async def resolve_variables(template: Any, client: PrefectClient | None, *, strict: bool = False) -> Any:
-    """Put the values of variables in the place of `{{ prefect.variables.name }}`.
+class Values:
+    """Looks up what placeholders stand for, each once.
 
     Args:
-        template: a text, or a dictionary or list of such at any depth.
-        client: for the API.
+        api: for the API.
         strict: a variable that is not there is an error; otherwise it is left empty.
-
-    Raises:
-        MissingValueError: `strict` is set, and there is no such variable.
+        transform: makes something else of each block's value, given the placeholder's name and the value.
     """
+
+    def __init__(
+        self, api: PrefectClient, *, strict: bool = False, transform: Callable[[str, Any], Any] | None = None
+    ) -> None:
+        self._api = api
+        self._strict = strict
+        self._transform = transform
+        self._variables: dict[str, Any] = {}
+
+    async def variable(self, name: str) -> Any:
+        """The value of the variable that a placeholder names.
+
+        Raises:
+            MissingValueError: there is no such variable, and that is an error.
+        """
+        key = name.removeprefix(templating.VARIABLE_PLACEHOLDER_PREFIX)
+        if key not in self._variables:
+            variable = await self._api.read_variable_by_name(key)
+            if variable is None and self._strict:
+                raise MissingValueError(
+                    f"There is no variable {key!r}, which {{{{ {name} }}}} asks for. "
+                    f"Set it with `prefect variable set {key} VALUE`."
+                )
+            self._variables[key] = "" if variable is None else variable.value
+        return self._variables[key]
+
+    async def block(self, name: str) -> Any:
+        """The value of the block, or of the entry of it, that a placeholder names.
+
+        Raises:
+            MissingValueError: there is no such block, or it has no such entry.
+        """
+        value = await _block_value(self._api, name)
+        return self._transform(name, value) if self._transform is not None else value
+
+
+async def environment_variable(name: str) -> str:
+    """The value of an environment variable; one that is not set is empty, as in a shell."""
+    return os.environ.get(name.removeprefix(templating.ENV_VAR_PLACEHOLDER_PREFIX), "")
+
+
+async def fill_in(template: Any, value_of: Mapping[PlaceholderType, Resolve]) -> Any:
+    """Replace placeholders by their values, in one pass: what looks like a placeholder in a value is left alone.
+
+    Args:
+        template: a text, or a dictionary or list of such at any depth. A text that is nothing but one placeholder
+            becomes the value itself, of whatever type.
+        value_of: looks up the values, by the kind of placeholder; other kinds stay.
+    """
+    if isinstance(template, Mapping):
+        return {key: await fill_in(value, value_of) for key, value in template.items()}
+    if isinstance(template, (list, tuple)):
+        return [await fill_in(item, value_of) for item in template]
+    return await _fill_text(template, value_of) if isinstance(template, str) else template
+
+
+async def _fill_text(text: str, value_of: Mapping[PlaceholderType, Resolve]) -> Any:
+    parts: list[str] = []
+    at = 0
+    for found in templating.PLACEHOLDER_CAPTURE_REGEX.finditer(text):
+        look_up = value_of.get(templating.determine_placeholder_type(found[2]))
+        if look_up is None:
+            continue
+        value = await look_up(found[2])
+        if found[0] == text.strip():
+            return value
+        parts += [text[at : found.start()], str(value)]
+        at = found.end()
+    return "".join([*parts, text[at:]])
+
+
+async def resolve_variables(template: Any, client: PrefectClient | None) -> Any:
+    """See `prefect.utilities.templating.resolve_variables`."""
     kind = templating.PlaceholderType.VARIABLE
     if not _has(template, kind):
         return template
-    known: dict[str, Any] = {}
     async with client_or_new(client) as api:
-
-        async def value_of(name: str) -> Any:
-            key = name.removeprefix(templating.VARIABLE_PLACEHOLDER_PREFIX)
-            if key not in known:
-                variable = await api.read_variable_by_name(key)
-                if variable is None and strict:
-                    raise MissingValueError(
-                        f"There is no variable {key!r}, which {{{{ {name} }}}} asks for. "
-                        f"Set it with `prefect variable set {key} VALUE`."
-                    )
-                known[key] = "" if variable is None else variable.value
-            return known[key]
-
-        return await _replace(template, kind, value_of)
+        return await fill_in(template, {kind: Values(api).variable})
 
 
 async def resolve_blocks(
@@ -74,30 +132,12 @@ async def resolve_blocks(
     client: PrefectClient | None,
     value_transformer: Callable[[str, Any], Any] | None = None,
 ) -> Any:
-    """Put the values of saved blocks in the place of `{{ prefect.blocks.type.name }}`, and of `$ref` objects.
-
-    Of a block with nothing but a `value` this is the value; of others, a dictionary, of which
-    `{{ prefect.blocks.type.name.key }}` means one entry.
-
-    Args:
-        template: a text, or a dictionary or list of such at any depth.
-        client: for the API.
-        value_transformer: makes something else of each (given the placeholder's name and the value).
-
-    Raises:
-        MissingValueError: there is no such block, or it has no such entry.
-    """
+    """See `prefect.utilities.templating.resolve_block_document_references`."""
     kind = templating.PlaceholderType.BLOCK_DOCUMENT
     if not _has(template, kind) and not _has_ref(template):
         return template
     async with client_or_new(client) as api:
-
-        async def value_of(name: str) -> Any:
-            value = await _block_value(api, name)
-            return value_transformer(name, value) if value_transformer is not None else value
-
-        resolved = await _replace_refs(template, api)
-        return await _replace(resolved, kind, value_of)
+        return await _replace_refs(await fill_in(template, {kind: Values(api, transform=value_transformer).block}), api)
 
 
 async def _block_value(api: PrefectClient, name: str) -> Any:
@@ -151,22 +191,4 @@ async def _replace_refs(template: Any, api: PrefectClient) -> Any:
         return {key: await _replace_refs(value, api) for key, value in template.items()}
     if isinstance(template, list):
         return [await _replace_refs(item, api) for item in template]
-    return template
-
-
-async def _replace(template: Any, kind: Any, value_of: Resolve) -> Any:
-    """Replace the placeholders of one kind; a text that is nothing else becomes the value itself."""
-    if isinstance(template, dict):
-        return {key: await _replace(value, kind, value_of) for key, value in template.items()}
-    if isinstance(template, list):
-        return [await _replace(item, kind, value_of) for item in template]
-    if not isinstance(template, str):
-        return template
-    for placeholder in templating.find_placeholders(template):
-        if placeholder.type is not kind:
-            continue
-        value = await value_of(placeholder.name)
-        if template.strip() == placeholder.full_match:
-            return value
-        template = template.replace(placeholder.full_match, str(value))
     return template
