@@ -39,7 +39,7 @@ from prefect._rules.states import (
     pending,
     running,
 )
-from prefect.exceptions import Abort, Pause
+from prefect.exceptions import Abort, Pause, TerminationSignal
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings import get_current_settings
 
@@ -257,11 +257,26 @@ class FlowRun:
             logger.info("Suspended the flow run.")
         elif isinstance(exc, Abort):
             await self._aborted(exc)
+        elif self._is_cancelled(exc):
+            logger.info("The flow run was cancelled and stops here.")
+            await self._enter_final(RunState(CANCELLED, message="The flow run was cancelled.", data=Value(exc)))
         else:
             message = crash_message(exc)
             logger.error("Crash detected! %s", message)
             logger.debug("Crash details:", exc_info=exc)
             await self._enter_final(RunState(CRASHED, "Crashed", message, Value(exc)))
+
+    def _is_cancelled(self, exc: BaseException) -> bool:
+        """Whether a run is stopped from outside because it, or a run that it is part of, is to be cancelled."""
+        if not isinstance(exc, TerminationSignal) and type(exc).__name__ != "CancelledError":
+            return False
+        frame: FlowFrame | None = self.frame
+        while frame is not None:
+            known = frame.recorder.recorded_flow_state(frame.id)
+            if known is not None and known.type in (CANCELLING, CANCELLED):
+                return True
+            frame = frame.parent
+        return False
 
     async def _aborted(self, exc: Abort) -> None:
         """Somebody else ended the run, or wants it ended."""
