@@ -24,14 +24,15 @@ from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.flows import Flow
 from prefect._schemas.orchestration import OrchestrationResult
 from prefect._transport.errors import OperationUnavailable
-from prefect.client._wire import read
 from prefect.exceptions import PrefectException
 
 if TYPE_CHECKING:
     from prefect import states
+    from prefect.client import _wire as wire
     from prefect.client.orchestration import PrefectClient
 else:
     states = lazy_module("prefect.states")
+    wire = lazy_module("prefect.client._wire")
 
 WAIT_SECONDS = 25.0
 """How long a claim waits for a run before it is made again; below what proxies bear, and below the request's own limit."""
@@ -198,7 +199,7 @@ class ClaimSource:
         proposed.state_details = proposed.state_details.model_copy(update={"flow_run_id": claim.id})
         body = {"state": proposed.model_dump(mode="json"), "force": force, "lease_token": claim.token}
         reply = await ask(self.client, "POST", "/flow_runs/{id}/set_state", body, id=claim.id)
-        return read(OrchestrationResult[Any], reply).state
+        return wire.read(OrchestrationResult[Any], reply).state
 
 
 class _Unknown(Exception):

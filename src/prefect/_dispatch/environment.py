@@ -6,12 +6,17 @@ import concurrent.futures
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect._bridge import run_coro_as_sync
 from prefect._dispatch.claims import Claim
+from prefect._lazy import lazy_module
 from prefect.settings import get_current_settings
-from prefect.utilities.processutils import command_from_string
+
+if TYPE_CHECKING:
+    from prefect.utilities import processutils
+else:
+    processutils = lazy_module("prefect.utilities.processutils")
 
 LEASE_TOKEN = "PREFECT__FLOW_RUN_LEASE_TOKEN"
 
@@ -47,7 +52,7 @@ def put(env: dict[str, str], changes: Mapping[str, Any]) -> None:
 
 def split(command: str) -> list[str]:
     """The parts of a command line."""
-    return command_from_string(command)
+    return processutils.command_from_string(command)
 
 
 def in_background(func: Callable[..., Any], *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
