@@ -30,6 +30,7 @@ PAGE = 200
 """How many objects are asked for at a time: what the API gives at most, unless it is set otherwise."""
 
 _MIN_PREFIX = 4
+_FEW = 8
 
 
 @contextlib.contextmanager
@@ -133,8 +134,12 @@ def find(
 
 def not_found(kind: str, name: str, others: Iterable[str]) -> NoReturn:
     """End the command: there is no object of a name; say which one may have been meant."""
-    guesses = difflib.get_close_matches(name, list(others), 1)
-    hint = f" Did you mean {guesses[0]!r}?" if guesses else ""
+    known = list(others)
+    guesses = difflib.get_close_matches(name, known, 1)
+    if guesses:
+        hint = f" Did you mean {guesses[0]!r}?"
+    else:
+        hint = f" There are: {', '.join(sorted(known))}." if 0 < len(known) <= _FEW else ""
     _console.fail(f"{kind[0].upper()}{kind[1:]} {name!r} not found.{hint}")
 
 

@@ -54,6 +54,7 @@ COMMANDS = (
     ),
     Command("config", "See and change settings.", "prefect.cli.config"),
     Command("dashboard", "Open the pages of the server.", "prefect.cli.dashboard"),
+    Command("deployment", "See, run and change deployments.", "prefect.cli.deployment", ("deployments",)),
     Command("event", "Tell that something happened, see what happens.", "prefect.cli.event", ("events",)),
     Command("flow", "See flows.", "prefect.cli.flow", ("flows",)),
     Command("flow-run", "See flow runs and their logs.", "prefect.cli.flow_run", ("flow-runs",)),

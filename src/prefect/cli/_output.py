@@ -50,7 +50,12 @@ def print_json(value: pydantic.BaseModel | Iterable[pydantic.BaseModel]) -> None
         dumped: Any = value.model_dump(mode="json")
     else:
         dumped = [one.model_dump(mode="json") for one in value]
-    print(orjson.dumps(dumped, option=orjson.OPT_INDENT_2).decode())
+    print_plain_json(dumped)
+
+
+def print_plain_json(value: Any) -> None:
+    """A value that is JSON already, indented."""
+    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
 def compact_json(value: Any) -> str:

@@ -1,0 +1,85 @@
+"""What the commands about deployments share: finding them, and saying when they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+from cyclopts import Parameter
+
+from prefect._lazy import lazy_module
+from prefect.cli import _api, _console, _output
+
+if TYPE_CHECKING:
+    from prefect._schemas import deployments, schedules
+    from prefect._schemas.deployments import DeploymentResponse, DeploymentSchedule
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas import filters
+else:
+    deployments = lazy_module("prefect._schemas.deployments")
+    schedules = lazy_module("prefect._schemas.schedules")
+    filters = lazy_module("prefect.client.schemas.filters")
+
+Name = Annotated[str, Parameter(help="The deployment: flow/name, or its id, or its name if no other has it.")]
+
+
+def find(api: SyncPrefectClient, given: str) -> tuple[DeploymentResponse, str]:
+    """A deployment, and its name with that of its flow.
+
+    Args:
+        api: whom to ask.
+        given: `flow/name`, an id, the beginning of one, or a name that only one deployment has.
+    """
+    names: dict[UUID, str] = {}
+
+    def exact(text: str) -> DeploymentResponse | None:
+        key = _output.as_uuid(text)
+        if key is not None:
+            return api.read_deployment(key)
+        return api.read_deployment_by_name(text) if "/" in text else None
+
+    def every() -> list[DeploymentResponse]:
+        found = list(_api.pages(api, "/deployments/filter", deployments.DeploymentResponse))
+        names.update(full_names(api, found))
+        return found
+
+    found = _api.find("deployment", given, exact, every, lambda one: [names[one.id], one.name])
+    return found, names.get(found.id) or full_names(api, [found])[found.id]
+
+
+def full_names(api: SyncPrefectClient, found: Iterable[DeploymentResponse]) -> dict[UUID, str]:
+    """The names of deployments with those of their flows, by id."""
+    listed = list(found)
+    flow_ids = list({one.flow_id for one in listed})
+    flows: dict[UUID, str] = {}
+    for start in range(0, len(flow_ids), _api.PAGE):
+        some = filters.FlowFilter.model_validate({"id": {"any_": flow_ids[start : start + _api.PAGE]}})
+        flows |= {flow.id: flow.name for flow in api.read_flows(flow_filter=some, limit=_api.PAGE)}
+    return {one.id: f"{flows.get(one.flow_id, '?')}/{one.name}" for one in listed}
+
+
+def find_schedule(api: SyncPrefectClient, deployment: DeploymentResponse, given: str) -> DeploymentSchedule:
+    """A schedule of a deployment by its id, the beginning of its id, or its slug."""
+    found = api.read_deployment_schedules(deployment.id)
+    named = [one for one in found if given in (str(one.id), one.slug)]
+    named = named or [one for one in found if len(given) > 3 and str(one.id).startswith(given.lower())]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        _console.fail(f"More than one schedule begins with {given!r}; give more of its id.")
+    return _api.not_found("schedule", given, [one.slug or str(one.id) for one in found])
+
+
+def schedule_text(schedule: Any) -> str:
+    """When something runs: `cron 0 9 * * * (Europe/Berlin)`, `every 1h 0m`."""
+    zone = getattr(schedule, "timezone", None)
+    where = f" ({zone})" if zone and zone != "UTC" else ""
+    if isinstance(schedule, schedules.CronSchedule):
+        both = "" if schedule.day_or else ", day of month and of week"
+        return f"cron {schedule.cron}{both}{where}"
+    if isinstance(schedule, schedules.IntervalSchedule):
+        return f"every {_output.duration_text(schedule.interval)}{where}"
+    if isinstance(schedule, schedules.RRuleSchedule):
+        return f"rrule {_output.one_line(schedule.rrule, 80)}{where}"
+    return "never"
