@@ -12,21 +12,20 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field, ValidationError, field_validator
 
-from prefect._clock import now, to_us
+from prefect._clock import to_us
+from prefect._operations import outbox
 from prefect._operations.errors import Forbidden, Invalid
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.events import STORED, Event, ReceivedEvent
 from prefect._schemas.filters.events import EventFilter, EventOrder
 from prefect._schemas.moments import DateTime
-from prefect._store.dialects import insert
 from prefect._store.events import event_matches, newest_of_each_resource, span_number
 from prefect._store.tables import event, event_resource
 from prefect.settings import get_current_settings
 
 _PAGE = 50
 _MOST = 200
-_BATCH = 500
 _MOST_SPANS = 1000
 
 
@@ -56,42 +55,12 @@ def create_events(tx: sa.Connection, body: list[SentEvent]) -> None:
     for one in body:
         if one.size_bytes > maximum:
             raise Invalid(f"The event {one.event!r} ({one.id}) has more than {maximum} bytes; put less in its payload.")
-    received = now()
-    for start in range(0, len(body), _BATCH):
-        some = body[start : start + _BATCH]
-        known = set(tx.execute(sa.select(event.c.id).where(event.c.id.in_([one.id for one in some]))).scalars())
-        new = {one.id: one for one in reversed(some) if one.id not in known}
-        if new:
-            tx.execute(insert(tx, event).on_conflict_do_nothing(), [_row(one, received) for one in new.values()])
-            resources = [row for one in new.values() for row in _resource_rows(one)]
-            tx.execute(insert(tx, event_resource).on_conflict_do_nothing(), resources)
+    outbox.write(tx, [_new(one) for one in body])
 
 
-def _row(one: Event, received: datetime) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "occurred": one.occurred,
-        "event": one.event,
-        "resource_id": one.resource.id,
-        "payload": one.payload,
-        "follows": one.follows,
-        "received": received,
-    }
-
-
-def _resource_rows(one: Event) -> list[dict[str, Any]]:
-    roles = ["", *(resource.role for resource in one.related)]
-    return [
-        {
-            "event_id": one.id,
-            "position": position,
-            "resource_id": resource.id,
-            "role": role,
-            "labels": resource.root,
-            "occurred": one.occurred,
-        }
-        for position, (resource, role) in enumerate(zip(one.involved_resources, roles, strict=True))
-    ]
+def _new(one: Event) -> outbox.NewEvent:
+    related = [resource.root for resource in one.related]
+    return outbox.NewEvent(one.event, one.resource.root, related, one.payload, one.occurred, one.id, one.follows)
 
 
 # -- reading --------------------------------------------------------------------------------------------------------

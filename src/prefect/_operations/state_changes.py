@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._clock import from_us, now_us, to_us
+from prefect._operations import outbox
 from prefect._operations.errors import NotFound
 from prefect._rules.orchestration import Decision, FlowRunFacts, TaskRunFacts, decide_flow_run, decide_task_run
 from prefect._rules.progress import Progress, enter
@@ -135,7 +136,11 @@ def enter_state(
 
 def enter_first_state(tx: sa.Connection, run: sa.Table, id: UUID, state: RunState) -> None:
     """Let a run that was just made, and has no state, enter one."""
-    _write(tx, run, _locked(tx, run, id, "run"), None, Decision("ACCEPT", state))
+    row, decision = _locked(tx, run, id, "run"), Decision("ACCEPT", state)
+    if run is flow_run:
+        _write_flow_run(tx, row, None, decision)
+    else:
+        _write(tx, run, row, None, decision)
 
 
 def current_state(tx: sa.Connection, run: sa.Table, row: sa.RowMapping) -> RunState | None:
@@ -221,6 +226,9 @@ def _write_flow_run(
     written = _write(tx, flow_run, row, current, decision)
     if written is None:
         return None
+    announce(tx, "flow_runs", f"flow_run:{row['id']}")
+    begun = row["run_count"] if decision.run_count is None else decision.run_count
+    outbox.flow_run_entered(tx, row, current, written, run_count=begun + (written.type == RUNNING))
     if row["parent_task_run_id"] is not None:
         _tell_parent(tx, row["parent_task_run_id"], row["id"], written)
     if written.type in (CANCELLING, CANCELLED):

@@ -2,10 +2,11 @@
 
 An operation that writes what others wait for says so in its transaction: `announce(tx, "scheduled")`. Once the
 transaction is committed the topics reach the database's `Bus`, and on PostgreSQL every other server on the same
-database. A topic is a hint to look again and carries nothing: it may come twice, or for nothing.
+database (`prefect.server.notifications`). A topic is a hint to look again and carries nothing: it may come twice, or for nothing.
 
 Topics, by convention: `events`, `logs`, `scheduled` (what is due may have changed), `flow_run:<id>`, `flow_runs`,
-`task_runs:<task key>` (a task run to be run by a task worker), `concurrency` (a slot came free), `inputs:<flow run id>`.
+`task_runs:<task key>` (a task run to be run by a task worker), `concurrency` (a slot came free), `inputs:<flow run id>`,
+`work_pool:<id>` (it was changed), `cleanup` (orders to clean up).
 """
 
 from __future__ import annotations
@@ -75,6 +76,11 @@ class Bus:
         finally:
             with self._lock:
                 self._subscriptions.discard(subscription)
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Whether anybody wants to be told of anything."""
+        return bool(self._subscriptions)
 
     def publish(self, topics: Iterable[str]) -> None:
         """Tell everybody who waits for one of these topics."""

@@ -24,6 +24,7 @@ from prefect._store.announcements import Bus, collected
 from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_path
 from prefect._store.schema import POSTGRESQL_SCRIPT, read_script, statements
 from prefect._store.writer import Writer
+from prefect.server.notifications import FileWatch, PostgreSQLAnnouncements
 
 if TYPE_CHECKING:
     from prefect._store import migrate
@@ -92,6 +93,7 @@ class SQLiteDatabase:
         self.path = path
         self._writer = Writer(self.path)
         self._writing = _Writing()
+        self._watch = FileWatch(self._writer, self.bus)
         self._readers = sa.create_engine(
             "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=_READERS, max_overflow=_MORE_READERS
         )
@@ -104,6 +106,7 @@ class SQLiteDatabase:
 
     def open(self) -> None:
         self._writer.commit(lambda connection: None)  # opens the file, makes or upgrades its schema
+        self._watch.start()
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         with self._readers.connect() as tx, tx.begin():
@@ -129,6 +132,7 @@ class SQLiteDatabase:
         return value
 
     def close(self) -> None:
+        self._watch.close()
         self._readers.dispose()
         self._writer.close()
         if self._folder is not None:
@@ -185,10 +189,14 @@ class PostgreSQLDatabase:
         self.url = url
         self._migrate_on_start = migrate_on_start
         self._engine = make_engine(url)
+        self._announcements = PostgreSQLAnnouncements(self._engine, self.bus)
 
     def open(self) -> None:
-        if not self._migrate_on_start:
-            return
+        if self._migrate_on_start:
+            self._bring_up_to_date()
+        self._announcements.start()
+
+    def _bring_up_to_date(self) -> None:
         with self._engine.begin() as tx:
             # replicas that start together do this one after the other
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
@@ -208,9 +216,11 @@ class PostgreSQLDatabase:
             value = work(tx)
             topics = collected(tx)
         self.bus.publish(topics)
+        self._announcements.announce(topics)
         return value
 
     def close(self) -> None:
+        self._announcements.close()
         self._engine.dispose()
 
 

@@ -1,0 +1,310 @@
+"""Events written in the transaction of the change that they tell of: none is lost, none is invented.
+
+`emit` is what an operation calls; whoever follows events is told when the transaction is committed. What happens to flow
+runs, task runs, deployments, pools and queues is told by the functions below it, with the names, resources and payloads
+that the API documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from prefect._clock import from_us, now
+from prefect._ids import new_uuid
+from prefect._rules.states import PAUSED, RunState
+from prefect._store import bulk
+from prefect._store.announcements import announce
+from prefect._store.tables import deployment, event, event_resource, flow, task_run, work_pool, work_queue
+
+Labels = dict[str, str]
+"""A resource: `prefect.resource.id`, for a related one `prefect.resource.role`, and whatever describes it."""
+
+_EVENT_COLUMNS = ("id", "occurred", "event", "resource_id", "payload", "follows", "received")
+_RESOURCE_COLUMNS = ("event_id", "position", "resource_id", "role", "labels", "occurred")
+_BATCH = 500
+
+
+class NewEvent(NamedTuple):
+    """An event to write."""
+
+    event: str
+    resource: Labels
+    related: Sequence[Labels]
+    payload: Mapping[str, Any]
+    occurred: datetime
+    id: UUID
+    follows: UUID | None = None
+
+
+def emit(
+    tx: sa.Connection,
+    event: str,
+    resource: Labels,
+    related: Sequence[Labels] = (),
+    payload: Mapping[str, Any] | None = None,
+    *,
+    occurred: datetime | None = None,
+    id: UUID | None = None,
+    follows: UUID | None = None,
+) -> UUID:
+    """Write that something happened, in the transaction in which it happens.
+
+    Args:
+        tx: the transaction.
+        event: the name of what happened, as in `prefect.work-pool.ready`.
+        resource: what it happened to.
+        related: what has to do with it.
+        payload: what describes it further, JSON.
+        occurred: when; now unless given.
+        id: of the event; one that is there already is not written again.
+        follows: the event that came before it.
+
+    Returns:
+        the event's id.
+    """
+    id = id or new_uuid()
+    write(tx, [NewEvent(event, resource, related, payload or {}, occurred or now(), id, follows)])
+    return id
+
+
+def write(tx: sa.Connection, events: Sequence[NewEvent]) -> int:
+    """Write events; those that are there already are left as they are. Returns how many were new."""
+    received = now()
+    written = 0
+    for start in range(0, len(events), _BATCH):
+        some = {one.id: one for one in reversed(events[start : start + _BATCH])}
+        known = set(tx.execute(sa.select(event.c.id).where(event.c.id.in_(list(some)))).scalars())
+        new = [one for one in reversed(some.values()) if one.id not in known]
+        if new:
+            bulk.insert_new(tx, event, _EVENT_COLUMNS, [_row(one, received) for one in new])
+            bulk.insert_new(tx, event_resource, _RESOURCE_COLUMNS, [row for one in new for row in _resource_rows(one)])
+            written += len(new)
+    if written:
+        announce(tx, "events")
+    return written
+
+
+def _row(one: NewEvent, received: datetime) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "occurred": one.occurred,
+        "event": one.event,
+        "resource_id": one.resource["prefect.resource.id"],
+        "payload": one.payload,
+        "follows": one.follows,
+        "received": received,
+    }
+
+
+def _resource_rows(one: NewEvent) -> list[dict[str, Any]]:
+    return [
+        {
+            "event_id": one.id,
+            "position": position,
+            "resource_id": labels["prefect.resource.id"],
+            # what it happened to has no role, whatever its labels say
+            "role": labels["prefect.resource.role"] if position else "",
+            "labels": labels,
+            "occurred": one.occurred,
+        }
+        for position, labels in enumerate((one.resource, *one.related))
+    ]
+
+
+def resource(kind: str, id: object, name: str | None = None, role: str | None = None) -> Labels:
+    """The labels of an object of the API.
+
+    Args:
+        kind: what it is, as in `work-pool`.
+        id: its id.
+        name: what people call it.
+        role: what it has to do with an event; for a related resource.
+    """
+    labels = {"prefect.resource.id": f"prefect.{kind}.{id}"}
+    if role is not None:
+        labels["prefect.resource.role"] = role
+    if name is not None:
+        labels["prefect.resource.name"] = name
+    return labels
+
+
+# -- flow runs ------------------------------------------------------------------------------------------------------
+
+
+def flow_run_entered(
+    tx: sa.Connection, run: Mapping[Any, Any], before: RunState | None, entered: RunState, *, run_count: int
+) -> None:
+    """Write that a flow run entered a state. The event's id is the state's: it is written once, whoever tells of it.
+
+    Args:
+        tx: the transaction in which the state was written.
+        run: the row of the run, as it was before.
+        before: the state that it was in.
+        entered: the state that it is in now.
+        run_count: how many attempts have begun.
+    """
+    subject = {
+        **resource("flow-run", run["id"], run["name"]),
+        "prefect.run-count": str(run_count),
+        **_state_labels(entered),
+    }
+    follows = None if before is None else UUID(before.id)
+    write(tx, [
+        NewEvent(
+            f"prefect.flow-run.{entered.name}", subject, _around_flow_run(tx, run), _transition(before, entered),
+            from_us(entered.timestamp), UUID(entered.id), follows,
+        )
+    ])  # fmt: skip
+
+
+def _state_labels(state: RunState) -> Labels:
+    return {
+        "prefect.state-message": (state.message or "")[:100_000],
+        "prefect.state-name": state.name,
+        "prefect.state-timestamp": from_us(state.timestamp).isoformat(),
+        "prefect.state-type": state.type,
+    }
+
+
+def _transition(before: RunState | None, entered: RunState) -> dict[str, Any]:
+    return {
+        "intended": {"from": None if before is None else before.type, "to": entered.type},
+        "initial_state": None if before is None else _described(before),
+        "validated_state": _described(entered),
+    }
+
+
+def _described(state: RunState) -> dict[str, str]:
+    described = {"type": state.type, "name": state.name}
+    if state.message:
+        described["message"] = state.message[:100_000]
+    if state.type == PAUSED:
+        described["pause_reschedule"] = str(bool(state.details.get("pause_reschedule"))).lower()
+    return described
+
+
+def _around_flow_run(tx: sa.Connection, run: Mapping[Any, Any]) -> list[Labels]:
+    """What has to do with a flow run: flow, deployment, queue, pool, the task run that stands for it, tags."""
+    joined = (
+        flow.outerjoin(deployment, deployment.c.id == run["deployment_id"])
+        .outerjoin(work_queue, work_queue.c.id == run["work_queue_id"])
+        .outerjoin(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
+        .outerjoin(task_run, task_run.c.id == run["parent_task_run_id"])
+    )
+    columns = (
+        flow.c.name.label("flow"), flow.c.tags.label("flow_tags"), deployment.c.id.label("deployment_id"),
+        deployment.c.name.label("deployment"), deployment.c.tags.label("deployment_tags"),
+        work_queue.c.id.label("queue_id"), work_queue.c.name.label("queue"), work_pool.c.id.label("pool_id"),
+        work_pool.c.name.label("pool"), work_pool.c.type.label("pool_type"), task_run.c.name.label("parent"),
+    )  # fmt: skip
+    found = tx.execute(sa.select(*columns).select_from(joined).where(flow.c.id == run["flow_id"])).mappings().first()
+    if found is None:
+        return []
+    related = [resource("flow", run["flow_id"], found["flow"], "flow")]
+    if found["deployment_id"] is not None:
+        related.append(resource("deployment", found["deployment_id"], found["deployment"], "deployment"))
+    if found["queue_id"] is not None:
+        related.append(resource("work-queue", found["queue_id"], found["queue"], "work-queue"))
+        related.append(pool_resource(found["pool_id"], found["pool"], found["pool_type"], role="work-pool"))
+    if found["parent"] is not None:
+        related.append(resource("task-run", run["parent_task_run_id"], found["parent"], "task-run"))
+    return related + tag_resources(run["tags"], found["flow_tags"], found["deployment_tags"])
+
+
+def tag_resources(*lists: Iterable[str] | None) -> list[Labels]:
+    """Tags as related resources, each once, in alphabetical order."""
+    return [resource("tag", tag, None, "tag") for tag in sorted({tag for tags in lists for tag in tags or ()})]
+
+
+# -- pools, queues, deployments -------------------------------------------------------------------------------------
+
+
+def pool_resource(id: object, name: str, type: str, role: str | None = None) -> Labels:
+    """The labels of a work pool."""
+    return {**resource("work-pool", id, name, role), "prefect.work-pool.type": type}
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload of an `updated` event: which fields have another value now, and which.
+
+    Args:
+        before: fields and their values before the change, JSON values.
+        after: the same afterwards; fields that are not in `before` are left out.
+    """
+    changed = {name: value for name, value in after.items() if name in before and before[name] != value}
+    return {
+        "updated_fields": list(changed),
+        "updates": {name: {"from": before[name], "to": value} for name, value in changed.items()},
+    }
+
+
+def work_pool_changed(
+    tx: sa.Connection,
+    pool: Mapping[Any, Any],
+    what: str,
+    payload: Mapping[str, Any] | None = None,
+    *,
+    follows: UUID | None = None,
+) -> UUID:
+    """Write that something happened to a work pool.
+
+    Args:
+        tx: the transaction of the change.
+        pool: its row: `id`, `name`, `type`, `default_queue_id`.
+        what: `created`, `updated`, `deleted`, `ready`, `not-ready`, `paused`.
+        payload: see `changes`, for `updated`.
+        follows: the event of its status before, for a status.
+    """
+    is_status = what in ("ready", "not-ready", "paused")
+    subject = pool_resource(pool["id"], pool["name"], pool["type"], None if is_status else "work-pool")
+    related: list[Labels] = []
+    if what in ("created", "deleted") and pool.get("default_queue_id") is not None:
+        related.append(resource("work-queue", pool["default_queue_id"], None, "default-queue"))
+    announce(tx, f"work_pool:{pool['id']}")
+    return emit(tx, f"prefect.work-pool.{what}", subject, related, payload, follows=follows)
+
+
+def work_queue_changed(
+    tx: sa.Connection,
+    queue: Mapping[Any, Any],
+    pool: Mapping[Any, Any],
+    what: str,
+    payload: Mapping[str, Any] | None = None,
+) -> UUID:
+    """Write that something happened to a work queue; as `work_pool_changed`."""
+    subject = resource("work-queue", queue["id"], queue["name"], "work-queue")
+    related = [pool_resource(pool["id"], pool["name"], pool["type"], "work-pool")]
+    return emit(tx, f"prefect.work-queue.{what}", subject, related, payload)
+
+
+def deployment_changed(
+    tx: sa.Connection, row: Mapping[Any, Any], what: str, payload: Mapping[str, Any] | None = None
+) -> UUID:
+    """Write that something happened to a deployment.
+
+    Args:
+        tx: the transaction of the change.
+        row: its row: `id`, `name`, `flow_id`, `work_queue_id`.
+        what: `created`, `updated`, `deleted`, `ready`, `not-ready`.
+        payload: see `changes`, for `updated`.
+    """
+    joined = flow.outerjoin(work_queue, work_queue.c.id == row["work_queue_id"]).outerjoin(
+        work_pool, work_pool.c.id == work_queue.c.work_pool_id
+    )
+    columns = (
+        flow.c.name.label("flow"), work_queue.c.name.label("queue"), work_pool.c.id.label("pool_id"),
+        work_pool.c.name.label("pool"), work_pool.c.type.label("pool_type"),
+    )  # fmt: skip
+    found = tx.execute(sa.select(*columns).select_from(joined).where(flow.c.id == row["flow_id"])).mappings().first()
+    related: list[Labels] = []
+    if found is not None:
+        related.append(resource("flow", row["flow_id"], found["flow"], "flow"))
+        if found["pool_id"] is not None:
+            related.append(resource("work-queue", row["work_queue_id"], found["queue"], "work-queue"))
+            related.append(pool_resource(found["pool_id"], found["pool"], found["pool_type"], "work-pool"))
+    return emit(tx, f"prefect.deployment.{what}", resource("deployment", row["id"], row["name"]), related, payload)

@@ -1,0 +1,109 @@
+"""Following a table: what has been written since one looked last, in the order in which it was committed.
+
+A place is where one has read to. On SQLite there is one writer at a time, so the number of a row says when it was
+committed. PostgreSQL gives numbers to transactions when they begin, not when they end; what is read is what belongs to
+transactions older than the oldest that is still going on, so nothing can appear later before a place that was passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import sqlalchemy as sa
+
+_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+class Place(NamedTuple):
+    """Where one has read to. It can be kept as text, and compared."""
+
+    number: int
+    id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """A place from its text."""
+        number, _, id = text.partition(":")
+        return cls(int(number), id)
+
+
+class Read(NamedTuple):
+    """What was read."""
+
+    rows: Sequence[sa.RowMapping]
+    place: Place
+    """Where to read on."""
+    more: bool
+    """Whether there is more to be read at once."""
+    held_back: bool
+    """Whether something is written, but may not be read yet: look again in a moment."""
+
+
+def end(tx: sa.Connection, table: sa.Table) -> Place:
+    """The place after everything that is committed now."""
+    if tx.dialect.name == "sqlite":
+        return Place(tx.execute(sa.select(sa.func.max(_rowid(table))).select_from(table)).scalar_one() or 0)
+    return Place(_oldest_transaction(tx) - 1, _LAST_ID)
+
+
+def read_after(tx: sa.Connection, table: sa.Table, place: Place, limit: int, *, until: Place | None = None) -> Read:
+    """The rows that were committed after a place.
+
+    Args:
+        tx: a transaction.
+        table: `event` or `log`.
+        place: where to begin.
+        limit: so many rows at most.
+        until: where to end; unless given, at the newest.
+    """
+    if tx.dialect.name == "sqlite":
+        return _read_sqlite(tx, table, place, limit, until)
+    oldest = _oldest_transaction(tx)
+    key = sa.tuple_(table.c.xid, table.c.id)
+    where = [table.c.xid < oldest, key > _literal(table, place)]
+    if until is not None:
+        where.append(key <= _literal(table, until))
+    statement = sa.select(table).where(*where).order_by(table.c.xid, table.c.id).limit(limit)
+    rows = tx.execute(statement).mappings().all()
+    if rows:
+        place = Place(rows[-1]["xid"], str(rows[-1]["id"]))
+    held_back = len(rows) < limit and until is None and _has_newer(tx, table, oldest)
+    return Read(rows, place, len(rows) == limit, held_back)
+
+
+def _read_sqlite(tx: sa.Connection, table: sa.Table, place: Place, limit: int, until: Place | None) -> Read:
+    rowid = _rowid(table)
+    where = [rowid > place.number]
+    if until is not None:
+        where.append(rowid <= until.number)
+    statement = sa.select(table, rowid.label("rowid")).where(*where).order_by(rowid).limit(limit)
+    rows = tx.execute(statement).mappings().all()
+    if rows:
+        return Read(rows, Place(rows[-1]["rowid"]), len(rows) == limit, False)
+    # numbers begin anew when a table was emptied
+    newest = end(tx, table)
+    return Read(rows, min(place, newest), False, False)
+
+
+def _rowid(table: sa.Table) -> sa.ColumnElement[int]:
+    return sa.literal_column(f"{table.name}.rowid", sa.Integer)
+
+
+def _oldest_transaction(tx: sa.Connection) -> int:
+    """All transactions with lower numbers have ended."""
+    return tx.exec_driver_sql("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint").scalar_one()
+
+
+def _has_newer(tx: sa.Connection, table: sa.Table, number: int) -> bool:
+    return tx.execute(sa.select(sa.literal(1)).where(table.c.xid >= number).limit(1)).first() is not None
+
+
+def _literal(table: sa.Table, place: Place) -> Any:
+    return sa.tuple_(
+        sa.literal(place.number, sa.BigInteger),
+        sa.literal(place.id or "00000000-0000-0000-0000-000000000000", table.c.id.type),
+    )
