@@ -1,0 +1,46 @@
+"""Flow runs whose holder is not heard of any more: crashed, tried again, or there for others. See `_rules.leases`."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from prefect._operations import leases
+from prefect._schemas.leases import LEASE_SECONDS
+from prefect._services.framework import Database, Round, Service
+from prefect._store.tables import run_lease
+
+_log = logging.getLogger("prefect.server.services")
+
+_BATCH = 100
+
+
+def run_once(database: Database, now: datetime) -> Round:
+    """End the leases that have ended by now, each in a transaction of its own."""
+    ended = database.read(lambda tx: leases.expired(tx, now, _BATCH))
+    done = 0
+    for id in ended:
+        state = database.write(lambda tx, id=id: leases.expire(tx, id, now))
+        if state is not None:
+            done += 1
+            _log.warning("Flow run %s is %s now: %s", id, state.name, state.message)
+    return Round(len(ended) == _BATCH, database.read(leases.next_expiry), done)
+
+
+def begin(database: Database, now: datetime) -> None:
+    """Give everybody time to renew: nobody could while no server was there, or while the machine slept."""
+    until = now + timedelta(seconds=LEASE_SECONDS)
+    database.write(lambda tx: tx.execute(sa.update(run_lease).where(run_lease.c.expires < until).values(expires=until)))
+
+
+SERVICE = Service(
+    name="lease_expiry",
+    description="Ends flow runs whose process is not heard of any more",
+    run_once=run_once,
+    every=15.0,
+    rest=1.0,
+    begin=begin,
+    is_local=True,
+)
