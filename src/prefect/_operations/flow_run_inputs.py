@@ -9,10 +9,11 @@ from pydantic import Field
 
 from prefect._operations import edits, rows
 from prefect._operations.errors import Conflict, NotFound
-from prefect._operations.registry import PlainText, operation
+from prefect._operations.registry import NotYet, PlainText, operation
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.fields import FlowRunInputKey
 from prefect._schemas.flow_runs import FlowRunInput
+from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, flow_run_input
 
 
@@ -30,6 +31,7 @@ class InputQuery(PrefectBaseModel):
     prefix: str
     limit: int = Field(default=1, ge=0)
     exclude_keys: list[str] = Field(default_factory=list)
+    wait_seconds: float = Field(default=0, ge=0, description="How long to wait while there is nothing.")
 
 
 @operation("POST", "/flow_runs/{id}/input", writes=True, status=201)
@@ -45,16 +47,22 @@ def create_flow_run_input(tx: sa.Connection, id: UUID, body: CreateInput) -> Non
     values = {"flow_run_id": id, "key": body.key, "value": body.value, "sender": body.sender}
     if edits.insert_new(tx, flow_run_input, values) is None:
         raise Conflict("A flow run input with this key already exists.")
+    announce(tx, _topic(id))
+
+
+def _topic(id: UUID) -> str:
+    return f"inputs:{id}"
 
 
 def write(tx: sa.Connection, id: UUID, key: str, value: str) -> None:
     """Write the value of a key, over one that is there."""
     values = {"flow_run_id": id, "key": key, "value": value, "sender": None}
     edits.upsert(tx, flow_run_input, values, by=["flow_run_id", "key"], change=["value", "sender"])
+    announce(tx, _topic(id))
 
 
 @operation("POST", "/flow_runs/{id}/input/filter")
-def filter_flow_run_input(tx: sa.Connection, id: UUID, body: InputQuery) -> list[FlowRunInput]:
+def filter_flow_run_input(tx: sa.Connection, id: UUID, body: InputQuery) -> list[FlowRunInput] | NotYet:
     """The values of a flow run whose keys begin with a prefix."""
     statement = (
         sa.select(flow_run_input)
@@ -63,7 +71,8 @@ def filter_flow_run_input(tx: sa.Connection, id: UUID, body: InputQuery) -> list
         .order_by(flow_run_input.c.created, flow_run_input.c.id)
         .limit(body.limit)
     )
-    return [FlowRunInput.model_validate(row) for row in tx.execute(statement).mappings()]
+    found = [FlowRunInput.model_validate(row) for row in tx.execute(statement).mappings()]
+    return found if found or body.wait_seconds == 0 else NotYet(found, (_topic(id),))
 
 
 @operation("GET", "/flow_runs/{id}/input/{key}")

@@ -259,7 +259,7 @@ class FlowRunMethods(FlowMethods):
         await self._call("POST", "/flow_runs/{id}/input", body, repeatable=False, id=flow_run_id)
 
     async def filter_flow_run_input(
-        self, flow_run_id: UUID, key_prefix: str, limit: int, exclude_keys: set[str]
+        self, flow_run_id: UUID, key_prefix: str, limit: int, exclude_keys: set[str], wait_seconds: float = 0
     ) -> list[FlowRunInput]:
         """What was sent to a flow run under keys that begin alike.
 
@@ -268,8 +268,10 @@ class FlowRunMethods(FlowMethods):
             key_prefix: how the keys begin.
             limit: how many at most.
             exclude_keys: leave these out.
+            wait_seconds: how long the API may keep the request until there is something.
         """
         body = {"prefix": key_prefix, "limit": limit, "exclude_keys": sorted(exclude_keys)}
+        body |= given(wait_seconds=wait_seconds or None)
         return read_all(FlowRunInput, await self._call("POST", "/flow_runs/{id}/input/filter", body, id=flow_run_id))
 
     async def read_flow_run_input(self, flow_run_id: UUID, key: str) -> str:

@@ -261,7 +261,7 @@ class FlowRunMethods(FlowMethods):
         self._call("POST", "/flow_runs/{id}/input", body, repeatable=False, id=flow_run_id)
 
     def filter_flow_run_input(
-        self, flow_run_id: UUID, key_prefix: str, limit: int, exclude_keys: set[str]
+        self, flow_run_id: UUID, key_prefix: str, limit: int, exclude_keys: set[str], wait_seconds: float = 0
     ) -> list[FlowRunInput]:
         """What was sent to a flow run under keys that begin alike.
 
@@ -270,8 +270,10 @@ class FlowRunMethods(FlowMethods):
             key_prefix: how the keys begin.
             limit: how many at most.
             exclude_keys: leave these out.
+            wait_seconds: how long the API may keep the request until there is something.
         """
         body = {"prefix": key_prefix, "limit": limit, "exclude_keys": sorted(exclude_keys)}
+        body |= given(wait_seconds=wait_seconds or None)
         return read_all(FlowRunInput, self._call("POST", "/flow_runs/{id}/input/filter", body, id=flow_run_id))
 
     def read_flow_run_input(self, flow_run_id: UUID, key: str) -> str:
