@@ -18,7 +18,7 @@ from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_pa
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect._store.tables import metadata
 
-_SCRIPTS = Path(__file__).parent / "migrations"
+SCRIPTS = Path(__file__).parent / "migrations"
 
 
 class UnknownSchema(DatabaseUnavailable):
@@ -37,9 +37,9 @@ class UnknownSchema(DatabaseUnavailable):
 
 def head() -> str:
     """The newest revision."""
-    revision = ScriptDirectory(str(_SCRIPTS)).get_current_head()
+    revision = ScriptDirectory(str(SCRIPTS)).get_current_head()
     if revision is None:
-        raise RuntimeError(f"There are no migrations in {_SCRIPTS}.")
+        raise RuntimeError(f"There are no migrations in {SCRIPTS}.")
     return revision
 
 
@@ -50,7 +50,7 @@ def current(url: str | sa.URL) -> str | None:
         DatabaseUnavailable: the SQLite file does not exist or cannot be read.
     """
     try:
-        with _connection(url, write=False) as connection:
+        with connected(url, write=False) as connection:
             return MigrationContext.configure(connection).get_current_revision()
     except sa_exc.OperationalError as exc:
         raise DatabaseUnavailable(str(url), exc.orig or exc) from exc
@@ -62,9 +62,9 @@ def upgrade(url: str | sa.URL, revision: str = "head") -> None:
     Raises:
         UnknownSchema: the database is not one of ours, or of a newer version.
     """
-    with _connection(url, write=True) as connection:
+    with connected(url, write=True) as connection:
         _check_known(connection, parse_url(url))
-        alembic.command.upgrade(_config(connection), revision)
+        alembic.command.upgrade(configuration(connection), revision)
 
 
 def downgrade(url: str | sa.URL, revision: str) -> None:
@@ -73,37 +73,37 @@ def downgrade(url: str | sa.URL, revision: str) -> None:
     Raises:
         UnknownSchema: the database is not one of ours, or of a newer version.
     """
-    with _connection(url, write=True) as connection:
+    with connected(url, write=True) as connection:
         _check_known(connection, parse_url(url))
-        alembic.command.downgrade(_config(connection), revision)
+        alembic.command.downgrade(configuration(connection), revision)
 
 
 def stamp(url: str | sa.URL, revision: str = "head") -> None:
     """Record that a database is at a revision, without changing its tables."""
-    with _connection(url, write=True) as connection:
-        alembic.command.stamp(_config(connection), revision, purge=True)
+    with connected(url, write=True) as connection:
+        alembic.command.stamp(configuration(connection), revision, purge=True)
 
 
 def reset(url: str | sa.URL) -> None:
     """Delete everything we keep in a database and give it the newest schema, in one transaction."""
-    with _connection(url, write=True) as connection:
+    with connected(url, write=True) as connection:
         metadata.drop_all(connection)
         connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
-        alembic.command.upgrade(_config(connection), "head")
+        alembic.command.upgrade(configuration(connection), "head")
 
 
 def offline_sql(dialect: str, revision: str = "head") -> str:
     """The statements that bring an empty database of a dialect to a revision, for review or for `psql`."""
-    config = _config(None)
+    config = configuration(None)
     config.attributes["dialect"] = dialect
     config.output_buffer = io.StringIO()
     alembic.command.upgrade(config, revision, sql=True)
     return config.output_buffer.getvalue()
 
 
-def _config(connection: sa.Connection | None) -> Config:
+def configuration(connection: sa.Connection | None) -> Config:
     config = Config(stdout=io.StringIO())
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     if connection is not None:
         config.attributes["connection"] = connection
@@ -111,7 +111,7 @@ def _config(connection: sa.Connection | None) -> Config:
 
 
 @contextlib.contextmanager
-def _connection(url: str | sa.URL, *, write: bool) -> Iterator[sa.Connection]:
+def connected(url: str | sa.URL, *, write: bool) -> Iterator[sa.Connection]:
     """A connection in a transaction of its own. It takes no lock beside the database's: the caller may hold ours."""
     parsed = parse_url(url)
     engine = make_engine(parsed, read_only=not write, foreign_keys=False)
@@ -130,7 +130,7 @@ def _check_known(connection: sa.Connection, url: sa.URL) -> None:
         if set(sa.inspect(connection).get_table_names()) - {"alembic_version"}:
             raise UnknownSchema(url, None)
         return
-    known = {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
+    known = {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
     if revision not in known:
         raise UnknownSchema(url, revision)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _console
+from prefect.cli import _console, server_database
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ else:
     api_server = lazy_module("prefect.server.api.server")
 
 app = App(name="server", help="Run the server, and see how it does.")
+app.command(server_database.app)
 
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
