@@ -196,7 +196,7 @@ def _run_command(command: Command, rest: list[str]) -> int:
     except cyclopts.CycloptsError as problem:
         raise UsageError(_one_line(problem)) from problem
     except _console.expected_errors() as problem:
-        return _say_error(_one_line(_console.explain(problem)), getattr(problem, "status", 1))
+        return _say_error(_console.explain(problem), getattr(problem, "status", 1))
     return 0
 
 
@@ -211,7 +211,7 @@ def show_warning(message: Warning | str, category: type[Warning], *where: Any) -
 _python_shows_warning = warnings.showwarning
 
 
-def _one_line(problem: Exception | str) -> str:
+def _one_line(problem: Exception) -> str:
     return " ".join(str(problem).split())
 
 

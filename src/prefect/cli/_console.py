@@ -71,9 +71,11 @@ def expected_errors() -> tuple[type[Exception], ...]:
 def explain(problem: Exception) -> str:
     """What to say about an error: of an answer of the API that is about the request, what the API says."""
     response = getattr(problem, "response", None)
-    if response is None or response.status_code not in _ABOUT_THE_REQUEST:
-        return str(problem)
-    return transport_errors.explanation(response) or str(problem)
+    if response is not None and response.status_code in _ABOUT_THE_REQUEST:
+        return transport_errors.explanation(response) or str(problem)
+    if isinstance(problem, (CommandError, SettingsError)):
+        return str(problem)  # written for this place; a few have several lines
+    return " ".join(str(problem).split())
 
 
 _ABOUT_THE_REQUEST = (403, 404, 409, 410, 422, 423)

@@ -146,7 +146,8 @@ def _database() -> Iterator[sa.URL]:
     except sqlite.DatabaseUnavailable as problem:
         if dialects.is_sqlite(url):
             raise
-        _console.fail(f"The database {_shown(url)} cannot be reached: {_output.one_line(str(problem.__cause__), 500)}")
+        cause = getattr(problem.__cause__, "orig", None) or problem
+        _console.fail(f"The database {_shown(url)} cannot be reached: {_output.one_line(str(cause), 500)}")
     except (sa_exc.OperationalError, sa_exc.ProgrammingError) as problem:
         _console.fail(f"The database says: {_output.one_line(str(problem.orig or problem), 500)}")
     except (alembic_util.CommandError, migration_plan.NoSuchRevision) as problem:
