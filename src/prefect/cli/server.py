@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _console, server_database
+from prefect.cli import _console, server_database, server_services
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 
     import uvicorn
 
+    from prefect.server import serving
     from prefect.server.api import server as api_server
 else:
     urllib_error = lazy_module("urllib.error")
     urllib_request = lazy_module("urllib.request")
     uvicorn = lazy_module("uvicorn")
+    serving = lazy_module("prefect.server.serving")
     api_server = lazy_module("prefect.server.api.server")
 
 app = App(name="server", help="Run the server, and see how it does.")
 app.command(server_database.app)
+app.command(server_services.app)
 
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -45,19 +48,30 @@ def start(
     log_level: Annotated[str, Parameter(help="How much the server says: debug, info, warning, error, critical.")] = (
         "warning"
     ),
+    no_services: Annotated[
+        bool, Parameter(name="--no-services", negative=(), help="Answer requests only; services run elsewhere.")
+    ] = False,
+    scheduler: Annotated[bool | None, Parameter(help="Create the runs of schedules.")] = None,
+    late_runs: Annotated[bool | None, Parameter(help="Mark runs that did not start in time.")] = None,
     background: Annotated[bool, Parameter(name=["--background", "-b"], help="Return; the server goes on.")] = False,
 ) -> None:
     """Run the server until it is interrupted."""
+    changes = {
+        "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": scheduler,
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": late_runs,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
     api = get_current_settings().server.api
     host, port = host or api.host, api.port if port is None else port
     if log_level.lower() not in _LOG_LEVELS:
         _console.fail(f"--log-level is {log_level!r}, which is none of {', '.join(_LOG_LEVELS)}.")
     _check_address(host)
     if background:
-        _start_in_background(host, port, log_level)
+        _start_in_background(host, port, log_level, ["--no-services"] if no_services else [], given)
         return
+    application = api_server.create_app(get_current_settings().copy_with_update(given), services=not no_services)
     config = uvicorn.Config(
-        api_server.create_app(),
+        application,
         host=host,
         port=port,
         log_level=log_level.lower(),
@@ -66,7 +80,7 @@ def start(
     )
     _console.say(f"Pluperfect listens on http://{host}:{port}", f"API: http://{host}:{port}/api")
     sys.stdout.flush()
-    uvicorn.Server(config).run()
+    serving.Server(application, config).run()
 
 
 @app.command
@@ -126,16 +140,17 @@ def _pid_file() -> Path:
     return get_current_settings().home / "server.pid"
 
 
-def _start_in_background(host: str, port: int, log_level: str) -> None:
+def _start_in_background(host: str, port: int, log_level: str, more: list[str], changes: dict[str, bool]) -> None:
     file = _pid_file()
     if _is_running(file):
         _console.fail("A server runs in the background already; `prefect server stop` ends it.")
     file.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port), *more]
+    environment = {**os.environ, **{name: str(value) for name, value in changes.items()}}
     with open(file.with_suffix(".log"), "ab") as log:
         process = subprocess.Popen(
             [*command, "--log-level", log_level], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
+            start_new_session=True, env=environment,
         )  # fmt: skip
     file.write_text(str(process.pid))
     url = f"http://{host}:{port}/api"

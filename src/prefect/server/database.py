@@ -28,6 +28,7 @@ from prefect.server.notifications import FileWatch, PostgreSQLAnnouncements
 
 if TYPE_CHECKING:
     from prefect._store import migrate
+    from prefect.settings import Settings
 else:
     migrate = lazy_module("prefect._store.migrate")  # Alembic is for older databases only
 
@@ -75,6 +76,15 @@ def make_database(url: str, *, migrate_on_start: bool = True) -> Database:
         return PostgreSQLDatabase(parsed, migrate_on_start=migrate_on_start)
     path = sqlite_path(parsed)
     return SQLiteDatabase(None if path == ":memory:" else os.path.abspath(path))
+
+
+def database_of(settings: Settings) -> Database:
+    """The database that a server with these settings keeps everything in, not yet open."""
+    url = settings.server.database.connection_url
+    return make_database(
+        url.get_secret_value() if url else f"sqlite:///{settings.home / 'pluperfect.db'}",
+        migrate_on_start=settings.server.database.migrate_on_start,
+    )
 
 
 class SQLiteDatabase:

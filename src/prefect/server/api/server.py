@@ -21,36 +21,39 @@ from prefect.server.api import mounting, openapi
 from prefect.server.api.auth import BasicAuthentication
 from prefect.server.api.csrf import CsrfProtection
 from prefect.server.api.waiting import Waits
-from prefect.server.database import Database, make_database
+from prefect.server.database import Database, database_of
+from prefect.server.services import enabled_loops
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
     from prefect.settings import Settings
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
+def create_app(settings: Settings | None = None, *, services: bool = False) -> Starlette:
     """Make the server's application.
 
     It opens its database when it starts and closes it when it ends.
 
     Args:
         settings: what it is configured by; by default the current settings.
+        services: whether what goes on in the background goes on in this process too.
     """
     settings = settings or get_current_settings()
     api = settings.server.api
     prefix = "/" + (api.base_path or "/api").strip("/")
-    url = settings.server.database.connection_url
-    database = make_database(
-        url.get_secret_value() if url else f"sqlite:///{settings.home / 'pluperfect.db'}",
-        migrate_on_start=settings.server.database.migrate_on_start,
-    )
+    database = database_of(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(database.open)
+        loops = enabled_loops(database, settings) if services else None
+        if loops is not None:
+            loops.start()
         try:
             yield
         finally:
+            if loops is not None:
+                await run_in_threadpool(loops.stop)
             await run_in_threadpool(database.close)
 
     waits = Waits(database.bus)
