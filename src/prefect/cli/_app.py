@@ -46,6 +46,7 @@ COMMANDS = (
     Command("api", "Send any request to the API.", "prefect.cli.api"),
     Command("artifact", "See what runs left for people.", "prefect.cli.artifact", ("artifacts",)),
     Command("block", "Keep typed configuration, secrets among it.", "prefect.cli.block", ("blocks",)),
+    Command("cloud", "Connect to a workspace of Prefect Cloud.", "prefect.cli.cloud"),
     Command(
         "concurrency-limit",
         "Limit task runs by tag.",
@@ -56,6 +57,7 @@ COMMANDS = (
     Command("dashboard", "Open the pages of the server.", "prefect.cli.dashboard"),
     Command("deployment", "See, run and change deployments.", "prefect.cli.deployment", ("deployments",)),
     Command("event", "Tell that something happened, see what happens.", "prefect.cli.event", ("events",)),
+    Command("experimental", "What may still change.", "prefect.cli.experimental"),
     Command("flow", "See flows.", "prefect.cli.flow", ("flows",)),
     Command("flow-run", "See flow runs and their logs.", "prefect.cli.flow_run", ("flow-runs",)),
     Command(
@@ -64,6 +66,7 @@ COMMANDS = (
         "prefect.cli.global_concurrency_limit",
         ("gcl",),
     ),
+    Command("plugins", "See which plugins there are, and whether they work.", "prefect.cli.plugins"),
     Command("profile", "Choose between sets of settings.", "prefect.cli.profile", ("profiles",)),
     Command("server", "Run the server.", "prefect.cli.server"),
     Command("task", "Serve tasks.", "prefect.cli.task", ("tasks",)),
