@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from prefect import flow, get_run_logger, task
-from prefect._engine import recorder as recorder_module
 from prefect._engine.recorder import get_recorder
+from prefect._engine.recording import local as recorder_module
 from prefect._rules.states import RunState
 
 from .conftest import Database

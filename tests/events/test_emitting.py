@@ -18,9 +18,7 @@ from prefect import flow, tags, task
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.events import Event, Resource, emit_event
 from prefect.events.related import related_resources_from_run_context
-from prefect.exceptions import ConfigurationError
 from prefect.settings import (
-    PREFECT_API_URL,
     PREFECT_SERVER_EVENTS_MAXIMUM_EVENT_NAME_LENGTH,
     PREFECT_SERVER_EVENTS_MAXIMUM_RELATED_RESOURCES,
     PREFECT_SERVER_EVENTS_MAXIMUM_SIZE_BYTES,
@@ -250,11 +248,6 @@ def test_what_the_run_adds_does_not_count(recorded):
     with temporary_settings({PREFECT_SERVER_EVENTS_MAXIMUM_RELATED_RESOURCES: 1}):
         assert len(pipeline().related) == 3
     assert len(recorded()["e"]["related"]) == 3
-
-
-def test_a_server_is_not_spoken_to_yet(home):
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}), pytest.raises(ConfigurationError):
-        emit_event("e", X)
 
 
 def test_a_program_that_ends_at_once_loses_nothing(run_script):

@@ -17,7 +17,7 @@ from prefect._background.queue import Claim, ClaimLost
 from prefect._clock import now_us
 from prefect._engine import task_run
 from prefect._engine.frames import TaskFrame, current_flow, current_task
-from prefect._engine.recorder import Recorder
+from prefect._engine.recording.local import LocalRecorder
 from prefect._lazy import lazy_module
 from prefect._rules.states import (
     FAILED,
@@ -58,7 +58,7 @@ class ClaimRecorder:
         postpone: takes a unit that could not be written and has it written when that is possible.
     """
 
-    def __init__(self, recorder: Recorder, claim: Claim, postpone: Callable[[Unit], None]) -> None:
+    def __init__(self, recorder: LocalRecorder, claim: Claim, postpone: Callable[[Unit], None]) -> None:
         self._recorder = recorder
         self._claim = claim
         self._postpone = postpone
@@ -103,7 +103,7 @@ class ClaimRecorder:
 class _Unit:
     """One state of a claimed run, to be written."""
 
-    def __init__(self, claim: Claim, record: Any, over: bool, given_back: bool, recorder: Recorder) -> None:
+    def __init__(self, claim: Claim, record: Any, over: bool, given_back: bool, recorder: LocalRecorder) -> None:
         self._claim, self._record, self._over, self._given_back = claim, record, over, given_back
         self._recorder = recorder
         self._somebody_waits = False
@@ -146,7 +146,7 @@ def _with_stored_exception(frame: TaskFrame, state: RunState) -> RunState:
 
 
 def frame_of(
-    recorder: Recorder,
+    recorder: LocalRecorder,
     claim: Claim,
     task: Any,
     parameters: dict[str, Any],
@@ -170,7 +170,9 @@ def frame_of(
     return frame
 
 
-def fail_unread(recorder: Recorder, claim: Claim, exc: Exception, postpone: Callable[[Unit], None], task: Any) -> None:
+def fail_unread(
+    recorder: LocalRecorder, claim: Claim, exc: Exception, postpone: Callable[[Unit], None], task: Any
+) -> None:
     """Record that a run failed because its parameters cannot be had."""
     message = (
         f"The parameters of task run {claim.name!r} cannot be read by the task worker: {type(exc).__name__}: {exc}. "

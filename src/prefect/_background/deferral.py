@@ -11,7 +11,7 @@ from prefect._background import bells, payloads, queue
 from prefect._clock import now_us
 from prefect._engine import inputs, submission
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
-from prefect._engine.recorder import get_recorder
+from prefect._engine.recorder import get_local_recorder
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
 from prefect._rules.states import SCHEDULED, RunState, pending
@@ -57,7 +57,7 @@ def defer(
         DatabaseUnavailable: the database cannot be written; nothing is queued.
         ConfigurationError: the settings name a server.
     """
-    recorder = get_recorder()
+    recorder = get_local_recorder()
     if current_flow.get() is None:
         ensure_logging_setup()
     prepared = [_Deferred(recorder, task, parameters, wait_for, dependencies, id) for parameters, wait_for in calls]
@@ -81,7 +81,7 @@ def defer(
 def new_frame(task: Any, parameters: dict[str, Any], id: str | None = None) -> TaskFrame:
     """The frame of a run called here that something else will carry out; pending and not recorded."""
     flow_frame, parent = current_flow.get(), current_task.get()
-    frame = TaskFrame(flow_frame.recorder if flow_frame is not None else get_recorder(), task, parameters, id)
+    frame = TaskFrame(flow_frame.recorder if flow_frame is not None else get_local_recorder(), task, parameters, id)
     frame.name = f"{task.name}-{frame.id[-3:]}"
     frame.flow_frame, frame.parent = flow_frame, parent
     frame.flow_run_id = flow_frame.id if flow_frame is not None else None
@@ -185,7 +185,7 @@ def create_run(
         if deferred and not local:
             frame = defer(task, [(parameters, wait_for)], dependencies=dependencies, id=text_id)[0]
         elif deferred:
-            run = _Deferred(get_recorder(), task, parameters, wait_for, dependencies, text_id)
+            run = _Deferred(get_local_recorder(), task, parameters, wait_for, dependencies, text_id)
             run.keep()
             frame = run.frame
             frame.enter(run.state)

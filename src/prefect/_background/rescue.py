@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefect._background import bells, payloads, queue
-from prefect._engine.recorder import Recorder
+from prefect._engine.recording.local import LocalRecorder
 from prefect._store.owners import _boot_id, _host
 from prefect.logging.loggers import get_logger
 
@@ -13,7 +13,7 @@ EVERY_SECONDS = 1.0
 """How often to look: one query of a small index, and one look at a lock for each worker that has runs."""
 
 
-def rescue(recorder: Recorder) -> None:
+def rescue(recorder: LocalRecorder) -> None:
     """Put the runs of dead workers back into the queue, or end them, and tell those who wait: see `queue`.
 
     Raises:
@@ -26,7 +26,7 @@ def rescue(recorder: Recorder) -> None:
         settle(recorder, dead)
 
 
-def settle(recorder: Recorder, owners: list[tuple[str, int]]) -> None:
+def settle(recorder: LocalRecorder, owners: list[tuple[str, int]]) -> None:
     """The same for owners that are known to have ended."""
     path = recorder.writer.path
     outcome = recorder.writer.commit(lambda connection: queue.reclaim(connection, owners))

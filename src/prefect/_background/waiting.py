@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect._background import bells, queue
 from prefect._background.rescue import EVERY_SECONDS, rescue
-from prefect._engine.recorder import Recorder, get_recorder
+from prefect._engine.recorder import get_local_recorder
+from prefect._engine.recording.local import LocalRecorder
 from prefect._lazy import lazy_module
 from prefect._rules.states import TERMINAL, RunState
 from prefect._store.sqlite import DatabaseUnavailable
@@ -68,7 +69,7 @@ def giving_way() -> Iterator[None]:
         slot.come_back()
 
 
-def read_states(recorder: Recorder, task_run_ids: Iterable[str]) -> dict[str, tuple[Any, bool]]:
+def read_states(recorder: LocalRecorder, task_run_ids: Iterable[str]) -> dict[str, tuple[Any, bool]]:
     """The states of runs, and whether nothing more will come of each; ids that are not known are left out."""
 
     def work(connection: sqlite3.Connection) -> dict[str, tuple[Any, bool]]:
@@ -97,14 +98,14 @@ def public_state(row: Any) -> Any:
 
 def state_now(task_run_id: str) -> tuple[Any, bool] | None:
     """A run's state now, and whether it is its last one; None when there is no such run."""
-    found = read_states(get_recorder(), [task_run_id]).get(task_run_id)
+    found = read_states(get_local_recorder(), [task_run_id]).get(task_run_id)
     return (public_state(found[0]), found[1]) if found is not None else None
 
 
 class Waiter:
     """Tells when runs have ended."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: LocalRecorder) -> None:
         self._recorder = recorder
         self._settings = get_current_settings()
         self._lock = threading.Lock()
@@ -197,7 +198,7 @@ _waiters_lock = threading.Lock()
 
 def get_waiter() -> Waiter:
     """The waiter for the database of the current settings."""
-    recorder = get_recorder()
+    recorder = get_local_recorder()
     path = recorder.writer.path
     with _waiters_lock:
         waiter = _waiters.get(path)

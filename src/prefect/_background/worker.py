@@ -28,7 +28,8 @@ from prefect._engine import failing, task_run, transfer
 from prefect._engine.frames import TaskFrame
 from prefect._engine.pool import ThreadPool
 from prefect._engine.port import ASYNC, SYNC
-from prefect._engine.recorder import Recorder, get_recorder
+from prefect._engine.recorder import get_local_recorder
+from prefect._engine.recording.local import LocalRecorder
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect.logging.loggers import get_logger
 
@@ -71,7 +72,7 @@ class Worker:
         self.limit = limit
         self._by_key = {task.task_key: task for task in tasks}
         self._by_place = {place: task for task in tasks if (place := place_of(task))}
-        self._recorder: Recorder = get_recorder()
+        self._recorder: LocalRecorder = get_local_recorder()
         self._lock = threading.Lock()
         self._quiet = threading.Condition(self._lock)
         self._running: dict[str, Claim] = {}

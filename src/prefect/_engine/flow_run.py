@@ -392,6 +392,7 @@ def begin(
     if parent is not None or parent_task is not None:
         frame.parent_flow_run_id = parent.id if parent is not None else None
         run.stand_for(parent, parent_task)
+    recorder.begin_flow_run(frame)
     return run
 
 

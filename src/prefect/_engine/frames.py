@@ -17,7 +17,7 @@ from prefect._ids import new_id
 from prefect._rules.states import PAUSED, RUNNING, TERMINAL, RunState
 
 if TYPE_CHECKING:
-    from prefect._engine.recorder import Recorder
+    from prefect._engine.recording.port import Recorder
     from prefect.flows import Flow
     from prefect.tasks import Task
 

@@ -51,6 +51,17 @@ else:
 
 _log = logging.getLogger("prefect.task_runs")
 
+_follower: Any = None
+
+
+def follow(follower: Any) -> None:
+    """Have `follower.begin(frame)` called when a task run knows its inputs, and `follower.end(frame)` when it has ended.
+
+    Which assets runs read and make is followed so, in programs that have any.
+    """
+    global _follower
+    _follower = follower
+
 
 class TaskRunTimeoutError(TimeoutError):
     """Raised in a task that runs longer than its `timeout_seconds`."""
@@ -229,6 +240,8 @@ async def _prepare(io: Port, frame: TaskFrame) -> bool:
     resolved = await inputs.resolve(io, frame.parameters, frame.wait_for, frame.flow_frame)
     frame.call_parameters = resolved.parameters
     frame.inputs = resolved.links
+    if _follower is not None:
+        _follower.begin(frame)
     if frame.parent is not None:
         frame.inputs = {**(frame.inputs or {}), "__parents__": [{"input_type": "task_run", "id": frame.parent.id}]}
     frame.wait_for = None
@@ -434,6 +447,8 @@ async def finish(io: Port, frame: TaskFrame) -> None:
             await _tell(io, frame, hooks_)
         finally:
             _reset(current_task, token)
+    if _follower is not None:
+        _follower.end(frame)
     _report_end(frame)
 
 

@@ -8,8 +8,6 @@ from typing import Any
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_task
 from prefect._engine.recorder import get_recorder
 from prefect._schemas.events import RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE, RelatedResource
-from prefect._store import statements as sql
-from prefect._store.sqlite import DatabaseUnavailable
 
 
 def tags_as_related_resources(tags: Iterable[str]) -> list[RelatedResource]:
@@ -64,12 +62,7 @@ def _flow_id(frame: FlowFrame | None) -> str | None:
     if frame is None or frame.flow_id is not None:
         return frame.flow_id if frame is not None else None
     # in another process than the flow run, nobody has looked it up yet
-    name = frame.flow.name
-    try:
-        row = get_recorder().writer.read(lambda connection: connection.execute(sql.FLOW_ID_BY_NAME, (name,)).fetchone())
-    except DatabaseUnavailable:
-        return None  # the event is recorded when there is a database again, without its flow
-    frame.flow_id = row[0] if row is not None else None
+    frame.flow_id = get_recorder().flow_id_of(frame.flow.name)
     return frame.flow_id
 
 

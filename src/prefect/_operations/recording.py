@@ -26,12 +26,12 @@ from prefect._operations.state_changes import (
     propose_flow_run_state,
     public_state,
 )
-from prefect._rules.states import CANCELLING, CRASHED, RunState
+from prefect._rules.states import CANCELLING, CRASHED, RUNNING, RunState
 from prefect._schemas.base import ActionBaseModel, PrefectBaseModel
 from prefect._schemas.enums import SetStateStatus
 from prefect._schemas.fields import KeyValueLabelsField
 from prefect._schemas.moments import DateTime
-from prefect._schemas.orchestration import OrchestrationResult
+from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails, StateAcceptDetails
 from prefect._schemas.states import State, StateDetails, StateType, from_public
 from prefect._store import bulk
 from prefect._store.dialects import insert
@@ -280,9 +280,7 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal) -> ProposalResult:
     id = proposal.flow_run_id
     row = tx.execute(sa.select(flow_run).where(flow_run.c.id == id).with_for_update()).mappings().one_or_none()
     if row is None:
-        return ProposalResult(
-            flow_run_id=id, flow_run_status="unknown", status=SetStateStatus.ABORT, state=None, details=_GONE
-        )
+        return _aborted(id, "This flow run has been deleted.", None)
     current = current_state(tx, flow_run, row)
     state = _run_state(proposal.state, current)
     if proposal.name is not None and proposal.name != row["name"]:
@@ -292,10 +290,23 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal) -> ProposalResult:
         return ProposalResult(
             flow_run_id=id, status=SetStateStatus.ACCEPT, state=public_state(shown, id, None), details=_ACCEPTED
         )
+    if current is not None and current.is_final and state.type == RUNNING and not proposal.force:
+        reason = f"This run has already finished in state {current.name}."
+        return _aborted(id, reason, current)
     if proposal.decided:
         state.timestamp = min(to_us(proposal.state.timestamp), now_us())
         return _enter_decided(tx, id, current, state)
     return _answer(id, propose_flow_run_state(tx, id, state, force=proposal.force)[0])
+
+
+def _aborted(id: UUID, reason: str, current: RunState | None) -> ProposalResult:
+    return ProposalResult(
+        flow_run_id=id,
+        flow_run_status="known" if current is not None else "unknown",
+        status=SetStateStatus.ABORT,
+        state=public_state(current, id, None) if current is not None else None,
+        details=StateAbortDetails(reason=reason),
+    )
 
 
 def _answer(id: UUID, result: OrchestrationResult[Any]) -> ProposalResult:
@@ -326,8 +337,7 @@ def _enter_decided(tx: sa.Connection, id: UUID, current: RunState | None, state:
     )
 
 
-_ACCEPTED: Any = {"type": "accept_details"}
-_GONE: Any = {"type": "abort_details", "reason": "This flow run has been deleted."}
+_ACCEPTED = StateAcceptDetails()
 
 
 def _was_entered(tx: sa.Connection, id: UUID, state_id: UUID) -> bool:

@@ -301,13 +301,22 @@ def _verification() -> ssl.SSLContext | bool:
 
 
 class HTTPTransport:
-    """Requests over HTTP, from synchronous code."""
+    """Requests over HTTP, from synchronous code.
 
-    def __init__(self, api_url: str, client: PrefectHttpxSyncClient) -> None:
+    Args:
+        api_url: the address of the server.
+        client: what sends the requests.
+        before: called before each request; lets the runs of this process report what they hold back, so that a client
+            reads what was done before it asked.
+    """
+
+    def __init__(self, api_url: str, client: PrefectHttpxSyncClient, before: Callable[[], None] = lambda: None) -> None:
         self.api_url = api_url
         self.client = client
+        self._before = before
 
     def send(self, request: Request) -> Reply:
+        self._before()
         try:
             response = self.client.send(_wire(self.client, request))
         except httpx.HTTPStatusError as exc:
@@ -319,13 +328,21 @@ class HTTPTransport:
 
 
 class AsyncHTTPTransport:
-    """Requests over HTTP, from asynchronous code."""
+    """Requests over HTTP, from asynchronous code.
 
-    def __init__(self, api_url: str, client: PrefectHttpxAsyncClient) -> None:
+    Args:
+        api_url, client: see `HTTPTransport`.
+        before: see `HTTPTransport`; called in another thread.
+    """
+
+    def __init__(self, api_url: str, client: PrefectHttpxAsyncClient, before: Callable[[], None] | None = None) -> None:
         self.api_url = api_url
         self.client = client
+        self._before = before
 
     async def send(self, request: Request) -> Reply:
+        if self._before is not None:
+            await asyncio.to_thread(self._before)
         try:
             response = await self.client.send(_wire(self.client, request))
         except httpx.HTTPStatusError as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -86,7 +87,7 @@ class Session:
         client = http.PrefectHttpxSyncClient(
             base_url=_base_url(self.api), enable_csrf_support=self._csrf, **self._options()
         )
-        return http.HTTPTransport(_shown(self.api), client)
+        return http.HTTPTransport(_shown(self.api), client, write_what_is_held_back)
 
     def async_transport(self) -> AsyncTransport:
         """A way to the API, for asynchronous code."""
@@ -98,7 +99,7 @@ class Session:
         else:
             options |= {"transport": httpx.ASGITransport(self.api, raise_app_exceptions=False)}  # type: ignore[arg-type]
         client = http.PrefectHttpxAsyncClient(base_url=_base_url(url), enable_csrf_support=self._csrf, **options)
-        return http.AsyncHTTPTransport(_shown(url), client)
+        return http.AsyncHTTPTransport(_shown(url), client, _held_back())
 
     @property
     def _csrf(self) -> bool:
@@ -164,6 +165,11 @@ def write_what_is_held_back() -> None:
     recorder = imported("prefect._engine.recorder")
     if recorder is not None:
         recorder.flush_all()
+
+
+def _held_back() -> Callable[[], None] | None:
+    """`write_what_is_held_back`, None where no run can have begun: waiting for a thread costs more than asking."""
+    return write_what_is_held_back if imported("prefect._engine.recorder") is not None else None
 
 
 class Shared:

@@ -1,0 +1,276 @@
+"""Runs recorded by a server.
+
+The hot path is that of a local database: a task state or a log line is appended to a list; a flow state is sent at once,
+and takes everything that is pending along, in one request over a connection that is kept. See `outbox` for what
+happens while the server is away.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from prefect import __version__
+from prefect._clock import now, now_us
+from prefect._engine.frames import FlowFrame, TaskFrame
+from prefect._engine.recording import messages, spool
+from prefect._engine.recording.outbox import Outbox, Refused, Unit
+from prefect._ids import new_id
+from prefect._lazy import lazy_module
+from prefect._rules.states import TERMINAL, RunState, pending
+from prefect._rules.transitions import Verdict, decide
+from prefect._transport.direct import Address, Answer, Connection, ServerUnreachable
+from prefect._transport.port import API_VERSION
+from prefect._transport.retries import PASSING, RetryPolicy, retry_after
+from prefect.logging._sink import LogRow
+
+if TYPE_CHECKING:
+    import orjson
+
+    from prefect._engine.recording import published
+else:
+    orjson = lazy_module("orjson")
+    published = lazy_module("prefect._engine.recording.published")
+
+_log = logging.getLogger("prefect.recorder")
+
+MAX_PENDING = 20_000
+"""Records that may wait; a thread that records more sends them itself first, so memory stays bounded."""
+
+
+class ServedRecorder:
+    """Records the runs of this process with a server: see `port.Recorder`.
+
+    Args:
+        settings: which server, and how it is spoken to.
+    """
+
+    waits = True
+
+    def __init__(self, settings: Any) -> None:
+        self.address = Address(settings, f"prefect/{__version__} (API {API_VERSION})")
+        self._connection = Connection(self.address)
+        self._policy = RetryPolicy(
+            settings.client.max_retries,
+            settings.client.retry_jitter_factor,
+            frozenset(settings.client.retry_extra_codes),
+        )
+        self._published: published.Published | None = None
+        self.outbox = Outbox(
+            self._post,
+            self._connection.close,
+            self.address.shown,
+            spool.folder_of(settings.home, self.address.shown),
+            self._policy,
+        )
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def _request(self, connection: Connection, method: str, route: str, body: bytes | None = None) -> Answer:
+        """Send a request; an answer that says "not now" is none.
+
+        Raises:
+            ServerUnreachable: there is no answer for now.
+        """
+        answer = connection.send(method, route, body)
+        if answer.status in PASSING or answer.status in self._policy.extra_statuses:
+            wait = retry_after(answer.headers.get("Retry-After"), now())
+            raise ServerUnreachable(f"{self.address.shown} answered with status {answer.status}.", wait)
+        return answer
+
+    def _post(self, line: bytes) -> dict[str, Any]:
+        """Send one message, in the way that this server understands."""
+        if self._published is None:
+            answer = self._request(self._connection, "POST", "/runs/record", line)
+            if answer.status not in (404, 405):
+                return read_answer(answer, self.address.shown)
+            self._published = published.Published(self._ask_in_turn, self.address.shown)
+        return self._published.record(orjson.loads(line))
+
+    def _ask_in_turn(self, method: str, route: str, body: Any = None) -> Any:
+        """A request of whoever holds the outbox."""
+        content = messages.encode(body) if body is not None else None
+        return read_answer(self._request(self._connection, method, route, content), self.address.shown)
+
+    def ask(self, method: str, route: str, body: Any = None, *, patient: bool = True) -> Any:
+        """Send a request that is not a record, on a connection of its own, and return what JSON the answer holds.
+
+        Args:
+            method, route: what is asked for.
+            body: anything that JSON knows.
+            patient: try again while the server does not answer.
+
+        Raises:
+            ServerUnreachable: there is no answer.
+            Refused: the answer is an error.
+        """
+        content = messages.encode(body) if body is not None else None
+        connection, attempt = Connection(self.address), 0
+        try:
+            while True:
+                try:
+                    return read_answer(self._request(connection, method, route, content), self.address.shown)
+                except ServerUnreachable as exc:
+                    wait = self._policy.after_failure(attempt) if patient else None
+                    if wait is None:
+                        raise
+                    attempt += 1
+                    time.sleep(max(wait, exc.retry_after or 0.0))
+        finally:
+            connection.close()
+
+    # -- records -----------------------------------------------------------------------------------------------------
+
+    def task_state(self, frame: TaskFrame, state: RunState) -> None:
+        """Enter `state` and record it."""
+        frame.enter(state)
+        flow_frame = frame.flow_frame
+        if flow_frame is not None:
+            (flow_frame.open_runs.discard if state.type in TERMINAL else flow_frame.open_runs.add)(frame)
+        pending_items = self.outbox.task_items
+        pending_items.append((
+            frame, state, frame.run_count, frame.start_us, frame.end_us, frame.total_us, frame.expected_us,
+        ))  # fmt: skip
+        self._more(len(pending_items))
+
+    def log(self, record: LogRow) -> None:
+        """Record a log line."""
+        self.outbox.logs.append(messages.log(record, new_id()))
+        self._more(len(self.outbox.logs))
+
+    def event(self, event: tuple[Any, ...], resources: list[tuple[Any, ...]]) -> None:
+        """Record an event."""
+        self.outbox.events.append(messages.event(event, resources))
+        self._more(len(self.outbox.events))
+
+    def _more(self, pending: int) -> None:
+        self.outbox.notify()
+        if pending >= MAX_PENDING and pending % 64 == 0:  # (threads may jump over an exact number)
+            self.outbox.flush()
+
+    # -- flow runs ---------------------------------------------------------------------------------------------------
+
+    def begin_flow_run(self, frame: FlowFrame) -> None:
+        """Make sure, before the first flow run begins, that there is a server; and tell it of the run.
+
+        Raises:
+            ServerUnreachable: there is none.
+            Refused: it does not want to hear of this run.
+        """
+        if self.outbox.contacted and self._published is None:
+            return  # it is told with the first proposal
+        self._commit(frame, frame.state or pending(), None)
+        if self._published is not None:
+            frame.id = self._published.id_of(frame.id)
+
+    def _commit(self, frame: FlowFrame, first: RunState, proposal: dict[str, Any] | None) -> Unit:
+        made = messages.flow_run(frame, first) if not frame.created else None
+        unit = Unit(made, proposal, patient=frame.created)
+        self.outbox.commit(unit)
+        frame.created = True
+        frame.flow_id = unit.flow_id or frame.flow_id
+        return unit
+
+    def flow_state(self, frame: FlowFrame, proposed: RunState, *, force: bool = False) -> Verdict:
+        """Propose a state for a flow run; return the verdict when the server has it, or when it is in the spool."""
+        previous = frame.state
+        unit = self._commit(frame, previous or proposed, messages.proposal(frame, proposed, force))
+        if unit.answer is None:  # nobody could be asked
+            verdict = decide(previous, proposed, now_us=now_us(), force=force)
+        elif unit.answer.get("flow_run_status") == "unknown":
+            _log.warning("Flow run %r (%s) has been deleted on the server; it goes on here.", frame.name, frame.id)
+            verdict = Verdict("ACCEPT", proposed)
+        else:
+            verdict = messages.read_verdict(unit.answer, proposed)
+        if verdict.kind != "WAIT" and verdict.state is not None and frame.state is not verdict.state:
+            frame.enter(verdict.state)
+        return verdict
+
+    def recorded_flow_state(self, flow_run_id: str) -> RunState | None:
+        """The state of any flow run, or None when there is no such run."""
+        self.outbox.flush()
+        run = self._ask_for(f"/flow_runs/{flow_run_id}")
+        return messages.read_state(run["state"]) if run is not None and run.get("state") else None
+
+    def _ask_for(self, route: str) -> dict[str, Any] | None:
+        """What there is at a route, None for nothing."""
+        try:
+            return self.ask("GET", route)
+        except Refused as exc:
+            if exc.status == 404:
+                return None
+            raise
+
+    def propose_for(self, flow_run_id: str, proposed: RunState, *, force: bool = False) -> Verdict | None:
+        """Propose a state for a flow run of any process; None when there is no such run."""
+        said = messages.state(proposed)
+        body = {"force": force, "state": {name: said[name] for name in said if name not in ("id", "timestamp")}}
+        try:
+            answer = self.ask("POST", f"/flow_runs/{flow_run_id}/set_state", body)
+        except Refused as exc:
+            if exc.status == 404:
+                return None
+            raise
+        return messages.read_verdict(answer, proposed)
+
+    def flow_id_of(self, name: str) -> str | None:
+        """The id of the flow of that name, None when there is none or nobody can be asked."""
+        try:
+            found = self._ask_for(f"/flows/name/{quote(name, safe='')}")
+        except (ServerUnreachable, Refused):
+            return None
+        return found["id"] if found is not None else None
+
+    def crash_task_run(self, task_run_id: str, message: str) -> bool:
+        """End a task run that another process began and cannot end any more; False when it has not begun."""
+        self.outbox.flush()
+        run = self._ask_for(f"/task_runs/{task_run_id}")
+        if run is not None and run.get("state_type") not in TERMINAL:
+            state = {"type": "CRASHED", "name": "Crashed", "message": message}
+            self.ask("POST", f"/task_runs/{task_run_id}/set_state", {"force": True, "state": state})
+        return run is not None
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Have everything recorded so far with the server, or in the spool."""
+        self.outbox.flush()
+
+    def close(self) -> None:
+        """Send what is pending, or leave it in the spool for another process."""
+        self.outbox.close()
+
+    def before_fork(self) -> None:
+        self.outbox.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        self.outbox.after_fork_in_parent()
+
+    def after_fork_in_child(self) -> None:
+        self.outbox.after_fork_in_child()
+
+
+def read_answer(answer: Answer, shown: str) -> Any:
+    """What a server answered.
+
+    Raises:
+        Refused: it is an error.
+    """
+    if 200 <= answer.status < 300:
+        return orjson.loads(answer.content) if answer.content else None
+    reason = f"{shown} answered with status {answer.status}: {_explanation(answer.content)}"
+    if answer.status == 401:
+        reason += " Set PREFECT_API_KEY or PREFECT_API_AUTH_STRING to what the server accepts."
+    raise Refused(answer.status, reason)
+
+
+def _explanation(content: bytes) -> str:
+    try:
+        said = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return content[:200].decode("utf-8", "replace")
+    if isinstance(said, dict):
+        said = said.get("detail") or said.get("exception_detail") or said.get("exception_message") or said
+    return said if isinstance(said, str) else messages.encode(said)[:1000].decode()
