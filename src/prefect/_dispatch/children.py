@@ -96,3 +96,20 @@ async def gone(pid: int) -> None:
     finally:
         loop.remove_reader(handle)
         os.close(handle)
+
+
+async def end_group(pid: int, grace_seconds: float) -> None:
+    """End a process that is not our child, with all that it started: ask it to, and after a while make it.
+
+    Args:
+        pid: of the process, which leads a group.
+        grace_seconds: how long it may take.
+    """
+    signal_group(pid, signal.SIGTERM)
+    try:
+        await asyncio.wait_for(gone(pid), grace_seconds)
+    except TimeoutError:
+        pass
+    finally:
+        signal_group(pid, KILL)
+    await gone(pid)

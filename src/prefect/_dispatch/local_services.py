@@ -19,7 +19,7 @@ else:
 @contextlib.contextmanager
 def running() -> Iterator[None]:
     """Do that for the duration of a `with` block, if the runs are in the local database."""
-    if get_current_settings().api.url or find_spec("prefect._services") is None:
+    if get_current_settings().api.url or find_spec("prefect._services.local") is None:
         yield
         return
     services = local.start_local_services()
