@@ -12,6 +12,7 @@ from prefect._lazy import lazy_attributes
 if TYPE_CHECKING:
     from prefect.client.orchestration import get_client
     from prefect.context import tags
+    from prefect.deployments.runner import deploy
     from prefect.flow_runs import (
         apause_flow_run,
         aresume_flow_run,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         resume_flow_run,
         suspend_flow_run,
     )
-    from prefect.flows import Flow, flow
+    from prefect.flows import Flow, aserve, flow, serve
     from prefect.logging import get_run_logger
     from prefect.states import State
     from prefect.tasks import Task, task
@@ -38,11 +39,14 @@ _NAMES = {
     "apause_flow_run": "prefect.flow_runs",
     "aresume_flow_run": "prefect.flow_runs",
     "asuspend_flow_run": "prefect.flow_runs",
+    "aserve": "prefect.flows",
+    "deploy": "prefect.deployments.runner",
     "flow": "prefect.flows",
     "get_client": "prefect.client.orchestration",
     "get_run_logger": "prefect.logging",
     "pause_flow_run": "prefect.flow_runs",
     "resume_flow_run": "prefect.flow_runs",
+    "serve": "prefect.flows",
     "suspend_flow_run": "prefect.flow_runs",
     "tags": "prefect._engine.tagging",
     "task": "prefect.tasks",
@@ -51,7 +55,7 @@ _NAMES = {
 
 __all__ = [
     "Flow", "State", "Task", "Transaction", "__version__", "allow_failure", "apause_flow_run", "aresume_flow_run",
-    "asuspend_flow_run", "flow", "get_client", "get_run_logger", "pause_flow_run", "resume_flow_run", "suspend_flow_run", "tags",
+    "aserve", "asuspend_flow_run", "deploy", "flow", "get_client", "get_run_logger", "pause_flow_run", "resume_flow_run", "serve", "suspend_flow_run", "tags",
     "task", "unmapped",
 ]  # fmt: skip
 

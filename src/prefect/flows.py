@@ -28,6 +28,7 @@ from typing import (
 )
 
 from prefect._bridge import run as run_now
+from prefect._deploying.flow_methods import Deployable, afrom_source, aserve, from_source, serve
 from prefect._engine import flow_run, generators, outcome
 from prefect._engine.options import (
     Kind,
@@ -114,6 +115,7 @@ __all__ = [
     "Flow",
     "FlowDecorator",
     "FlowStateHook",
+    "aserve",
     "flow",
     "is_entrypoint_async",
     "load_flow_arguments_from_entrypoint",
@@ -123,10 +125,11 @@ __all__ = [
     "load_placeholder_flow",
     "safe_load_flow_from_entrypoint",
     "select_flow",
+    "serve",
 ]
 
 
-class Flow(Generic[P, R]):
+class Flow(Deployable, Generic[P, R]):
     """A function whose runs are recorded, and can be retried, timed out, observed and deployed.
 
     Made by the `flow` decorator; every argument is described there.
@@ -383,6 +386,11 @@ class Flow(Generic[P, R]):
         """The picture of `visualize` as Mermaid text."""
         return _visualize.generate_mermaid_graph(self, *args, **kwargs)
 
+    # -- elsewhere ---------------------------------------------------------------------------------------------------
+
+    from_source = staticmethod(from_source)
+    afrom_source = staticmethod(afrom_source)
+
     # -- variations --------------------------------------------------------------------------------------------------
 
     def with_options(
@@ -421,7 +429,7 @@ class Flow(Generic[P, R]):
         options["validate_parameters"] = chosen("validate_parameters", self.should_validate_parameters)
         for hook in ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running"):
             options[hook] = chosen(hook, list(getattr(self, f"{hook}_hooks")))
-        return type(self)(fn=self.fn, **options)
+        return type(self)(fn=self.fn, **options)._from_elsewhere(self)
 
     def on_completion(self, fn: StateHook) -> StateHook:
         """Register a function to be called as `fn(flow, flow_run, state)` when a run has completed."""
@@ -582,6 +590,8 @@ class FlowDecorator:
         if __fn is None:
             return lambda fn: Flow(fn, **options)
         return Flow(__fn, **options)
+
+    from_source = staticmethod(from_source)
 
 
 flow = FlowDecorator()

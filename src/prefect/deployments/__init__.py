@@ -9,8 +9,7 @@ from prefect._lazy import lazy_attributes
 if TYPE_CHECKING:
     from prefect.deployments.base import initialize_project
     from prefect.deployments.flow_runs import arun_deployment, run_deployment
-    from prefect.deployments.runner import RunnerDeployment
-    from prefect.flows import deploy
+    from prefect.deployments.runner import RunnerDeployment, deploy
 
 __getattr__, __dir__, _ = lazy_attributes(
     __name__,
