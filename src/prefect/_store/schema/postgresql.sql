@@ -146,6 +146,13 @@ CREATE TABLE owner (
 	CONSTRAINT pk_owner PRIMARY KEY (id)
 );
 
+CREATE TABLE readiness (
+	id UUID NOT NULL,
+	kind TEXT NOT NULL,
+	event_id UUID,
+	CONSTRAINT pk_readiness PRIMARY KEY (id)
+);
+
 CREATE TABLE saved_search (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -591,4 +598,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0009');
+INSERT INTO alembic_version (version_num) VALUES ('0010');

@@ -34,7 +34,7 @@ from prefect._store.tables.concurrency import (
 )
 from prefect._store.tables.delivery import cleanup_message, task_run_delivery
 from prefect._store.tables.events import event, event_resource
-from prefect._store.tables.leases import run_lease
+from prefect._store.tables.leases import readiness, run_lease
 from prefect._store.tables.runs import flow, flow_run, flow_run_state, log, owner, task_run, task_run_state
 from prefect._store.tables.scheduling import backfill, backfill_run, schedule_progress
 from prefect._store.tables.work import (
@@ -74,6 +74,7 @@ __all__ = [
     "log",
     "metadata",
     "owner",
+    "readiness",
     "run_lease",
     "saved_search",
     "schedule_progress",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from prefect._store.tables.columns import index_where_present, metadata
+from prefect._store.tables.columns import id_column, index_where_present, metadata, text_column
 from prefect._store.types import Id, Timestamp
 
 run_lease = sa.Table(
@@ -25,3 +25,14 @@ run_lease = sa.Table(
 )
 # the leases that have ended, and the next one to end
 index_where_present(run_lease.c.expires)
+
+# the pools, queues and deployments that are known to be asked for runs, as of the last time that somebody looked
+readiness = sa.Table(
+    "readiness",
+    metadata,
+    # of the pool, queue or deployment
+    id_column(),
+    text_column("kind"),
+    # the event that told of it, which the next one follows
+    sa.Column("event_id", Id),
+)
