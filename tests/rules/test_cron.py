@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect._schemas.cron import parse_cron
+from prefect._rules.cron import parse_cron
 
 LIMITS = {"minutes": (0, 59), "hours": (0, 23), "days": (1, 31), "months": (1, 12)}
 

@@ -7,8 +7,11 @@ for its last Friday, `5#2` for its second; a sixth field for seconds and a seven
 
 from __future__ import annotations
 
+import calendar
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -92,6 +95,52 @@ def parse_cron(expression: str) -> CronFields:
         any_day=texts[2] in ("*", "?"),
         any_weekday=texts[4] in ("*", "?"),
     )
+
+
+def matches(fields: CronFields, start: datetime, end: datetime, *, day_or: bool = True) -> Iterator[datetime]:
+    """The times of a clock that never changes at which an expression fires, in order, from a time on.
+
+    Args:
+        fields: the expression.
+        start: the first time that may be given, without a zone.
+        end: where to stop looking; a few later times may be given, too.
+        day_or: where both days are restricted, either is enough; False: both must hold.
+    """
+    hours, minutes, seconds = sorted(fields.hours), sorted(fields.minutes), sorted(fields.seconds)
+    for day in _days(fields, start.date(), end.date() + timedelta(days=2), day_or):
+        for hour in hours:
+            if datetime(day.year, day.month, day.day, hour, 59, 59) < start:
+                continue
+            for minute in minutes:
+                for second in seconds:
+                    moment = datetime(day.year, day.month, day.day, hour, minute, second)
+                    if moment >= start:
+                        yield moment
+
+
+def _days(fields: CronFields, first: date, last: date, day_or: bool) -> Iterator[date]:
+    year, month, day = first.year, first.month, first.day
+    while (year, month) <= (last.year, last.month):
+        if month in fields.months and (fields.years is None or year in fields.years):
+            length = calendar.monthrange(year, month)[1]
+            for number in range(day, length + 1):
+                if _is_day(fields, date(year, month, number), length, day_or):
+                    yield date(year, month, number)
+        day = 1
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+
+
+def _is_day(fields: CronFields, day: date, length: int, day_or: bool) -> bool:
+    of_month = day.day in fields.days or (fields.last_day and day.day == length)
+    weekday = day.isoweekday() % 7
+    of_week = (
+        weekday in fields.weekdays
+        or (weekday, (day.day + 6) // 7) in fields.nth_weekdays
+        or (day.day + 7 > length and (weekday, -1) in fields.nth_weekdays)
+    )
+    if fields.any_day or fields.any_weekday or not day_or:
+        return of_month and of_week
+    return of_month or of_week
 
 
 def _split(expression: str) -> list[str]:

@@ -4,13 +4,20 @@
 
 Times in a rule are read on the wall clock of the schedule's time zone, whatever zone the text itself names: the
 rule `DTSTART:20240101T090000` in `Europe/Paris` fires at nine in Paris all year round.
+
+Whoever may write a rule must not be able to keep a server busy with it. `dateutil` reads rules, and goes through those
+whose steps are weeks or more, from shortly before the time that is asked for; rules of days or less are gone through
+here, past whole days and hours that do not match. Who looks at too many times for one that matches is stopped.
 """
 
 from __future__ import annotations
 
+import heapq
 import re
-from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from prefect._lazy import lazy_module
@@ -21,8 +28,20 @@ else:
     _rrule = lazy_module("dateutil.rrule")
 
 MAX_RRULE_LENGTH = 6500
+MOST_LOOKED_AT = 200_000
+"""Times that a rule may look at for one that it gives."""
 DEFAULT_START = "DTSTART:20200101T000000"
 """Where a rule that has no start of its own begins, so that it gives the same moments whenever it is asked."""
+
+
+class TooCostly(ValueError):
+    """The rule looks at too many times for those that it gives: narrow it down, or let it start later."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The recurrence rule looks at more than {MOST_LOOKED_AT:,} times for one that it gives. Give it a FREQ "
+            "nearer to how often it fires, a later DTSTART, or a smaller COUNT."
+        )
 
 
 def check_rrule(text: str) -> str:
@@ -37,7 +56,7 @@ def check_rrule(text: str) -> str:
         if (interval.lstrip("+").isdigit() and int(interval) == 0) or interval.startswith("-"):
             raise ValueError(f'Invalid RRule string "{text}": INTERVAL must be at least 1')
     try:
-        _rrule.rrulestr(text, ignoretz=True)
+        Rule.read(text)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         # what dateutil raises differs from one mistake to the next
         raise ValueError(f'Invalid RRule string "{text}": {error}') from error
@@ -115,3 +134,180 @@ def _zone_name(moment: datetime) -> str:
     if not moment.utcoffset():
         return "UTC"
     raise ValueError(f"Cannot tell the name of the time zone {zone!r}; use zoneinfo.ZoneInfo(...) for the start")
+
+
+# -- going through the times of a rule ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule, or a set of rules and times, on a clock that never changes."""
+
+    rules: tuple[_rrule.rrule, ...]
+    exceptions: tuple[_rrule.rrule, ...] = ()
+    times: tuple[datetime, ...] = ()
+    excepted: frozenset[datetime] = frozenset()
+
+    @classmethod
+    def read(cls, text: str) -> Rule:
+        """The rule of a text; one without a start begins at the default one.
+
+        Raises:
+            ValueError: it is none, or combines parts that make no sense together. TypeError, KeyError, IndexError: the
+                same, from `dateutil`.
+        """
+        parsed = _rrule.rrulestr(with_start(text), ignoretz=True)
+        if isinstance(parsed, _rrule.rrule):
+            rule = cls((parsed,))
+        else:
+            rule = cls(
+                tuple(parsed._rrule), tuple(parsed._exrule), tuple(sorted(parsed._rdate)), frozenset(parsed._exdate)
+            )
+        for one in (*rule.rules, *rule.exceptions):
+            if one._freq >= _rrule.DAILY and (one._byweekno or one._byeaster):
+                raise ValueError("BYWEEKNO and BYEASTER are for rules with FREQ=YEARLY")
+        return rule
+
+    def moments(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """The times from `start` on, each once, in order; past `end` there may be some, or none.
+
+        Raises:
+            TooCostly: while iterating: too many times are looked at for one that is given.
+        """
+        left_out = heapq.merge(*(_moments_of(rule, start, end) for rule in self.exceptions))
+        next_out = next(left_out, None)
+        last: datetime | None = None
+        times = (time for time in self.times if time >= start)
+        passed = 0
+        for moment in heapq.merge(times, *(_moments_of(rule, start, end) for rule in self.rules)):
+            while next_out is not None and next_out < moment:
+                next_out = next(left_out, None)
+            if moment in (last, next_out) or moment in self.excepted:
+                passed += 1
+                if passed > MOST_LOOKED_AT:
+                    raise TooCostly
+                continue
+            last, passed = moment, 0
+            yield moment
+
+
+def _moments_of(rule: _rrule.rrule, start: datetime, end: datetime) -> Iterator[datetime]:
+    if rule._freq >= _rrule.DAILY:
+        found: Iterator[datetime] = _stepped(rule, start, end)
+    else:
+        found = iter(rule if rule._count is not None else _begun_later(rule, start))
+    passed = 0
+    for moment in found:
+        if moment > end:
+            return
+        if moment >= start:
+            passed = 0
+            yield moment
+        elif (passed := passed + 1) > MOST_LOOKED_AT:
+            raise TooCostly
+
+
+def _begun_later(rule: _rrule.rrule, start: datetime) -> _rrule.rrule:
+    """The same rule without most of the times that are before a start: it begins a whole number of intervals later."""
+    begin, interval = rule._dtstart, rule._interval
+    if rule._freq == _rrule.WEEKLY:
+        weeks = ((start - begin).days // 7 - 2) // interval * interval
+        return rule.replace(dtstart=begin + timedelta(weeks=weeks)) if weeks > 0 else rule
+    yearly = rule._freq == _rrule.YEARLY
+    steps = start.year - begin.year - 1 if yearly else (start.year - begin.year) * 12 + start.month - begin.month - 2
+    steps = steps // interval * interval
+    if steps <= 0:
+        return rule
+    months = begin.month - 1 + steps * (12 if yearly else 1)
+    # what the rule has from its start must be said now, as it starts on the first of a month
+    given = rule._original_rule
+    parts: dict[str, Any] = {}
+    if not any(given.get(name) for name in ("byweekno", "byyearday", "bymonthday", "byweekday", "byeaster")):
+        parts["bymonthday"] = begin.day
+        if yearly and not given.get("bymonth"):
+            parts["bymonth"] = begin.month
+    month = 1 if yearly else months % 12 + 1
+    return rule.replace(dtstart=begin.replace(year=begin.year + months // 12, month=month, day=1), **parts)
+
+
+def _stepped(rule: _rrule.rrule, start: datetime, end: datetime) -> Iterator[datetime]:
+    """The times of a rule with steps of days or less."""
+    begin = rule._dtstart
+    unit = {
+        _rrule.DAILY: timedelta(days=1),
+        _rrule.HOURLY: timedelta(hours=1),
+        _rrule.MINUTELY: timedelta(minutes=1),
+        _rrule.SECONDLY: timedelta(seconds=1),
+    }[rule._freq]
+    step = unit * rule._interval
+    origin = _floor(begin, unit)
+    left = rule._count
+    number = 0 if left is not None else max((start - origin) // step, 0)
+    last = end if rule._until is None else min(end, rule._until)
+    looked_at = 0
+    while (moment := origin + step * number) <= last:
+        looked_at += 1
+        if looked_at > MOST_LOOKED_AT:
+            raise TooCostly
+        onwards = _first_that_may_match(rule, moment)
+        if onwards > moment:
+            number = max(-((origin - onwards) // step), number + 1)
+            continue
+        number += 1
+        for time in _expanded(rule, moment):
+            if time < begin:
+                continue
+            if time > last or (left is not None and left <= 0):
+                return
+            left = None if left is None else left - 1
+            if time >= start:
+                looked_at = 0
+                yield time
+
+
+def _floor(moment: datetime, unit: timedelta) -> datetime:
+    midnight = datetime(moment.year, moment.month, moment.day)
+    return midnight + (moment - midnight) // unit * unit
+
+
+def _first_that_may_match(rule: _rrule.rrule, moment: datetime) -> datetime:
+    """This moment, or the beginning of the next day, hour or minute when no part of this one matches."""
+    if not _is_day(rule, moment.date()):
+        return _floor(moment, timedelta(days=1)) + timedelta(days=1)
+    if rule._freq >= _rrule.HOURLY and rule._byhour and moment.hour not in rule._byhour:
+        return _floor(moment, timedelta(hours=1)) + timedelta(hours=1)
+    if rule._freq >= _rrule.MINUTELY and rule._byminute and moment.minute not in rule._byminute:
+        return _floor(moment, timedelta(minutes=1)) + timedelta(minutes=1)
+    if rule._freq == _rrule.SECONDLY and rule._bysecond and moment.second not in rule._bysecond:
+        return moment + timedelta(seconds=1)
+    return moment
+
+
+def _is_day(rule: _rrule.rrule, day: date) -> bool:
+    if rule._bymonth and day.month not in rule._bymonth:
+        return False
+    if rule._byweekday and day.weekday() not in rule._byweekday:
+        return False
+    if rule._bymonthday or rule._bynmonthday:
+        to_end = day.day - ((day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)).day - 1
+        if day.day not in rule._bymonthday and to_end not in rule._bynmonthday:
+            return False
+    if rule._byyearday:
+        number = day.timetuple().tm_yday
+        return number in rule._byyearday or number - date(day.year, 12, 31).timetuple().tm_yday - 1 in rule._byyearday
+    return True
+
+
+def _expanded(rule: _rrule.rrule, moment: datetime) -> Iterator[datetime]:
+    """The times of one step: its parts that the rule lists, or those of the rule's start."""
+    hours = sorted(rule._byhour or [moment.hour]) if rule._freq == _rrule.DAILY else [moment.hour]
+    minutes = sorted(rule._byminute or [moment.minute]) if rule._freq <= _rrule.HOURLY else [moment.minute]
+    seconds = sorted(rule._bysecond or [moment.second]) if rule._freq <= _rrule.MINUTELY else [moment.second]
+    size = len(hours) * len(minutes) * len(seconds)
+    numbers = range(size)
+    if rule._bysetpos:
+        numbers = sorted({at - 1 if at > 0 else size + at for at in rule._bysetpos if 0 < abs(at) <= size})
+    for number in numbers:
+        rest, second = divmod(number, len(seconds))
+        hour, minute = divmod(rest, len(minutes))
+        yield moment.replace(hour=hours[hour], minute=minutes[minute], second=seconds[second])

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from prefect._clock import now
-from prefect._schemas.cron import parse_cron
+from prefect._rules.cron import parse_cron
+from prefect._rules.recurrence import check_rrule
 from prefect._schemas.moments import aware, check_time_zone
-from prefect._schemas.recurrence import check_rrule
 
 
 @dataclass(frozen=True)

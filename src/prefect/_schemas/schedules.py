@@ -10,10 +10,10 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from prefect._clock import now
 from prefect._lazy import lazy_module
+from prefect._rules.cron import parse_cron
+from prefect._rules.recurrence import MAX_RRULE_LENGTH, check_rrule, parse_rrule, rrule_text
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.cron import parse_cron
 from prefect._schemas.moments import DateTime, check_time_zone
-from prefect._schemas.recurrence import MAX_RRULE_LENGTH, check_rrule, parse_rrule, rrule_text
 
 if TYPE_CHECKING:
     from dateutil import rrule as _rrule

@@ -16,12 +16,12 @@ from pydantic import (
 )
 
 from prefect._lazy import lazy_module
+from prefect._rules.recurrence import with_start
 from prefect._schemas.base import ActionBaseModel
 from prefect._schemas.concurrency import ConcurrencyOptions
 from prefect._schemas.deployments import DeploymentBranchingOptions, VersionInfo
 from prefect._schemas.fields import KeyValueLabelsField, NameOrEmpty, PositiveInteger
 from prefect._schemas.json_schema import check_against_schema
-from prefect._schemas.recurrence import with_start
 from prefect._schemas.schedule_spec import Schedule
 from prefect._schemas.schedules import (
     SCHEDULE_TYPES,
