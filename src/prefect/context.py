@@ -33,8 +33,11 @@ if TYPE_CHECKING:
         TagsContext,
         TaskRunContext,
     )
+    from prefect.assets import _context as assets
+    from prefect.assets._context import AssetContext
     from prefect.settings.profiles import use_profile
 else:
+    assets = lazy_module("prefect.assets._context")
     cloudpickle = lazy_module("cloudpickle")
     contexts = lazy_module("prefect._engine.contexts")
     pickle = lazy_module("pickle")
@@ -46,6 +49,7 @@ _MODELS = "prefect._engine.contexts"
 __getattr__, __dir__, _names = lazy_attributes(
     __name__,
     {
+        "AssetContext": "prefect.assets._context",
         "AsyncClientContext": _MODELS,
         "SyncClientContext": _MODELS,
         "ContextModel": _MODELS,
@@ -62,6 +66,7 @@ __getattr__, __dir__, _names = lazy_attributes(
 )
 
 __all__ = [
+    "AssetContext",
     "AsyncClientContext",
     "ContextModel",
     "ContextVar",
@@ -148,8 +153,13 @@ def hydrated_context(serialized_context: dict[str, Any] | None = None, client: A
         serialized_context: from `serialize_context`; with None, nothing changes.
         client: accepted for compatibility; runs record themselves through the settings in the context.
     """
+    asset_options = (serialized_context or {}).get("asset_context")
     with transfer.unpacked(serialized_context):
-        yield
+        if not asset_options:
+            yield
+        else:
+            with assets.AssetContext.from_task_and_inputs(**asset_options):
+                yield
 
 
 def with_context(fn: Callable[P, R]) -> Callable[P, R]:

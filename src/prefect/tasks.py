@@ -42,7 +42,7 @@ from prefect._engine.options import (
     task_key,
 )
 from prefect._engine.port import ASYNC, SYNC
-from prefect._lazy import imported, lazy_module
+from prefect._lazy import imported, lazy_attributes, lazy_module
 from prefect._parameters.binding import FunctionSpec
 from prefect._rules.retries import exponential_backoff
 from prefect.futures import PrefectDistributedFuture, PrefectFutureList
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from prefect._background import deferral
     from prefect._schemas.states import State
     from prefect._schemas.task_runs import TaskRun
+    from prefect.assets import core as assets
+    from prefect.assets._task import MaterializingTask
     from prefect.cache_policies import CachePolicy
     from prefect.context import FlowRunContext, TaskRunContext
     from prefect.filesystems import WritableFileSystem
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from prefect.utilities import hashing
 else:
     inspect = lazy_module("inspect")
+    assets = lazy_module("prefect.assets.core")
     cache_policies = lazy_module("prefect.cache_policies")
     deferral = lazy_module("prefect._background.deferral")
     hashing = lazy_module("prefect.utilities.hashing")
@@ -84,7 +87,9 @@ RunName = str | Callable[..., str]
 WaitFor = Iterable[Any] | None
 RetryDelays = float | int | Sequence[float] | Callable[[int], list[float]] | None
 
-__all__ = ["Task", "TaskOptions", "exponential_backoff", "task", "task_input_hash"]
+__getattr__, __dir__, _ = lazy_attributes(__name__, {"MaterializingTask": "prefect.assets._task"})
+
+__all__ = ["MaterializingTask", "Task", "TaskOptions", "exponential_backoff", "task", "task_input_hash"]
 
 
 class TaskOptions(TypedDict, total=False):
@@ -214,7 +219,7 @@ class Task(Generic[P, R]):
         self.on_rollback_hooks = hooks_of(on_rollback, "on_rollback", self.name)
         self.on_commit_hooks = hooks_of(on_commit, "on_commit", self.name)
         self.viz_return_value = viz_return_value
-        self.asset_deps = list(asset_deps or [])
+        self.asset_deps = assets.as_assets(asset_deps) if asset_deps else []
 
     def _configure_caching(self, cache_policy: Any, persist_result: bool | None) -> None:
         """Work out which policy is meant, and whether results are kept: wanting a cache means keeping results."""
