@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prefect._engine import recorder
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
 from store.conftest import PostgreSQL
 from store.conftest import postgresql as postgresql
 
@@ -56,6 +56,7 @@ class speaking_to:
 
     def __enter__(self) -> None:
         self._home.mkdir()
+        get_current_settings()  # those of this process are read once, and must not be read from what follows
         self._monkeypatch.setenv("PREFECT_HOME", str(self._home))
         self._monkeypatch.setenv("PREFECT_API_URL", self._server.url)
         self._settings = temporary_settings({PREFECT_HOME: self._home, PREFECT_API_URL: self._server.url})
