@@ -6,14 +6,14 @@ import base64
 from collections import defaultdict
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import Field, ValidationError, field_validator
 
 from prefect._clock import to_us
-from prefect._operations import outbox
+from prefect._lazy import lazy_module
 from prefect._operations.errors import Forbidden, Invalid
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
@@ -23,6 +23,11 @@ from prefect._schemas.moments import DateTime
 from prefect._store.events import event_matches, newest_of_each_resource, span_number
 from prefect._store.tables import event, event_resource
 from prefect.settings import get_current_settings
+
+if TYPE_CHECKING:
+    from prefect._operations import task_run_events
+else:
+    task_run_events = lazy_module("prefect._operations.task_run_events")  # which writes task runs, and events with them
 
 _PAGE = 50
 _MOST = 200
@@ -46,7 +51,7 @@ class SentEvent(Event):
 
 @operation("POST", "/events", writes=True, status=204)
 def create_events(tx: sa.Connection, body: list[SentEvent]) -> None:
-    """Write events down.
+    """Write events down, and the task runs that they report.
 
     Raises:
         Invalid: one of them is larger than `server.events.maximum_size_bytes`.
@@ -55,12 +60,7 @@ def create_events(tx: sa.Connection, body: list[SentEvent]) -> None:
     for one in body:
         if one.size_bytes > maximum:
             raise Invalid(f"The event {one.event!r} ({one.id}) has more than {maximum} bytes; put less in its payload.")
-    outbox.write(tx, [_new(one) for one in body])
-
-
-def _new(one: Event) -> outbox.NewEvent:
-    related = [resource.root for resource in one.related]
-    return outbox.NewEvent(one.event, one.resource.root, related, one.payload, one.occurred, one.id, one.follows)
+    task_run_events.receive_events(tx, body)
 
 
 # -- reading --------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def _page(tx: sa.Connection, wanted: EventFilter, limit: int, total: int, after:
         where = sa.and_(where, sa.tuple_(*key) < place if descending else sa.tuple_(*key) > place)
     order = [column.desc() if descending else column.asc() for column in key]
     rows = tx.execute(sa.select(event).where(where).order_by(*order).limit(limit + 1)).mappings().all()
-    events = _events(tx, rows[:limit])
+    events = load_events(tx, rows[:limit])
     more = len(rows) > limit and limit > 0
     next_page = None
     if more:
@@ -150,7 +150,7 @@ def _api_url() -> str:
     return (settings.api.url or f"http://{api.host}:{api.port}/api").rstrip("/")
 
 
-def _events(tx: sa.Connection, rows: Any) -> list[ReceivedEvent]:
+def load_events(tx: sa.Connection, rows: Any) -> list[ReceivedEvent]:
     """The events of these rows, each with its resources."""
     found: defaultdict[UUID, list[dict[str, str]]] = defaultdict(list)
     columns = (event_resource.c.event_id, event_resource.c.labels)

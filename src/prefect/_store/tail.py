@@ -70,9 +70,22 @@ def read_after(tx: sa.Connection, table: sa.Table, place: Place, limit: int, *, 
     statement = sa.select(table).where(*where).order_by(table.c.xid, table.c.id).limit(limit)
     rows = tx.execute(statement).mappings().all()
     if rows:
-        place = Place(rows[-1]["xid"], str(rows[-1]["id"]))
+        place = place_of(rows[-1])
     held_back = len(rows) < limit and until is None and _has_newer(tx, table, oldest)
     return Read(rows, place, len(rows) == limit, held_back)
+
+
+def place_of(row: sa.RowMapping) -> Place:
+    """The place of a row that `read_after` gave."""
+    return Place(row["rowid"]) if "rowid" in row else Place(row["xid"], str(row["id"]))
+
+
+def not_after(tx: sa.Connection, table: sa.Table, place: Place) -> sa.ColumnElement[bool]:
+    """The clause of what was committed up to a place."""
+    if tx.dialect.name == "sqlite":
+        return _rowid(table) <= place.number
+    # rows of an older version do not say which transaction wrote them
+    return sa.or_(table.c.xid.is_(None), sa.tuple_(table.c.xid, table.c.id) <= _literal(table, place))
 
 
 def _read_sqlite(tx: sa.Connection, table: sa.Table, place: Place, limit: int, until: Place | None) -> Read:
@@ -83,7 +96,7 @@ def _read_sqlite(tx: sa.Connection, table: sa.Table, place: Place, limit: int, u
     statement = sa.select(table, rowid.label("rowid")).where(*where).order_by(rowid).limit(limit)
     rows = tx.execute(statement).mappings().all()
     if rows:
-        return Read(rows, Place(rows[-1]["rowid"]), len(rows) == limit, False)
+        return Read(rows, place_of(rows[-1]), len(rows) == limit, False)
     # numbers begin anew when a table was emptied
     newest = end(tx, table)
     return Read(rows, min(place, newest), False, False)

@@ -18,11 +18,12 @@ from starlette.routing import Route
 
 from prefect._operations.registry import Operation, load_operations
 from prefect.server.api import mounting, openapi
-from prefect.server.api.auth import BasicAuthentication
+from prefect.server.api.auth import BasicAuthentication, OwnOrigin
 from prefect.server.api.csrf import CsrfProtection
 from prefect.server.api.waiting import Waits
 from prefect.server.database import Database, database_of
 from prefect.server.services import enabled_loops
+from prefect.server.streams import routes as streams
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None, *, services: bool = False) -> S
     app = Starlette(
         routes=[
             *mounting.routes(operations, database, prefix=prefix, settings=settings, waits=waits),
+            *streams.routes(database, prefix=prefix, settings=settings),
             Route(f"{prefix}/openapi.json", description.as_json),
             Route("/docs", description.as_page),
         ],
@@ -79,7 +81,10 @@ def _middleware(settings: Settings, prefix: str, database: Database) -> list[Mid
     api = settings.server.api
     stack: list[Middleware] = []
     # the default names every origin; browsers are let in only where somebody said so
-    if settings.source_of("server.api.cors_allowed_origins") is not None:
+    lets_in = settings.source_of("server.api.cors_allowed_origins") is not None
+    origins = frozenset(api.cors_allowed_origins.split(",")) if lets_in else frozenset[str]()
+    stack.append(Middleware(OwnOrigin, origins=origins))
+    if lets_in:
         stack.append(
             Middleware(
                 CORSMiddleware,
