@@ -68,10 +68,15 @@ COMMANDS = (
     ),
     Command("plugins", "See which plugins there are, and whether they work.", "prefect.cli.plugins"),
     Command("profile", "Choose between sets of settings.", "prefect.cli.profile", ("profiles",)),
+    Command("sdk", "Write typed Python code for deployments.", "prefect.cli.sdk"),
     Command("server", "Run the server.", "prefect.cli.server"),
+    Command("shell", "Run commands of the shell as flows.", "prefect.cli.shell"),
     Command("task", "Serve tasks.", "prefect.cli.task", ("tasks",)),
     Command("task-run", "See task runs and their logs.", "prefect.cli.task_run", ("task-runs",)),
     Command("variable", "Keep values for flows to read.", "prefect.cli.variable", ("variables",)),
+    Command("work-pool", "Groups of workers, and what they start.", "prefect.cli.work_pool", ("work-pools",)),
+    Command("work-queue", "The queues of work pools.", "prefect.cli.work_queue", ("work-queues",)),
+    Command("worker", "Carry out the runs of a work pool.", "prefect.cli.worker", ("workers",)),
     Command("version", "Show the version and what it runs on.", "prefect.cli.version"),
 )
 
