@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import textwrap
 import threading
@@ -94,3 +96,34 @@ for thread in threads:
 def test_threads_that_make_and_ask_for_states_at_the_same_time(run_script: Callable[..., Any]) -> None:
     done = run_script(SCRIPT).ok()
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_while_another_thread_imports_can_import_that_module(tmp_path: Path) -> None:
+    (tmp_path / "slow_to_import.py").write_text("import begun\nbegun.set()\nbegun.wait_for_the_fork()\nvalue = 7\n")
+    (tmp_path / "begun.py").write_text(
+        "import threading\n_event = threading.Event()\nset = _event.set\nwait = _event.wait\n"
+        "def wait_for_the_fork():\n    import time; time.sleep(0.2)\n"
+    )
+    script = """
+import os, threading
+import begun
+from prefect._lazy import lazy_module
+slow = lazy_module("slow_to_import")
+thread = threading.Thread(target=lambda: slow.value)
+thread.start()
+begun.wait()
+pid = os.fork()
+if pid == 0:
+    os._exit(lazy_module("slow_to_import").value)
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "7", done.stderr

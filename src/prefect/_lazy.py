@@ -6,11 +6,72 @@ postpones an import does it through one of the two functions below, so that they
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
-from importlib import import_module
+from importlib import import_module as _import_module
 from types import ModuleType
 from typing import Any
+
+_importing: dict[int, int] = {}
+"""How many lazy imports each thread is in the middle of."""
+_forking = threading.Condition()
+_fork_waits = False
+
+FORK_PATIENCE = 5.0
+"""Seconds that a fork waits, at most, for the imports of other threads."""
+
+
+def import_module(name: str) -> ModuleType:
+    """Import a module, and keep a fork of this process waiting meanwhile.
+
+    A child that is forked while another thread imports inherits the module's lock, locked for ever: its own import of
+    that module would hang.
+    """
+    module = sys.modules.get(name)
+    if module is not None and not getattr(module.__spec__, "_initializing", False):
+        return module
+    me = threading.get_ident()
+    with _forking:
+        if me not in _importing and _fork_waits:
+            _forking.wait_for(lambda: not _fork_waits, FORK_PATIENCE)
+        _importing[me] = _importing.get(me, 0) + 1
+    try:
+        return _import_module(name)
+    finally:
+        with _forking:
+            _importing[me] -= 1
+            if not _importing[me]:
+                del _importing[me]
+                _forking.notify_all()
+
+
+def _before_fork() -> None:
+    global _fork_waits
+    _forking.acquire()
+    _fork_waits = True
+    me = threading.get_ident()
+    _forking.wait_for(lambda: not (_importing.keys() - {me}), FORK_PATIENCE)
+
+
+def _after_fork_in_parent() -> None:
+    global _fork_waits
+    _fork_waits = False
+    _forking.notify_all()
+    _forking.release()
+
+
+def _after_fork_in_child() -> None:
+    global _forking, _fork_waits
+    me = threading.get_ident()
+    _forking, _fork_waits = threading.Condition(), False
+    for other in _importing.keys() - {me}:
+        del _importing[other]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 class _LazyModule(ModuleType):
