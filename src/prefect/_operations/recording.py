@@ -317,12 +317,13 @@ def _enter_decided(tx: sa.Connection, id: UUID, current: RunState | None, state:
     """Record a state that a run was in while its process could not ask.
 
     It is the run's state now, unless something happened to the run after it; being taken for dead does not count.
-    What somebody else decided, such as to cancel the run, is up to the rules as ever.
+    A run that is to be cancelled is cancelled; one that somebody else has ended stays as it was ended.
     """
-    if current is not None and (current.type == CANCELLING or (current.is_final and current.type != CRASHED)):
+    if current is not None and current.type == CANCELLING:
         return _answer(id, propose_flow_run_state(tx, id, state)[0])
     came_back = current is not None and current.type == CRASHED and state.is_final
-    if current is None or came_back or current.timestamp <= state.timestamp:
+    ended = current is not None and current.is_final and not came_back
+    if not ended and (current is None or came_back or current.timestamp <= state.timestamp):
         if came_back:
             state.timestamp = max(state.timestamp, current.timestamp)  # type: ignore[union-attr]
         return _answer(id, propose_flow_run_state(tx, id, state, force=True)[0])

@@ -1,0 +1,212 @@
+"""Servers that are killed, that stay away, that never were there: nothing is lost, nothing comes twice."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect import flow, get_run_logger, runtime, task
+from prefect._engine import recorder as registry
+from prefect._engine.recorder import get_recorder
+from prefect._engine.recording.spool import folder_of
+from prefect._transport.direct import ServerUnreachable
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
+
+from .servers import Server, free_port, until
+
+
+@task
+def tells(number: int) -> int:
+    get_run_logger().info("number %d", number)
+    return number
+
+
+def spools(server: Server) -> list[Path]:
+    return sorted(folder_of(get_current_settings().home, server.url).glob("*.spool"))
+
+
+def check_whole(server: Server, id: str, numbers: int) -> None:
+    """Everything of a run of `numbers` tasks is there, once."""
+    run = server.ask("GET", f"/flow_runs/{id}")
+    assert run["state_name"] == "Completed"
+    assert server.states(id) == ["Pending", "Running", "Completed"]
+    tasks = server.task_runs(id)
+    assert Counter(each["state_name"] for each in tasks) == {"Completed": numbers}
+    for each in tasks:
+        assert server.task_states(each["id"]) == ["Pending", "Running", "Completed"]
+    told = [line for line in server.logs(id) if line.startswith("number")]
+    assert told == [f"number {number}" for number in range(numbers)]
+    assert max(each["end_time"] for each in tasks) <= run["end_time"]
+
+
+def forget() -> None:
+    """End what this process has of a recorder, as if the process ended."""
+    registry.forget_recorder(registry.served_key(get_current_settings()))
+
+
+def test_a_server_that_is_killed_and_started_again(own_server: Server) -> None:
+    @flow
+    def survives() -> str:
+        for number in range(60):
+            if number == 20:
+                get_recorder().flush()
+                own_server.kill()
+            if number == 40:
+                threading.Thread(target=own_server.start).start()
+            tells(number)
+            time.sleep(0.005)  # so that some of it is sent while the server is away
+        return str(runtime.flow_run.id)
+
+    id = survives()
+    until(lambda: own_server.ask("GET", f"/flow_runs/{id}")["state_type"] == "COMPLETED", "the end of the run")
+    check_whole(own_server, id, 60)
+    assert spools(own_server) == []
+
+
+def test_a_server_that_stays_away_changes_nothing_for_the_flow(
+    own_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    @flow
+    def survives() -> str:
+        tells(0)
+        own_server.kill()
+        tells(1)
+        return str(runtime.flow_run.id)
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
+        id = survives()
+        forget()
+    (kept,) = spools(own_server)
+    warnings = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert len([each for each in warnings if "Runs go on" in each and str(kept) in each]) == 1
+    own_server.start()
+    assert own_server.ask("GET", f"/flow_runs/{id}")["state_type"] == "RUNNING"
+
+    @flow
+    def next_one() -> None: ...
+
+    next_one()
+    until(lambda: spools(own_server) == [], "the sending of what was kept")
+    check_whole(own_server, id, 2)
+
+
+def test_a_killed_process_leaves_what_it_kept(
+    own_server: Server, run_script: Callable[..., Any], tmp_path: Path
+) -> None:
+    done = run_script(
+        """
+        import os, signal, sys
+        from prefect import flow, task
+        from prefect._engine.recorder import get_recorder
+
+        @task
+        def one(number):
+            return number
+
+        @flow
+        def main():
+            one(0)
+            get_recorder().flush()
+            os.kill(int(sys.argv[1]), signal.SIGKILL)
+            for number in range(10):
+                one(number)
+            get_recorder().flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        main()
+        """,
+        str(own_server.process.pid),  # type: ignore[union-attr]
+        PREFECT_API_URL=own_server.url,
+        PREFECT_HOME=str(get_current_settings().home),
+        PREFECT_CLIENT_MAX_RETRIES="0",
+    )
+    assert done.code == -9
+    own_server.kill()
+    (kept,) = spools(own_server)
+    with kept.open("ab") as file:
+        file.write(b'{"task_runs": [{"id": "01')  # as if it had died in the middle of a line
+    own_server.start()
+    tells(0)
+    until(lambda: spools(own_server) == [], "the sending of what was kept")
+    run = own_server.only_run(state_type="RUNNING")
+    assert Counter(each["state_name"] for each in own_server.task_runs(run["id"])) == {"Completed": 11}
+
+
+def test_no_server_at_the_start_is_told_at_once(own_server: Server) -> None:
+    calls = []
+
+    @flow
+    def never() -> None:
+        calls.append(1)
+
+    url = f"http://127.0.0.1:{free_port()}/api"
+    began = time.monotonic()
+    with temporary_settings({PREFECT_API_URL: url}), pytest.raises(ServerUnreachable) as raised:
+        try:
+            never()
+        finally:
+            forget()
+    assert not calls
+    assert url in str(raised.value)
+    assert "prefect server start" in str(raised.value)
+    assert time.monotonic() - began < 20  # a wait that nobody could explain
+
+
+def test_sub_flows_are_decided_here_while_the_server_is_away(own_server: Server) -> None:
+    @flow
+    def child() -> str:
+        tells(0)
+        return str(runtime.flow_run.id)
+
+    @flow
+    def parent() -> tuple[str, str]:
+        own_server.kill()
+        return str(runtime.flow_run.id), child()
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
+        outer, inner = parent()
+        own_server.start()
+        get_recorder().flush()
+        assert own_server.states(outer) == ["Pending", "Running", "Completed"]
+        check_whole(own_server, inner, 1)
+        forget()
+
+
+def test_a_run_that_was_taken_for_dead_meanwhile_has_ended_as_it_did(own_server: Server) -> None:
+    @flow
+    def survives() -> str:
+        id = str(runtime.flow_run.id)
+        own_server.kill()
+        return id
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        id = survives()
+        own_server.start()
+        state = {"type": "CRASHED", "name": "Crashed", "message": "Nobody has heard of it."}
+        own_server.ask("POST", f"/flow_runs/{id}/set_state", {"state": state, "force": True})
+        get_recorder().flush()
+        assert own_server.ask("GET", f"/flow_runs/{id}")["state_name"] == "Completed"
+        forget()
+
+
+def test_a_run_that_was_cancelled_meanwhile_is_cancelled(own_server: Server) -> None:
+    @flow
+    def survives() -> str:
+        id = str(runtime.flow_run.id)
+        own_server.kill()
+        return id
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        id = survives()
+        own_server.start()
+        own_server.ask("POST", f"/flow_runs/{id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
+        get_recorder().flush()
+        assert own_server.ask("GET", f"/flow_runs/{id}")["state_name"] == "Cancelled"
+        forget()
