@@ -64,8 +64,8 @@ def test_some_defaults():
     assert settings.client.retry_extra_codes == set()
     assert settings.client.custom_headers == {}
     assert settings.logging.extra_loggers == []
-    assert settings.server.services.db_vacuum.enabled == {"events"}
-    assert settings.server.services.db_vacuum.enabled_vacuum_types == {"events"}
+    assert settings.server.services.db_vacuum.enabled == {"events", "logs", "flow_runs"}
+    assert settings.server.services.db_vacuum.enabled_vacuum_types == {"events", "logs", "flow_runs"}
     assert settings.server.services.db_vacuum.event_retention_overrides == {
         "prefect.flow-run.heartbeat": timedelta(days=7)
     }

@@ -20,9 +20,11 @@ from prefect._operations.state_changes import current_state, enter_state, locked
 from prefect._rules.states import PENDING, RunState
 from prefect._schemas.leases import ClaimedRun, ClaimRequest
 from prefect._store import leases
+from prefect._store.announcements import announce
 from prefect._store.tables import deployment, flow_run, work_queue
 
 _POLL_NOTED = timedelta(seconds=15)
+_POLLED_LATELY = timedelta(seconds=60)
 
 
 @operation("POST", "/flow_runs/claim", writes=True)
@@ -55,6 +57,8 @@ def _note_poll(tx: sa.Connection, body: ClaimRequest, moment: datetime) -> None:
         if body.work_queue_names is not None:
             queues = sa.and_(queues, work_queue.c.name.in_(body.work_queue_names))
         _note(tx, work_queue, queues, before, moment)
+        of_queues = deployment.c.work_queue_id.in_(sa.select(work_queue.c.id).where(queues))
+        _note(tx, deployment, of_queues, before, moment)
     if body.deployment_ids is not None:
         _note(tx, deployment, deployment.c.id.in_(body.deployment_ids), before, moment)
 
@@ -63,11 +67,15 @@ def _note(
     tx: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool], before: datetime, moment: datetime
 ) -> None:
     old = sa.or_(table.c.last_polled.is_(None), table.c.last_polled < before)
-    ids = tx.execute(sa.select(table.c.id).where(where, old).with_for_update(skip_locked=True)).scalars().all()
-    if ids:
+    found = tx.execute(
+        sa.select(table.c.id, table.c.last_polled).where(where, old).with_for_update(skip_locked=True)
+    ).all()
+    if found:
         # it has not changed: who reads `updated` wants to know of changes that somebody made
         values = {"last_polled": moment, "updated": table.c.updated}
-        tx.execute(sa.update(table).where(table.c.id.in_(ids)).values(values))
+        tx.execute(sa.update(table).where(table.c.id.in_([row.id for row in found])).values(values))
+        if any(row.last_polled is None or row.last_polled < moment - _POLLED_LATELY for row in found):
+            announce(tx, "polled")
 
 
 def _scope(tx: sa.Connection, body: ClaimRequest) -> queue_runs.Scope:

@@ -13,7 +13,7 @@ from prefect._operations import outbox
 from prefect._operations.errors import NotFound
 from prefect._rules.orchestration import Decision, FlowRunFacts, TaskRunFacts, decide_flow_run, decide_task_run
 from prefect._rules.progress import Progress, enter
-from prefect._rules.states import CANCELLED, CANCELLING, PENDING, RUNNING, SCHEDULED, RunState
+from prefect._rules.states import CANCELLED, CANCELLING, PAUSED, PENDING, RUNNING, SCHEDULED, RunState
 from prefect._schemas.actions.runs import StateCreate
 from prefect._schemas.enums import SetStateStatus
 from prefect._schemas.orchestration import (
@@ -233,6 +233,8 @@ def _write_flow_run(
         _tell_parent(tx, row["parent_task_run_id"], row["id"], written)
     if written.type in (CANCELLING, CANCELLED):
         announce(tx, "cancelled")
+    elif written.type == PAUSED:
+        announce(tx, "paused")
     if row["deployment_id"] is not None or row["work_queue_id"] is not None:
         frees_a_slot = current is not None and current.type in _AT_WORK and written.type not in _AT_WORK
         if frees_a_slot or written.type == SCHEDULED:

@@ -21,6 +21,7 @@ from prefect._schemas.filters.work_pools import WorkerFilter, WorkPoolFilter
 from prefect._schemas.job_templates import check_job_template
 from prefect._schemas.work_pools import Worker, WorkerMetadata, WorkPool
 from prefect._store import pools
+from prefect._store.announcements import announce
 from prefect._store.dialects import insert
 from prefect._store.tables import flow_run, work_pool, work_queue, worker
 
@@ -160,10 +161,13 @@ def worker_heartbeat(tx: sa.Connection, work_pool_name: str, body: WorkerHeartbe
     """
     pool_id = pool_row(tx, work_pool_name)["id"]
     moment = now()
-    known = sa.select(worker.c.heartbeat_interval_seconds).where(
+    statement = sa.select(worker.c.heartbeat_interval_seconds, worker.c.offline_at).where(
         worker.c.work_pool_id == pool_id, worker.c.name == body.name
     )
-    interval = body.heartbeat_interval_seconds or tx.execute(known).scalar_one_or_none()
+    known = tx.execute(statement).one_or_none()
+    if known is None or known.offline_at <= moment:
+        announce(tx, "polled")
+    interval = body.heartbeat_interval_seconds or (None if known is None else known.heartbeat_interval_seconds)
     silence = timedelta(seconds=_MISSED_HEARTBEATS * (interval or _HEARTBEAT_SECONDS))
     values: dict[str, Any] = {
         "heartbeat_interval_seconds": interval,
@@ -173,8 +177,8 @@ def worker_heartbeat(tx: sa.Connection, work_pool_name: str, body: WorkerHeartbe
     }
     if body.metadata is not None:
         values["metadata"] = body.metadata.model_dump(mode="json")
-    statement = insert(tx, worker).values(work_pool_id=pool_id, name=body.name, **values)
-    tx.execute(statement.on_conflict_do_update(index_elements=["work_pool_id", "name"], set_=values))
+    made = insert(tx, worker).values(work_pool_id=pool_id, name=body.name, **values)
+    tx.execute(made.on_conflict_do_update(index_elements=["work_pool_id", "name"], set_=values))
 
 
 @operation("POST", "/work_pools/{work_pool_name}/workers/filter")

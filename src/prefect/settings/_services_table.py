@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from prefect._lazy import lazy_module
 from prefect.settings._fields import Group, group, setting
 
 if TYPE_CHECKING:
+    import datetime as dt
     from datetime import timedelta
+
+    from prefect.settings._root import SettingsRoot as Settings
+else:
+    dt = lazy_module("datetime")
 
 
 class ServicesBaseSetting(Group):
@@ -44,10 +50,26 @@ class ServerServicesDBVacuumSettings(ServicesBaseSetting, path="server.services.
     """The service that removes old data."""
 
     enabled: set[str] | bool | None = setting(
-        "events", "Classes of data to remove when old: names, true for all, or false."
+        "events,logs,flow_runs",
+        "Classes of data to remove when old: of events, logs and flow_runs; true for all, or false.",
     )
     loop_seconds: float = setting(3600, "Seconds between two rounds.", positive=True)
-    retention_period: timedelta = setting("P90D", "Age from which data is removed; above one hour.", minimum=3601)
+    retention_period: timedelta = setting(
+        "P90D",
+        "Age from which flow runs and log lines are removed, where it is set and they have no age of their own; above "
+        "one hour. Events have server.events.retention_period.",
+        minimum=3601,
+    )
+    log_retention_period: timedelta | None = setting(
+        None,
+        "Age from which log lines are removed. By default retention_period where that is set, else half a year.",
+        minimum=3601,
+    )
+    flow_run_retention_period: timedelta | None = setting(
+        None,
+        "Age from which flow runs are removed. By default retention_period where that is set, else a year.",
+        minimum=3601,
+    )
     batch_size: int = setting(200, "Rows removed in one transaction.", positive=True)
     event_retention_overrides: dict[str, timedelta] = setting(
         '{"prefect.flow-run.heartbeat": "P7D"}', "Other ages for events of some names, as a JSON object."
@@ -57,7 +79,19 @@ class ServerServicesDBVacuumSettings(ServicesBaseSetting, path="server.services.
     def enabled_vacuum_types(self) -> set[str]:
         """The classes of data that are removed when old."""
         enabled = self.enabled
-        return enabled if isinstance(enabled, set) else ({"events", "flow_runs"} if enabled else set())
+        return enabled if isinstance(enabled, set) else ({"events", "logs", "flow_runs"} if enabled else set())
+
+    def age_of_logs(self, settings: Settings) -> timedelta:
+        """The age from which log lines are removed."""
+        return self.log_retention_period or self._age(settings, days=180)
+
+    def age_of_flow_runs(self, settings: Settings) -> timedelta:
+        """The age from which flow runs are removed."""
+        return self.flow_run_retention_period or self._age(settings, days=365)
+
+    def _age(self, settings: Settings, *, days: int) -> timedelta:
+        chosen = settings.source_of("server.services.db_vacuum.retention_period") is not None
+        return self.retention_period if chosen else dt.timedelta(days=days)
 
 
 class ServerServicesEventPersisterSettings(ServicesBaseSetting, path="server.services.event_persister"):
@@ -137,6 +171,18 @@ class ServerServicesLateRunsSettings(ServicesBaseSetting, path="server.services.
         "How long after its time a run counts as late.",
         aliases=("PREFECT_API_SERVICES_LATE_RUNS_AFTER_SECONDS",),
     )
+
+
+class ServerServicesLeaseExpirySettings(ServicesBaseSetting, path="server.services.lease_expiry"):
+    """The service that ends flow runs whose process is not heard of any more."""
+
+    enabled: bool = setting(True, "End flow runs whose process is not heard of any more.")
+
+
+class ServerServicesTaskRunReconciliationSettings(ServicesBaseSetting, path="server.services.task_run_reconciliation"):
+    """The service that ends task runs that ended flow runs left open."""
+
+    enabled: bool = setting(True, "End task runs that ended flow runs left open.")
 
 
 class ServerServicesSchedulerSettings(ServicesBaseSetting, path="server.services.scheduler"):
@@ -223,8 +269,12 @@ class ServerServicesSettings(Group, path="server.services"):
     event_logger: ServerServicesEventLoggerSettings = group(ServerServicesEventLoggerSettings)
     foreman: ServerServicesForemanSettings = group(ServerServicesForemanSettings)
     late_runs: ServerServicesLateRunsSettings = group(ServerServicesLateRunsSettings)
+    lease_expiry: ServerServicesLeaseExpirySettings = group(ServerServicesLeaseExpirySettings)
     scheduler: ServerServicesSchedulerSettings = group(ServerServicesSchedulerSettings)
     pause_expirations: ServerServicesPauseExpirationsSettings = group(ServerServicesPauseExpirationsSettings)
     repossessor: ServerServicesRepossessorSettings = group(ServerServicesRepossessorSettings)
+    task_run_reconciliation: ServerServicesTaskRunReconciliationSettings = group(
+        ServerServicesTaskRunReconciliationSettings
+    )
     task_run_recorder: ServerServicesTaskRunRecorderSettings = group(ServerServicesTaskRunRecorderSettings)
     triggers: ServerServicesTriggersSettings = group(ServerServicesTriggersSettings)
