@@ -163,6 +163,15 @@ CREATE TABLE saved_search (
 	CONSTRAINT uq_saved_search__name UNIQUE (name)
 );
 
+CREATE TABLE task_run_subscriber (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	identifier TEXT NOT NULL,
+	task_keys JSONB NOT NULL,
+	expires TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_task_run_subscriber PRIMARY KEY (id)
+);
+
 CREATE TABLE variable (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -491,6 +500,8 @@ CREATE INDEX ix_task_run__flow_run_id ON task_run (flow_run_id);
 
 CREATE INDEX ix_task_run__open ON task_run (flow_run_id) WHERE flow_run_id IS NOT NULL AND end_time IS NULL;
 
+CREATE INDEX ix_task_run__scheduled ON task_run (task_key, next_scheduled_start_time) WHERE next_scheduled_start_time IS NOT NULL;
+
 CREATE TABLE backfill (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -553,9 +564,9 @@ CREATE TABLE deployment_version (
 CREATE TABLE task_run_delivery (
 	task_run_id UUID NOT NULL,
 	subscriber_id UUID NOT NULL,
-	expires TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_task_run_delivery PRIMARY KEY (task_run_id),
-	CONSTRAINT fk_task_run_delivery__task_run_id FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE
+	CONSTRAINT fk_task_run_delivery__task_run_id FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE,
+	CONSTRAINT fk_task_run_delivery__subscriber_id FOREIGN KEY(subscriber_id) REFERENCES task_run_subscriber (id) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_task_run_delivery__subscriber_id ON task_run_delivery (subscriber_id);
@@ -598,4 +609,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0010');
+INSERT INTO alembic_version (version_num) VALUES ('0011');

@@ -163,6 +163,15 @@ CREATE TABLE saved_search (
 	CONSTRAINT uq_saved_search__name UNIQUE (name)
 );
 
+CREATE TABLE task_run_subscriber (
+	id TEXT(36) NOT NULL,
+	created INTEGER NOT NULL,
+	identifier TEXT NOT NULL,
+	task_keys TEXT NOT NULL,
+	expires INTEGER NOT NULL,
+	CONSTRAINT pk_task_run_subscriber PRIMARY KEY (id)
+);
+
 CREATE TABLE variable (
 	id TEXT(36) NOT NULL,
 	created INTEGER NOT NULL,
@@ -495,6 +504,8 @@ CREATE INDEX ix_task_run__flow_run_id ON task_run (flow_run_id);
 
 CREATE INDEX ix_task_run__open ON task_run (flow_run_id) WHERE flow_run_id IS NOT NULL AND end_time IS NULL;
 
+CREATE INDEX ix_task_run__scheduled ON task_run (task_key, next_scheduled_start_time) WHERE next_scheduled_start_time IS NOT NULL;
+
 CREATE TABLE backfill (
 	id TEXT(36) NOT NULL,
 	created INTEGER NOT NULL,
@@ -558,9 +569,9 @@ CREATE TABLE deployment_version (
 CREATE TABLE task_run_delivery (
 	task_run_id TEXT(36) NOT NULL,
 	subscriber_id TEXT(36) NOT NULL,
-	expires INTEGER NOT NULL,
 	CONSTRAINT pk_task_run_delivery PRIMARY KEY (task_run_id),
-	CONSTRAINT fk_task_run_delivery__task_run_id FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE
+	CONSTRAINT fk_task_run_delivery__task_run_id FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE,
+	CONSTRAINT fk_task_run_delivery__subscriber_id FOREIGN KEY(subscriber_id) REFERENCES task_run_subscriber (id) ON DELETE CASCADE
 )
  WITHOUT ROWID;
 
@@ -606,4 +617,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0010');
+INSERT INTO alembic_version (version_num) VALUES ('0011');

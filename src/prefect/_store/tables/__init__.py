@@ -32,7 +32,7 @@ from prefect._store.tables.concurrency import (
     concurrency_slot,
     concurrency_waiter,
 )
-from prefect._store.tables.delivery import cleanup_message, task_run_delivery
+from prefect._store.tables.delivery import cleanup_message, task_run_delivery, task_run_subscriber
 from prefect._store.tables.events import event, event_resource
 from prefect._store.tables.leases import readiness, run_lease
 from prefect._store.tables.runs import flow, flow_run, flow_run_state, log, owner, task_run, task_run_state
@@ -81,6 +81,7 @@ __all__ = [
     "task_run",
     "task_run_delivery",
     "task_run_state",
+    "task_run_subscriber",
     "variable",
     "work_pool",
     "work_queue",

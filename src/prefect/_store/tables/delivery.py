@@ -7,14 +7,25 @@ import sqlalchemy as sa
 from prefect._store.tables.columns import created_column, id_column, json_column, metadata, text_column
 from prefect._store.types import Id, Timestamp
 
+task_run_subscriber = sa.Table(
+    "task_run_subscriber",
+    metadata,
+    # of this connection
+    id_column(),
+    created_column(),
+    # what the client calls itself
+    text_column("identifier"),
+    json_column("task_keys", list),
+    # its server keeps it alive; when it has died, the runs it held are handed out again after this
+    sa.Column("expires", Timestamp, nullable=False),
+)
+
 task_run_delivery = sa.Table(
     "task_run_delivery",
     metadata,
-    # a scheduled task run is handed to one subscriber at a time
+    # a scheduled task run is handed to one subscriber at a time, and is its own until it goes away
     sa.Column("task_run_id", Id, sa.ForeignKey("task_run.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("subscriber_id", Id, nullable=False),
-    # it is handed out again after this, unless it has begun by then; who is connected puts it off
-    sa.Column("expires", Timestamp, nullable=False),
+    sa.Column("subscriber_id", Id, sa.ForeignKey("task_run_subscriber.id", ondelete="CASCADE"), nullable=False),
     sqlite_with_rowid=False,
 )
 # what a subscriber holds

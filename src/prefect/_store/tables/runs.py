@@ -129,6 +129,15 @@ sa.Index(None, task_run.c.flow_run_id)
 # the task runs that have not ended; one that is written when it has ended costs nothing here
 _open = sa.and_(task_run.c.flow_run_id.is_not(None), task_run.c.end_time.is_(None))
 sa.Index("ix_task_run__open", task_run.c.flow_run_id, sqlite_where=_open, postgresql_where=_open)
+# the task runs of a task that are to begin, the first of them; those that have begun cost nothing here
+_scheduled = task_run.c.next_scheduled_start_time.is_not(None)
+sa.Index(
+    "ix_task_run__scheduled",
+    task_run.c.task_key,
+    task_run.c.next_scheduled_start_time,
+    sqlite_where=_scheduled,
+    postgresql_where=_scheduled,
+)
 # the newest task runs of all flows
 sa.Index(None, task_run.c.expected_start_time)
 
