@@ -148,6 +148,20 @@ class FlowRunMethods(FlowMethods):
         """
         return read(FlowRun, await self._call("GET", "/flow_runs/{id}", id=flow_run_id))
 
+    async def wait_for_flow_run(self, flow_run_id: UUID, seen: UUID | None = None, wait_seconds: float = 0) -> FlowRun:
+        """One flow run, once it has ended or the time to wait is over. Only our servers know how.
+
+        Args:
+            flow_run_id: of the run.
+            seen: the id of a state; another one than that ends the wait, too.
+            wait_seconds: how long the API may keep the request.
+
+        Raises:
+            ObjectNotFound: there is no such flow run, or the server cannot wait.
+        """
+        query = given(seen=seen, wait_seconds=wait_seconds)
+        return read(FlowRun, await self._call("GET", "/flow_runs/{id}/wait", query=query, id=flow_run_id))
+
     async def read_flow_runs(
         self,
         *,
