@@ -73,6 +73,7 @@ COMMANDS = (
     Command("shell", "Run commands of the shell as flows.", "prefect.cli.shell"),
     Command("task", "Serve tasks.", "prefect.cli.task", ("tasks",)),
     Command("task-run", "See task runs and their logs.", "prefect.cli.task_run", ("task-runs",)),
+    Command("transfer", "Copy what one API keeps to another.", "prefect.cli.transfer"),
     Command("variable", "Keep values for flows to read.", "prefect.cli.variable", ("variables",)),
     Command("work-pool", "Groups of workers, and what they start.", "prefect.cli.work_pool", ("work-pools",)),
     Command("work-queue", "The queues of work pools.", "prefect.cli.work_queue", ("work-queues",)),
