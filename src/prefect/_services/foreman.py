@@ -64,8 +64,8 @@ def _look(tx: sa.Connection, now: datetime) -> _Seen:
 def _tell(tx: sa.Connection, begun: Mapping[UUID, str], ended: Mapping[UUID, str]) -> int:
     told = 0
     for id, kind in sorted(begun.items()):
-        statement = insert(tx, readiness).values(id=id, kind=kind).on_conflict_do_nothing()
-        if tx.execute(statement).rowcount == 1:  # else another server was faster
+        made = insert(tx, readiness).values(id=id, kind=kind).on_conflict_do_nothing().returning(readiness.c.id)
+        if tx.execute(made).first() is not None:  # else another server was faster
             event = _emit(tx, kind, id, "ready", None)
             tx.execute(sa.update(readiness).where(readiness.c.id == id).values(event_id=event))
             told += 1
