@@ -125,9 +125,10 @@ async def load_for_run(
     try:
         if entrypoint:
             return _entrypoints.load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+        base = os.environ.get("PREFECT__STORAGE_BASE_PATH")
         if deployment is None:
-            return await load_flow_from_flow_run(client, flow_run, use_placeholder_flow=False)
-        return await load_flow_of(deployment, flow_run, use_placeholder_flow=False)
+            return await load_flow_from_flow_run(client, flow_run, storage_base_path=base, use_placeholder_flow=False)
+        return await load_flow_of(deployment, flow_run, storage_base_path=base, use_placeholder_flow=False)
     except Exception as exc:
         get_logger("dispatch").debug("Loading the flow failed:", exc_info=exc)
         raise NotLoaded(_explanation(exc, deployment, entrypoint)) from exc

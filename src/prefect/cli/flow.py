@@ -1,4 +1,4 @@
-"""`prefect flow`: look at flows."""
+"""`prefect flow`: look at flows, and serve them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _api, _console, _runs
+from prefect.cli import _api, _console, _flow_serve, _runs
 
 if TYPE_CHECKING:
     from prefect._schemas import sorting
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 else:
     sorting = lazy_module("prefect._schemas.sorting")
 
-app = App(name="flow", help="Look at flows.")
+app = App(name="flow", help="Look at flows, and serve them.")
+app.command(_flow_serve.serve)
 
 
 @app.command

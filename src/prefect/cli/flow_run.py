@@ -1,4 +1,4 @@
-"""`prefect flow-run`: look at flow runs, and delete them."""
+"""`prefect flow-run`: look at flow runs, and act on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 from cyclopts import App, Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _api, _console, _runs
+from prefect.cli import _api, _console, _flow_run_control, _runs
 
 if TYPE_CHECKING:
     import rich.text as rich_text
@@ -26,7 +26,9 @@ else:
     filters = lazy_module("prefect.client.schemas.filters")
 
 # -h is short for --head here
-app = App(name="flow-run", help="Look at flow runs, and delete them.", help_flags=["--help"])
+app = App(name="flow-run", help="Look at flow runs, carry them out, cancel them.", help_flags=["--help"])
+for _command in (_flow_run_control.cancel, _flow_run_control.execute, _flow_run_control.retry, _flow_run_control.watch):
+    app.command(_command)
 
 Id = Annotated[str, Parameter(help="Id of the flow run, or its name if no other has it.")]
 OutputOption = Annotated[_console.OutputFormat | None, Parameter(name=["--output", "-o"], help="Print JSON.")]

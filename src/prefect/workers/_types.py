@@ -48,3 +48,8 @@ def names() -> list[str]:
     """All types there are."""
     load_collections()
     return sorted(_classes)
+
+
+def forget() -> None:
+    """Look at the installed packages again, some of which may be new."""
+    _loaded.clear()
