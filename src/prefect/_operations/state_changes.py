@@ -216,6 +216,8 @@ def _write(
         more["empirical_policy"] = {**row["empirical_policy"], **decision.policy}
     values = {**_columns(enter(before, current, entered)), **_copied(entered), **more}
     tx.execute(sa.update(run).where(run.c.id == row["id"]).values(values))
+    if run is task_run and entered.type == SCHEDULED:
+        announce(tx, f"task_runs:{row['task_key']}")
     return entered
 
 

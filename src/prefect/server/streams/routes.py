@@ -8,6 +8,7 @@ from prefect.server.database import Database
 from prefect.server.streams.incoming import Incoming
 from prefect.server.streams.outgoing import Events, Logs, Outgoing, switched_off
 from prefect.server.streams.sockets import Handler, Work, handled
+from prefect.server.streams.task_runs import ScheduledTaskRuns
 from prefect.settings import Settings
 
 
@@ -22,4 +23,5 @@ def routes(database: Database, *, prefix: str, settings: Settings) -> list[WebSo
         WebSocketRoute(f"{prefix}/events/in", handled(Incoming(work), authenticates=False)),
         WebSocketRoute(f"{prefix}/events/out", handled(events)),
         WebSocketRoute(f"{prefix}/logs/out", handled(logs)),
+        WebSocketRoute(f"{prefix}/task_runs/subscriptions/scheduled", handled(ScheduledTaskRuns(work))),
     ]
