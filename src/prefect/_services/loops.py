@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("prefect.server.services")
 
 _LONGEST_BACKOFF = 60.0
+_BETWEEN_BATCHES = 0.01
+"""Seconds that others have for their own transactions while a service catches up."""
+
 _JUMP = 5.0
 """Seconds by which the clock may differ from the time that has passed before it counts as a jump."""
 
@@ -91,9 +94,9 @@ class Loops:
         watch = ClockWatch(self._clock)
         begun = service.begin is None
         while not self._stopping.is_set():
-            moment = self._clock()
+            moment, jumped = watch.look()
             try:
-                if watch.jumped() or not begun:
+                if jumped or not begun:
                     if service.begin is not None:
                         service.begin(self._database, moment)
                     begun = True
@@ -106,6 +109,7 @@ class Loops:
                 continue
             failures = 0
             if found.more:
+                self._stopping.wait(_BETWEEN_BATCHES)
                 continue
             # replicas that started together do not stay together
             pause = service.every * random.uniform(0.9, 1.1)
@@ -128,9 +132,9 @@ class ClockWatch:
         self._steady = steady
         self._before = (clock(), steady())
 
-    def jumped(self) -> bool:
-        """Whether the clock jumped since the last call."""
+    def look(self) -> tuple[datetime, bool]:
+        """The time, and whether the clock jumped since the last look."""
         moment, steady = self._before
         self._before = (self._clock(), self._steady())
         difference = (self._before[0] - moment).total_seconds() - (self._before[1] - steady)
-        return abs(difference) > _JUMP
+        return self._before[0], abs(difference) > _JUMP
