@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from starlette.routing import WebSocketRoute
 
+from prefect._schemas.worker_channel import WORK_POOL_WORKER_CHANNEL_ROUTE
 from prefect.server.database import Database
 from prefect.server.streams.incoming import Incoming
 from prefect.server.streams.outgoing import Events, Logs, Outgoing, switched_off
 from prefect.server.streams.sockets import Handler, Work, handled
 from prefect.server.streams.task_runs import ScheduledTaskRuns
+from prefect.server.streams.worker_channel import WorkerChannel
 from prefect.settings import Settings
 
 
@@ -24,4 +26,5 @@ def routes(database: Database, *, prefix: str, settings: Settings) -> list[WebSo
         WebSocketRoute(f"{prefix}/events/out", handled(events)),
         WebSocketRoute(f"{prefix}/logs/out", handled(logs)),
         WebSocketRoute(f"{prefix}/task_runs/subscriptions/scheduled", handled(ScheduledTaskRuns(work))),
+        WebSocketRoute(f"{prefix}{WORK_POOL_WORKER_CHANNEL_ROUTE}", handled(WorkerChannel(work), authenticates=False)),
     ]
