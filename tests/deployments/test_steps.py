@@ -201,7 +201,7 @@ def test_going_to_a_directory(in_a_folder: Path):
     (in_a_folder / "sub").mkdir()
     assert steps({"prefect.deployments.steps.set_working_directory": {"directory": "sub"}}) == {"directory": "sub"}
     assert os.getcwd() == str(in_a_folder / "sub")
-    with pytest.raises(StepExecutionError, match="FileNotFoundError.*nope"):
+    with pytest.raises(StepExecutionError, match=r"FileNotFoundError.*nope"):
         steps({"prefect.deployments.steps.set_working_directory": {"directory": "nope"}})
 
 
