@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
+from pydantic_core import to_jsonable_python
 
 from prefect._clock import from_us, now
 from prefect._ids import new_uuid
@@ -162,6 +163,25 @@ def flow_run_entered(
     ])  # fmt: skip
 
 
+def flow_runs_made(tx: sa.Connection, runs: Sequence[Mapping[Any, Any]], states: Sequence[RunState]) -> None:
+    """Write that runs which were just made entered their first states.
+
+    Args:
+        tx: the transaction in which they were made.
+        runs: their rows, all of one deployment, in one queue, with the same tags.
+        states: the state of each.
+    """
+    around = _around_flow_run(tx, runs[0]) if runs else []
+    write(tx, [
+        NewEvent(
+            f"prefect.flow-run.{state.name}",
+            {**resource("flow-run", run["id"], run["name"]), "prefect.run-count": "0", **_state_labels(state)},
+            around, _transition(None, state), from_us(state.timestamp), UUID(state.id),
+        )
+        for run, state in zip(runs, states, strict=True)
+    ])  # fmt: skip
+
+
 def _state_labels(state: RunState) -> Labels:
     return {
         "prefect.state-message": (state.message or "")[:100_000],
@@ -229,18 +249,18 @@ def pool_resource(id: object, name: str, type: str, role: str | None = None) -> 
     return {**resource("work-pool", id, name, role), "prefect.work-pool.type": type}
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def changes(before: Mapping[Any, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """The payload of an `updated` event: which fields have another value now, and which.
 
     Args:
-        before: fields and their values before the change, JSON values.
+        before: fields and their values before the change.
         after: the same afterwards; fields that are not in `before` are left out.
     """
     changed = {name: value for name, value in after.items() if name in before and before[name] != value}
-    return {
+    return to_jsonable_python({
         "updated_fields": list(changed),
         "updates": {name: {"from": before[name], "to": value} for name, value in changed.items()},
-    }
+    })  # fmt: skip
 
 
 def work_pool_changed(

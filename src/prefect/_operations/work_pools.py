@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now
-from prefect._operations import edits, rows
+from prefect._operations import edits, outbox, rows
 from prefect._operations.errors import Conflict, Forbidden, Invalid, NotFound
 from prefect._operations.registry import operation
 from prefect._operations.slots import SLOT_STATES as SLOT_STATES
@@ -93,6 +93,8 @@ def make_pool(tx: sa.Connection, body: WorkPoolCreate) -> UUID | None:
     queue = {"work_pool_id": row["id"], "name": DEFAULT_QUEUE, "description": "The work pool's default queue."}
     queue_id = tx.execute(sa.insert(work_queue).values(**queue).returning(work_queue.c.id)).scalar_one()
     tx.execute(sa.update(work_pool).where(work_pool.c.id == row["id"]).values(default_queue_id=queue_id))
+    outbox.work_queue_changed(tx, {"id": queue_id, "name": DEFAULT_QUEUE}, row, "created")
+    outbox.work_pool_changed(tx, {**row, "default_queue_id": queue_id}, "created")
     return row["id"]
 
 
@@ -134,9 +136,14 @@ def update_work_pool(tx: sa.Connection, name: str, body: WorkPoolUpdate) -> None
     values = edits.changes(work_pool, body)
     if body.storage_configuration is not None:
         values["storage_configuration"] = body.storage_configuration.model_dump(mode="json")
+    before = pool_row(tx, name)
     taken = f"Work pool {name!r} cannot be changed."
-    if edits.update(tx, work_pool, work_pool.c.name == name, values, taken=taken) == 0:
+    if edits.update(tx, work_pool, work_pool.c.id == before["id"], values, taken=taken) == 0:
         raise NotFound("work pool", name)
+    changed = outbox.changes(before, {name: value for name, value in values.items() if name != "is_paused"})
+    if changed["updated_fields"]:
+        outbox.work_pool_changed(tx, before, "updated", changed)
+    announce(tx, f"work_pool:{before['id']}", "polled", "scheduled")
 
 
 @operation("DELETE", "/work_pools/{name}", writes=True, status=204)
@@ -146,7 +153,11 @@ def delete_work_pool(tx: sa.Connection, name: str) -> None:
     Raises:
         NotFound: there is no such work pool.
     """
-    edits.delete(tx, work_pool, work_pool.c.name == name, "work pool", name)
+    pool = pool_row(tx, name)
+    for queue in tx.execute(sa.select(work_queue).where(work_queue.c.work_pool_id == pool["id"])).mappings().all():
+        outbox.work_queue_changed(tx, queue, pool, "deleted")
+    outbox.work_pool_changed(tx, pool, "deleted")
+    edits.delete(tx, work_pool, work_pool.c.id == pool["id"], "work pool", name)
 
 
 # -- workers --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now
-from prefect._operations import edits, rows
+from prefect._operations import edits, outbox, rows
 from prefect._operations.errors import Conflict, Invalid
 from prefect._operations.registry import operation
 from prefect._operations.work_pools import SLOT_STATES, make_pool, pool_row
@@ -25,6 +25,7 @@ from prefect._schemas.work_pools import (
     WorkQueueStatusDetail,
 )
 from prefect._store import pools
+from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, work_pool, work_queue
 
 _KIND = "work queue"
@@ -226,6 +227,7 @@ def _create(tx: sa.Connection, pool_id: UUID, body: WorkQueueCreate) -> WorkQueu
     row = edits.insert_new(tx, work_queue, values)
     if row is None:
         raise _taken(body.name)
+    outbox.work_queue_changed(tx, row, _pool_of(tx, row), "created")
     _make_room(tx, row)
     return _views(tx, [_by_id(tx, row["id"])])[0]
 
@@ -237,6 +239,10 @@ def _update(tx: sa.Connection, row: sa.RowMapping, body: WorkQueueUpdate) -> Non
     if body.filter is not None:
         values["filter"] = body.filter.model_dump(mode="json")
     edits.update(tx, work_queue, work_queue.c.id == row["id"], values, taken=str(_taken(body.name or row["name"])))
+    changed = outbox.changes(row, {name: value for name, value in values.items() if name != "is_paused"})
+    if changed["updated_fields"]:
+        outbox.work_queue_changed(tx, row, _pool_of(tx, row), "updated", changed)
+    announce(tx, "polled", "scheduled")  # it may be paused, or have more room
     if "priority" in values:
         _make_room(tx, {**row, **values})
 
@@ -257,7 +263,12 @@ def _delete(tx: sa.Connection, row: sa.RowMapping) -> None:
             f"{row['name']!r} is the default queue of work pool {row['work_pool_name']!r}, which cannot do without it. "
             "Pause it instead, or delete the pool."
         )
+    outbox.work_queue_changed(tx, row, _pool_of(tx, row), "deleted")
     tx.execute(sa.delete(work_queue).where(work_queue.c.id == row["id"]))
+
+
+def _pool_of(tx: sa.Connection, queue: sa.RowMapping) -> sa.RowMapping:
+    return tx.execute(sa.select(work_pool).where(work_pool.c.id == queue["work_pool_id"])).mappings().one()
 
 
 def _check_name(name: str) -> None:
