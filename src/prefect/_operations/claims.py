@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from prefect._clock import now, to_us
 from prefect._operations import deployments, flow_runs, flows, queue_runs, work_pools, work_queues
 from prefect._operations.errors import Invalid
-from prefect._operations.leases import as_row
+from prefect._operations.leases import announce_short, as_row
 from prefect._operations.registry import NotYet, operation
 from prefect._operations.state_changes import current_state, enter_state, locked_flow_run
 from prefect._rules.states import PENDING, RunState
@@ -44,6 +44,7 @@ def claim_flow_runs(tx: sa.Connection, body: ClaimRequest) -> list[ClaimedRun] |
     found = queue_runs.find_due(tx, scope, limit=body.limit, moment=moment, until=moment + ahead)
     queue_runs.tell_those_without_room(tx, scope, found.full, moment=moment)
     if found.runs:
+        announce_short(tx, body.lease_seconds)
         return [_claim(tx, run.id, body, moment) for run in found.runs]
     first = queue_runs.next_due(tx, scope, after=moment + ahead)
     return NotYet([], ("scheduled",), None if first is None else first - ahead)

@@ -25,6 +25,9 @@ from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, run_lease
 
 
+_LOOKED_AT = 30.0
+
+
 def as_row(holder: LeaseHolder) -> leases.Holder:
     """A holder as the database has it."""
     return leases.Holder(holder.kind, holder.id, holder.name)
@@ -56,7 +59,15 @@ def lease_flow_run(tx: sa.Connection, id: UUID, body: LeaseRequest) -> Lease:
             )
         leases.hand_over(tx, id, holder, moment, expires)  # asked again, as an answer got lost
         return Lease(token=found["token"], expires=expires)
-    return Lease(token=leases.take(tx, id, holder, moment, expires, claim=False), expires=expires)
+    token = leases.take(tx, id, holder, moment, expires, claim=False)
+    announce_short(tx, body.lease_seconds)
+    return Lease(token=token, expires=expires)
+
+
+def announce_short(tx: sa.Connection, seconds: float) -> None:
+    """Tell who looks for leases that have ended of one that ends before he looks again."""
+    if seconds < _LOOKED_AT:
+        announce(tx, "leases")
 
 
 @operation("POST", "/flow_runs/leases/renew", writes=True)
@@ -78,6 +89,7 @@ def renew_flow_run_leases(tx: sa.Connection, body: LeaseRenewals) -> RenewedLeas
     going_on = {id: row.token for id, row in held.items() if row.expires is not None and row.state_type not in TERMINAL}
     back = [id for id in given_up if _take_back(tx, id, tokens[id], moment, expires)]
     leases.renew(tx, going_on, moment, expires)
+    announce_short(tx, body.lease_seconds)
     renewed = [*going_on, *back]
     cancelling = [id for id in renewed if held[id].state_type == CANCELLING]
     return RenewedLeases(renewed=renewed, lost=[id for id in tokens if id not in set(renewed)], cancelling=cancelling)

@@ -40,7 +40,8 @@ SERVICE = Service(
     description="Ends flow runs whose process is not heard of any more",
     run_once=run_once,
     every=15.0,
-    rest=1.0,
+    topics=("leases",),
+    rest=0.2,
     begin=begin,
     is_local=True,
 )
