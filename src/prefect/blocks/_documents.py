@@ -211,7 +211,7 @@ async def delete(cls: type[Block], client: Any, name: str) -> None:
 
 def values(block: Block) -> dict[str, Any]:
     """The values of a block as they are saved; of saved blocks inside it, references."""
-    data = block.model_dump(exclude={"block_type_slug"}, by_alias=True)
+    data = block.model_dump(exclude={"block_type_slug"}, by_alias=True, context={"include_secrets": True})
     for name, field in type(block).model_fields.items():
         nested = getattr(block, name)
         if _description.is_block_class(type(nested)) and nested._block_document_id is not None:

@@ -74,7 +74,9 @@ def register_base_type(cls: T) -> T:
             own.__get__(None, subclass)(**kwargs)
         else:
             getattr(super(cls, subclass), hook)(**kwargs)
-        register_type(subclass)
+        generic = getattr(subclass, "__pydantic_generic_metadata__", None)
+        if not (generic and generic["origin"]):  # Secret[dict] is another name for Secret, not another type
+            register_type(subclass)
 
     setattr(cls, hook, classmethod(on_subclass))
     return cls
