@@ -1,14 +1,25 @@
-"""Schedules for deployments: `Cron`, `Interval`, `RRule`."""
+"""Schedules for deployments: `Cron`, `Interval`, `RRule`.
+
+An instant of a schedule is *missed* when no run was made for it in time: the server was down, or its clock was wrong.
+`catch_up` says what becomes of missed instants:
+
+- `None`: they are left out. Runs that were made ahead of time stay, and start late.
+- `"skip"`: they are left out, and a run that has not begun when the next instant comes is cancelled.
+- `"latest"`: as `"skip"`, but the latest missed instant gets its run.
+- `"all"`: every missed instant gets its run.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from prefect._clock import now
 from prefect._schemas.schedule_spec import Schedule, span_of
 
 __all__ = ["Cron", "Interval", "RRule", "Schedule"]
+
+CatchUp = Literal["skip", "latest", "all"]
 
 
 def Cron(
@@ -19,6 +30,8 @@ def Cron(
     active: bool = True,
     parameters: dict[str, Any] | None = None,
     slug: str | None = None,
+    *,
+    catch_up: CatchUp | None = None,
 ) -> Schedule:
     """Run when a cron expression says so.
 
@@ -29,11 +42,20 @@ def Cron(
         active: whether the schedule makes runs.
         parameters: parameters of the runs it makes, over those of the deployment.
         slug: a name for the schedule, unique within its deployment.
+        catch_up: what becomes of instants that were missed; see above.
 
     Raises:
         ValueError: the expression or the time zone is not valid.
     """
-    return Schedule(cron=cron, timezone=timezone, day_or=day_or, active=active, parameters=parameters or {}, slug=slug)
+    return Schedule(
+        cron=cron,
+        timezone=timezone,
+        day_or=day_or,
+        active=active,
+        parameters=parameters or {},
+        slug=slug,
+        catch_up=catch_up,
+    )
 
 
 def Interval(
@@ -44,6 +66,8 @@ def Interval(
     active: bool = True,
     parameters: dict[str, Any] | None = None,
     slug: str | None = None,
+    *,
+    catch_up: CatchUp | None = None,
 ) -> Schedule:
     """Run every so often.
 
@@ -54,6 +78,7 @@ def Interval(
         active: whether the schedule makes runs.
         parameters: parameters of the runs it makes, over those of the deployment.
         slug: a name for the schedule, unique within its deployment.
+        catch_up: what becomes of instants that were missed; see above.
 
     Raises:
         ValueError: the interval is not positive, or there is no such time zone.
@@ -65,6 +90,7 @@ def Interval(
         active=active,
         parameters=parameters or {},
         slug=slug,
+        catch_up=catch_up,
     )
 
 
@@ -75,6 +101,8 @@ def RRule(
     active: bool = True,
     parameters: dict[str, Any] | None = None,
     slug: str | None = None,
+    *,
+    catch_up: CatchUp | None = None,
 ) -> Schedule:
     """Run when a recurrence rule of iCalendar (RFC 5545) says so.
 
@@ -84,8 +112,11 @@ def RRule(
         active: whether the schedule makes runs.
         parameters: parameters of the runs it makes, over those of the deployment.
         slug: a name for the schedule, unique within its deployment.
+        catch_up: what becomes of instants that were missed; see above.
 
     Raises:
         ValueError: the rule or the time zone is not valid.
     """
-    return Schedule(rrule=rrule, timezone=timezone, active=active, parameters=parameters or {}, slug=slug)
+    return Schedule(
+        rrule=rrule, timezone=timezone, active=active, parameters=parameters or {}, slug=slug, catch_up=catch_up
+    )

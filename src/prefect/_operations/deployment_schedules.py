@@ -8,11 +8,14 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from prefect._clock import now
 from prefect._operations import edits, rows
 from prefect._operations.errors import Invalid, NotFound
 from prefect._operations.registry import operation
+from prefect._operations.scheduling import TOPIC, schedules_changed
 from prefect._schemas.actions.deployments import DeploymentScheduleCreate, DeploymentScheduleUpdate
 from prefect._schemas.deployments import DeploymentSchedule
+from prefect._store.announcements import announce
 from prefect._store.tables import deployment, deployment_schedule
 
 _SLUG_TAKEN = (
@@ -59,6 +62,8 @@ def update_deployment_schedule(tx: sa.Connection, id: UUID, schedule_id: UUID, b
         values["schedule"] = body.schedule.model_dump(mode="json")
     if edits.update(tx, deployment_schedule, _is(id, schedule_id), values, taken=_SLUG_TAKEN) == 0:
         raise NotFound("schedule", schedule_id)
+    # what is due goes on, unless the schedule is told to stop
+    schedules_changed(tx, id, [schedule_id], due_after=None if body.active is False else now())
 
 
 @operation("DELETE", "/deployments/{id}/schedules/{schedule_id}", writes=True, status=204)
@@ -69,6 +74,7 @@ def delete_deployment_schedule(tx: sa.Connection, id: UUID, schedule_id: UUID) -
         NotFound: there is no such deployment, or it has no such schedule.
     """
     _check_deployment(tx, id)
+    schedules_changed(tx, id, [schedule_id])
     edits.delete(tx, deployment_schedule, _is(id, schedule_id), "schedule", schedule_id)
 
 
@@ -92,7 +98,8 @@ def add_schedules(
     """
     replaced = [schedule.replaces for schedule in given if schedule.replaces is not None]
     table = deployment_schedule
-    tx.execute(sa.delete(table).where(table.c.deployment_id == deployment_id, table.c.slug.in_(replaced)))
+    _remove(tx, deployment_id, table.c.slug.in_(replaced))
+    announce(tx, TOPIC)
     made: list[DeploymentSchedule] = []
     with edits.conflicts(tx, _SLUG_TAKEN):
         for schedule in given:
@@ -105,22 +112,56 @@ def add_schedules(
 def replace_schedules(
     tx: sa.Connection, deployment_id: UUID, given: Sequence[DeploymentScheduleCreate | DeploymentScheduleUpdate]
 ) -> None:
-    """Give a deployment these schedules, and no others.
+    """Give a deployment these schedules, and no others. Those that it has already stay as they are, with their runs.
 
     Raises:
         Conflict: two of them have the same slug.
         Invalid: one of them does not say when.
     """
-    complete: list[DeploymentScheduleCreate] = []
-    for schedule in given:
-        fields: dict[str, Any] = {name: getattr(schedule, name) for name in schedule.model_fields_set}
-        if fields.get("schedule") is None:
-            raise Invalid("schedules: one of them has no `schedule` (interval, cron or rrule).")
-        complete.append(
-            DeploymentScheduleCreate(**{name: value for name, value in fields.items() if value is not None})
-        )
-    tx.execute(sa.delete(deployment_schedule).where(deployment_schedule.c.deployment_id == deployment_id))
-    add_schedules(tx, deployment_id, complete)
+    there = sa.select(deployment_schedule).where(deployment_schedule.c.deployment_id == deployment_id).with_for_update()
+    left = list(tx.execute(there).mappings())
+    new: list[DeploymentScheduleCreate] = []
+    for schedule in map(_complete, given):
+        same = next((row for row in left if _is_same(row, schedule)), None)
+        if same is None:
+            new.append(schedule)
+            continue
+        left.remove(same)
+        values = _values(schedule)
+        if any(same[name] != value for name, value in values.items()):
+            tx.execute(sa.update(deployment_schedule).where(_is(deployment_id, same["id"])).values(values))
+            stops = same["active"] and not schedule.active
+            schedules_changed(tx, deployment_id, [same["id"]], due_after=None if stops else now())
+    _remove(tx, deployment_id, deployment_schedule.c.id.in_([row["id"] for row in left]))
+    add_schedules(tx, deployment_id, new)
+
+
+def _complete(schedule: DeploymentScheduleCreate | DeploymentScheduleUpdate) -> DeploymentScheduleCreate:
+    fields: dict[str, Any] = {name: getattr(schedule, name) for name in schedule.model_fields_set}
+    if fields.get("schedule") is None:
+        raise Invalid("schedules: one of them has no `schedule` (interval, cron or rrule).")
+    return DeploymentScheduleCreate(**{name: value for name, value in fields.items() if value is not None})
+
+
+def _values(schedule: DeploymentScheduleCreate) -> dict[str, Any]:
+    return schedule.model_dump(mode="json", exclude={"replaces"})
+
+
+def _is_same(row: sa.RowMapping, schedule: DeploymentScheduleCreate) -> bool:
+    """Whether a schedule is meant that is there: by its slug, or, without one, by when it fires and with what."""
+    if schedule.slug is not None or row["slug"] is not None:
+        return row["slug"] in (schedule.slug, schedule.replaces) and row["slug"] is not None
+    values = _values(schedule)
+    return row["schedule"] == values["schedule"] and row["parameters"] == values["parameters"]
+
+
+def _remove(tx: sa.Connection, deployment_id: UUID, where: sa.ColumnElement[bool]) -> None:
+    """Remove schedules of a deployment with the runs of them that have not begun."""
+    of_deployment = sa.and_(deployment_schedule.c.deployment_id == deployment_id, where)
+    gone = tx.execute(sa.delete(deployment_schedule).where(of_deployment).returning(deployment_schedule.c.id))
+    ids = list(gone.scalars())
+    if ids:
+        schedules_changed(tx, deployment_id, ids)
 
 
 def _check_deployment(tx: sa.Connection, id: UUID) -> None:

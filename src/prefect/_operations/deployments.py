@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now
-from prefect._operations import edits, rows, slots
+from prefect._operations import deployment_history, edits, rows, slots
 from prefect._operations.deployment_schedules import replace_schedules, schedules_of
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, operation
+from prefect._operations.scheduling import TOPIC, take_back_runs
 from prefect._operations.work_pools import make_pool, pool_row
 from prefect._operations.work_queues import ensure_queue
-from prefect._rules.states import SCHEDULED
 from prefect._schemas.actions.deployments import DeploymentCreate, DeploymentUpdate
 from prefect._schemas.actions.work_pools import WorkPoolCreate
 from prefect._schemas.base import PrefectBaseModel
@@ -32,12 +32,15 @@ from prefect._schemas.json_schema import check_against_schema
 from prefect._schemas.sorting import DeploymentSort
 from prefect._schemas.work_pools import DEFAULT_AGENT_WORK_POOL_NAME
 from prefect._store import deployments as queries
-from prefect._store.tables import concurrency_limit, deployment, flow, flow_run, work_pool, work_queue
+from prefect._store.announcements import announce
+from prefect._store.tables import concurrency_limit, deployment, flow, work_pool, work_queue
 
 _POLLED_LATELY = timedelta(seconds=60)
 _MOST_DELETED = 50
 # what is not a column of its own, or is written in another form
 _APART = {"schedules", "concurrency_limit", "work_pool_name", "work_queue_name", "labels", "flow_id", "name"}
+# what runs have from their deployment
+_IN_RUNS = ("parameters", "tags", "labels", "version", "work_queue_id", "infrastructure_document_id")
 
 
 class DeploymentSelection(PrefectBaseModel):
@@ -160,10 +163,28 @@ def create_deployment(tx: sa.Connection, body: DeploymentCreate) -> Answer[Deplo
         NotFound: there is no such flow or work pool.
         Invalid: the parameters or the job variables do not fit their schemas.
     """
+    id, made = put_deployment(tx, body)
+    return Answer(read_deployment(tx, id), 201 if made else 200)
+
+
+def put_deployment(tx: sa.Connection, body: DeploymentCreate, *, restored: int | None = None) -> tuple[UUID, bool]:
+    """Make a deployment, or change the one of that flow and name.
+
+    Args:
+        restored: the version that it goes back to: then it is nothing but what is given.
+
+    Returns:
+        its id, and whether it was made now.
+
+    Raises:
+        NotFound, Invalid: as `create_deployment`.
+        Conflict: somebody else made it in this moment.
+    """
     of_flow = rows.one(tx, sa.select(flow).where(flow.c.id == body.flow_id), "flow", body.flow_id)
     same = sa.and_(deployment.c.flow_id == body.flow_id, deployment.c.name == body.name)
     before = tx.execute(sa.select(deployment).where(same).with_for_update()).mappings().one_or_none()
-    values = _values(body) | {"parameters": body.parameters} | _place(tx, body)
+    nowhere = {"work_queue_id": None, "work_queue_name": None} if restored is not None else {}
+    values = _values(body) | {"parameters": body.parameters} | (_place(tx, body) or nowhere)
     values["labels"] = {**of_flow["labels"], "prefect.flow.id": str(body.flow_id), **body.labels}
     _check_parameters({**(before or {}), **values})
     if before is None:
@@ -173,9 +194,11 @@ def create_deployment(tx: sa.Connection, body: DeploymentCreate) -> Answer[Deplo
     else:
         row = before
         edits.update(tx, deployment, same, values, taken=f"Deployment {body.name!r} cannot be changed.")
+        _renew_runs(tx, before, values)
     replace_schedules(tx, row["id"], body.schedules)
     _set_limit(tx, row["id"], body)
-    return Answer(read_deployment(tx, row["id"]), 201 if before is None else 200)
+    deployment_history.record(tx, row["id"], restored=restored)
+    return row["id"], before is None
 
 
 @operation("PATCH", "/deployments/{id}", writes=True, status=204)
@@ -190,9 +213,11 @@ def update_deployment(tx: sa.Connection, id: UUID, body: DeploymentUpdate) -> No
     values = _values(body) | _place(tx, body)
     _check_parameters({**before, **values})
     edits.update(tx, deployment, deployment.c.id == id, values, taken=f"Deployment '{id}' cannot be changed.")
+    _renew_runs(tx, before, values)
     if body.schedules is not None:
         replace_schedules(tx, id, body.schedules)
     _set_limit(tx, id, body)
+    deployment_history.record(tx, id)
 
 
 @operation("POST", "/deployments/{id}/pause_deployment", writes=True)
@@ -203,7 +228,7 @@ def pause_deployment(tx: sa.Connection, id: UUID) -> None:
         NotFound: there is no such deployment.
     """
     _set_paused(tx, id, True)
-    _delete_scheduled_runs(tx, [id])
+    take_back_runs(tx, [id])
 
 
 @operation("POST", "/deployments/{id}/resume_deployment", writes=True)
@@ -214,6 +239,7 @@ def resume_deployment(tx: sa.Connection, id: UUID) -> None:
         NotFound: there is no such deployment.
     """
     _set_paused(tx, id, False)
+    announce(tx, TOPIC)
 
 
 @operation("DELETE", "/deployments/{id}", writes=True, status=204)
@@ -282,16 +308,31 @@ def _check_parameters(values: dict[str, Any]) -> None:
 
 
 def _set_limit(tx: sa.Connection, id: UUID, body: DeploymentCreate | DeploymentUpdate) -> None:
-    if "concurrency_limit" not in body.model_fields_set:
+    """Give a deployment a limit of its own, or one that others use too; or none."""
+    given = body.model_fields_set & {"concurrency_limit", "global_concurrency_limit_id"}
+    if body.concurrency_limit is not None and body.global_concurrency_limit_id is not None:
+        raise Invalid("Give either concurrency_limit or global_concurrency_limit_id: a deployment has one limit.")
+    if body.concurrency_limit is not None and body.concurrency_limit <= 0:
+        raise Invalid(f"concurrency_limit must be above 0, but is {body.concurrency_limit}. Leave it out for no limit.")
+    if not given:
         return
     name = f"{queries.LIMIT_PREFIX}{id}"
-    if body.concurrency_limit is None:
-        tx.execute(sa.delete(concurrency_limit).where(concurrency_limit.c.name == name))
-        return
-    if body.concurrency_limit <= 0:
-        raise Invalid(f"concurrency_limit must be above 0, but is {body.concurrency_limit}. Leave it out for no limit.")
-    values = {"name": name, "limit": body.concurrency_limit}
-    edits.upsert(tx, concurrency_limit, values, by=["name"], change=["limit"])
+    limit_id = body.global_concurrency_limit_id
+    if body.concurrency_limit is not None:
+        values = {"name": name, "limit": body.concurrency_limit}
+        limit_id = edits.upsert(tx, concurrency_limit, values, by=["name"], change=["limit"])["id"]
+    elif limit_id is not None:
+        shared = sa.select(concurrency_limit.c.id).where(concurrency_limit.c.id == limit_id)
+        rows.one(tx, shared, "global concurrency limit", limit_id)
+    of_deployment = deployment.c.id == id
+    current = tx.execute(sa.select(deployment.c.concurrency_limit_id).where(of_deployment)).scalar_one()
+    own = tx.execute(sa.select(concurrency_limit.c.id).where(concurrency_limit.c.name == name)).scalar_one_or_none()
+    if limit_id is None and "global_concurrency_limit_id" not in given and current != own:
+        return  # it is without a limit of its own, and keeps the shared one
+    tx.execute(sa.update(deployment).where(of_deployment).values(concurrency_limit_id=limit_id))
+    if own is not None and own != limit_id:
+        tx.execute(sa.delete(concurrency_limit).where(concurrency_limit.c.id == own))
+    announce(tx, "scheduled")
 
 
 def _set_paused(tx: sa.Connection, id: UUID, paused: bool) -> None:
@@ -301,34 +342,33 @@ def _set_paused(tx: sa.Connection, id: UUID, paused: bool) -> None:
 
 
 def _delete(tx: sa.Connection, ids: list[UUID]) -> list[UUID]:
-    _delete_scheduled_runs(tx, ids)
+    take_back_runs(tx, ids)
     limits = [f"{queries.LIMIT_PREFIX}{id}" for id in ids]
     tx.execute(sa.delete(concurrency_limit).where(concurrency_limit.c.name.in_(limits)))
     gone = sa.delete(deployment).where(deployment.c.id.in_(ids)).returning(deployment.c.id)
     return list(tx.execute(gone).scalars())
 
 
-def _delete_scheduled_runs(tx: sa.Connection, ids: list[UUID]) -> None:
-    tx.execute(
-        sa.delete(flow_run).where(
-            flow_run.c.state_type == SCHEDULED,
-            flow_run.c.auto_scheduled.is_(True),
-            flow_run.c.deployment_id.in_(ids),
-        )
-    )
+def _renew_runs(tx: sa.Connection, before: sa.RowMapping, values: dict[str, Any]) -> None:
+    """Take back runs made by schedule that a change concerns; the scheduler makes them anew. What is due goes on."""
+    if values.get("paused") and not before["paused"]:
+        take_back_runs(tx, [before["id"]])
+    elif any(name in values and values[name] != before[name] for name in _IN_RUNS):
+        take_back_runs(tx, [before["id"]], due_after=now())
+    elif before["paused"] and values.get("paused") is False:
+        announce(tx, TOPIC)
 
 
 def _views(tx: sa.Connection, found: list[sa.RowMapping]) -> list[DeploymentResponse]:
     moment = now()
     schedules = schedules_of(tx, [row["id"] for row in found])
-    named = sa.select(concurrency_limit).where(
-        concurrency_limit.c.name.in_([f"{queries.LIMIT_PREFIX}{row['id']}" for row in found])
-    )
-    limits = {limit["name"]: limit for limit in tx.execute(named).mappings()}
+    ids = {row["concurrency_limit_id"] for row in found} - {None}
+    of_these = sa.select(concurrency_limit).where(concurrency_limit.c.id.in_(ids))
+    limits = {limit["id"]: limit for limit in tx.execute(of_these).mappings()} if ids else {}
     taken = slots.taken(tx, list(limits.values()), moment)
     views: list[DeploymentResponse] = []
     for row in found:
-        limit = limits.get(f"{queries.LIMIT_PREFIX}{row['id']}")
+        limit = limits.get(row["concurrency_limit_id"])
         polled = row["last_polled"]
         lately = polled is not None and moment - polled < _POLLED_LATELY
         fields = {

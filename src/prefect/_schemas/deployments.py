@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from prefect._schemas.events import RelatedResource
 else:
     events = lazy_module("prefect._schemas.events")
+
+
+CatchUp = Literal["skip", "latest", "all"]
+"""What becomes of the instants of a schedule that were missed: see `prefect.schedules`."""
 
 
 class VersionInfo(PrefectBaseModel):
@@ -44,6 +48,8 @@ class DeploymentSchedule(ObjectBaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     # a name, unique within the deployment
     slug: str | None = None
+    # what becomes of instants that passed while nobody looked
+    catch_up: CatchUp | None = None
 
 
 class DeploymentBranchingOptions(ObjectBaseModel):
@@ -118,3 +124,17 @@ class DeploymentResponse(_Deployment):
                 "prefect.resource.role": role,
             }
         )
+
+
+class DeploymentVersion(PrefectBaseModel):
+    """What a deployment was after a change of it."""
+
+    id: UUID
+    created: DateTime
+    deployment_id: UUID
+    # from 1
+    number: int
+    # the number of the version that it went back to
+    restored: int | None = None
+    # the fields of a `DeploymentCreate`, all but its flow and name
+    content: dict[str, Any]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from prefect._clock import now
 from prefect._rules.cron import parse_cron
 from prefect._rules.recurrence import check_rrule
+from prefect._rules.schedules import POLICIES
 from prefect._schemas.moments import aware, check_time_zone
 
 
@@ -29,6 +30,7 @@ class Schedule:
     active: bool = True
     parameters: dict[str, Any] = field(default_factory=dict)
     slug: str | None = None
+    catch_up: Literal["skip", "latest", "all"] | None = None
 
     def __post_init__(self) -> None:
         kinds = [name for name in ("interval", "cron", "rrule") if getattr(self, name) is not None]
@@ -40,6 +42,8 @@ class Schedule:
             parse_cron(self.cron)
         if self.rrule is not None:
             check_rrule(self.rrule)
+        if self.catch_up not in (None, *POLICIES):
+            raise ValueError(f"catch_up must be one of {', '.join(POLICIES)}, or None; got {self.catch_up!r}")
         if self.timezone:
             check_time_zone(self.timezone)
         if isinstance(self.anchor_date, str):

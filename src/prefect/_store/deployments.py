@@ -16,14 +16,9 @@ LIMIT_PREFIX = "deployment:"
 """The limit of a deployment is the global concurrency limit of this name, followed by the deployment's id."""
 
 
-def limit_name(deployment_id: Column) -> Column:
-    """The name of a deployment's limit, in SQL."""
-    return sa.literal(LIMIT_PREFIX, sa.Text).concat(sa.cast(deployment_id, sa.Text))
-
-
 _LIMIT = (
     sa.select(concurrency_limit.c.limit)
-    .where(concurrency_limit.c.name == limit_name(deployment.c.id))
+    .where(concurrency_limit.c.id == deployment.c.concurrency_limit_id)
     .scalar_subquery()
 )
 

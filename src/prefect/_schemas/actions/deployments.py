@@ -19,7 +19,7 @@ from prefect._lazy import lazy_module
 from prefect._rules.recurrence import with_start
 from prefect._schemas.base import ActionBaseModel
 from prefect._schemas.concurrency import ConcurrencyOptions
-from prefect._schemas.deployments import DeploymentBranchingOptions, VersionInfo
+from prefect._schemas.deployments import CatchUp, DeploymentBranchingOptions, VersionInfo
 from prefect._schemas.fields import KeyValueLabelsField, NameOrEmpty, PositiveInteger
 from prefect._schemas.json_schema import check_against_schema
 from prefect._schemas.schedule_spec import Schedule
@@ -82,6 +82,8 @@ class DeploymentScheduleCreate(ActionBaseModel):
     slug: str | None = None
     # the slug of the schedule that this one takes the place of
     replaces: str | None = None
+    # what becomes of instants that passed while nobody looked
+    catch_up: CatchUp | None = None
 
     @field_validator("active", mode="wrap")
     @classmethod
@@ -112,7 +114,10 @@ class DeploymentScheduleCreate(ActionBaseModel):
             kind = RRuleSchedule(rrule=schedule.rrule, timezone=schedule.timezone)
         else:
             kind = NoSchedule()
-        return cls(schedule=kind, active=schedule.active, parameters=schedule.parameters, slug=schedule.slug)
+        made = cls(schedule=kind, active=schedule.active, parameters=schedule.parameters, slug=schedule.slug)
+        if schedule.catch_up is not None:  # not every server knows it
+            made.catch_up = schedule.catch_up
+        return made
 
 
 class DeploymentScheduleUpdate(ActionBaseModel):
@@ -124,6 +129,7 @@ class DeploymentScheduleUpdate(ActionBaseModel):
     parameters: dict[str, Any] | None = None
     slug: str | None = None
     replaces: str | None = None
+    catch_up: CatchUp | None = None
 
     @field_validator("max_scheduled_runs")
     @classmethod
@@ -161,6 +167,8 @@ class DeploymentCreate(ActionBaseModel):
     paused: bool | None = None
     schedules: list[DeploymentScheduleCreate] = Field(default_factory=list)
     concurrency_limit: int | None = None
+    # a limit that is shared with others, instead of one of its own
+    global_concurrency_limit_id: UUID | None = None
     concurrency_options: ConcurrencyOptions | None = None
     # refuse runs whose parameters do not fit the schema
     enforce_parameter_schema: bool | None = None
@@ -219,6 +227,8 @@ class DeploymentUpdate(ActionBaseModel):
     paused: bool | None = None
     schedules: list[DeploymentScheduleUpdate] | None = None
     concurrency_limit: int | None = None
+    # a limit that is shared with others, instead of one of its own
+    global_concurrency_limit_id: UUID | None = None
     concurrency_options: ConcurrencyOptions | None = None
     tags: list[str] = Field(default_factory=list)
     work_queue_name: str | None = None
