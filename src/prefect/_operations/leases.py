@@ -24,7 +24,6 @@ from prefect._store import leases
 from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, run_lease
 
-
 _LOOKED_AT = 30.0
 
 
