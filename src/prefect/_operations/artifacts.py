@@ -7,7 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field
 
-from prefect._operations import edits, rows
+from prefect._ids import new_uuid
+from prefect._operations import edits, outbox, rows
 from prefect._operations.errors import NotFound
 from prefect._operations.registry import operation
 from prefect._schemas.actions.records import ArtifactCreate, ArtifactUpdate
@@ -80,8 +81,9 @@ def create_artifact(tx: sa.Connection, body: ArtifactCreate) -> Artifact:
     values = Artifact.model_validate(body.model_dump()).model_dump(exclude={"id", "created", "updated"})
     row = tx.execute(sa.insert(artifact).values(**values).returning(*artifact.c)).mappings().one()
     if body.key is not None:
-        latest = {"key": body.key, "latest_id": row["id"]}
-        edits.upsert(tx, artifact_collection, latest, by=["key"], change=["latest_id"])
+        latest = {"id": new_uuid(), "key": body.key, "latest_id": row["id"]}
+        kept = edits.upsert(tx, artifact_collection, latest, by=["key"], change=["latest_id"])
+        outbox.artifact_changed(tx, kept["id"], row, "created" if kept["id"] == latest["id"] else "updated")
     return Artifact.model_validate(row)
 
 
@@ -158,12 +160,14 @@ def delete_artifact(tx: sa.Connection, id: UUID) -> None:
     Raises:
         NotFound: there is no such artifact.
     """
-    key = rows.one(tx, sa.select(artifact.c.key).where(artifact.c.id == id), "artifact", id)["key"]
-    of_latest = artifact_collection.c.latest_id == id
+    row = rows.one(tx, sa.select(artifact).where(artifact.c.id == id), "artifact", id)
+    key, of_latest = row["key"], artifact_collection.c.latest_id == id
     if key is not None:
         previous = _latest_but(tx, key, id)
         if previous is None:
-            tx.execute(sa.delete(artifact_collection).where(of_latest))
+            gone = tx.execute(sa.delete(artifact_collection).where(of_latest).returning(artifact_collection.c.id))
+            for collection_id in gone.scalars().all():
+                outbox.artifact_changed(tx, collection_id, row, "deleted")
         else:
             tx.execute(sa.update(artifact_collection).where(of_latest).values(latest_id=previous))
     tx.execute(sa.delete(artifact).where(artifact.c.id == id))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now
-from prefect._operations import edits, rows, slots
+from prefect._operations import edits, outbox, rows, slots
 from prefect._operations.errors import Conflict, Gone
 from prefect._operations.registry import operation
 from prefect._schemas.actions.concurrency import ConcurrencyLimitV2Create, ConcurrencyLimitV2Update
@@ -86,6 +87,7 @@ def create_concurrency_limit_v2(tx: sa.Connection, body: ConcurrencyLimitV2Creat
     row = edits.insert_new(tx, concurrency_limit, values)
     if row is None:
         raise _taken(body.name)
+    _tell(tx, row, "created")
     return ConcurrencyLimitV2.model_validate({**row, "active_slots": body.active_slots})
 
 
@@ -131,6 +133,7 @@ def update_concurrency_limit_v2(tx: sa.Connection, id_or_name: UUID | str, body:
     edits.update(
         tx, concurrency_limit, concurrency_limit.c.id == row["id"], values, taken=str(_taken(body.name or row["name"]))
     )
+    _tell(tx, {**row, **values}, "updated")
 
 
 @operation("DELETE", "/v2/concurrency_limits/{id_or_name}", writes=True, status=204)
@@ -140,7 +143,9 @@ def delete_concurrency_limit_v2(tx: sa.Connection, id_or_name: UUID | str) -> No
     Raises:
         NotFound: there is no such limit.
     """
-    edits.delete(tx, concurrency_limit, _is(id_or_name), _KIND, id_or_name)
+    row = rows.one(tx, sa.select(concurrency_limit).where(_is(id_or_name)), _KIND, id_or_name)
+    edits.delete(tx, concurrency_limit, concurrency_limit.c.id == row["id"], _KIND, id_or_name)
+    _tell(tx, row, "deleted")
 
 
 @operation("POST", "/v2/concurrency_limits/increment", writes=True)
@@ -219,6 +224,10 @@ def _is(id_or_name: UUID | str) -> sa.ColumnElement[bool]:
         return concurrency_limit.c.id == UUID(str(id_or_name))
     except ValueError:
         return concurrency_limit.c.name == id_or_name
+
+
+def _tell(tx: sa.Connection, row: Mapping[Any, Any], what: str) -> None:
+    outbox.object_changed(tx, "concurrency-limit", row, what, "name", "limit", "active", "slot_decay_per_second")
 
 
 def _taken(name: str) -> Conflict:

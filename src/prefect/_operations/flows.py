@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field
 
-from prefect._operations import edits, flow_runs, rows
+from prefect._operations import edits, flow_runs, outbox, rows
 from prefect._operations.errors import NotFound
 from prefect._operations.registry import Answer, operation
 from prefect._schemas.actions.runs import FlowCreate, FlowUpdate
@@ -84,6 +84,7 @@ def create_flow(tx: sa.Connection, body: NewFlow) -> Answer[Flow]:
     made = edits.insert_new(tx, flow, body.model_dump())
     if made is None:
         return Answer(read_flow_by_name(tx, body.name), 200)
+    _tell(tx, made, "created")
     return Answer(Flow.model_validate(made), 201)
 
 
@@ -96,6 +97,7 @@ def update_flow(tx: sa.Connection, id: UUID, body: FlowUpdate) -> None:
     """
     if edits.update(tx, flow, flow.c.id == id, edits.changes(flow, body), taken="The name is taken.") == 0:
         raise NotFound("flow", id)
+    _tell(tx, rows.one(tx, sa.select(flow).where(flow.c.id == id), "flow", id), "updated")
 
 
 @operation("DELETE", "/flows/{id}", writes=True, status=204)
@@ -107,7 +109,12 @@ def delete_flow(tx: sa.Connection, id: UUID) -> None:
     """
     for run_id in tx.execute(sa.select(flow_run.c.id).where(flow_run.c.flow_id == id)).scalars().all():
         flow_runs.delete_flow_run(tx, run_id)
+    _tell(tx, rows.one(tx, sa.select(flow).where(flow.c.id == id), "flow", id), "deleted")
     edits.delete(tx, flow, flow.c.id == id, "flow", id)
+
+
+def _tell(tx: sa.Connection, row: sa.RowMapping, what: str) -> None:
+    outbox.object_changed(tx, "flow", row, what, "name", "tags", "labels")
 
 
 @operation("POST", "/flows/bulk_delete", writes=True)

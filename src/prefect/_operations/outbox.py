@@ -328,3 +328,44 @@ def deployment_changed(
             related.append(resource("work-queue", row["work_queue_id"], found["queue"], "work-queue"))
             related.append(pool_resource(found["pool_id"], found["pool"], found["pool_type"], "work-pool"))
     return emit(tx, f"prefect.deployment.{what}", resource("deployment", row["id"], row["name"]), related, payload)
+
+
+# -- whatever else has a name ---------------------------------------------------------------------------------------
+
+_LARGEST_DATA = 65_536
+"""Characters of an artifact that its event repeats."""
+
+
+def object_changed(
+    tx: sa.Connection, kind: str, row: Mapping[Any, Any], what: str, *fields: str, related: Sequence[Labels] = ()
+) -> UUID:
+    """Write that something happened to an object that has an id and a name.
+
+    Args:
+        tx: the transaction of the change.
+        kind: what it is, as in `variable`.
+        row: its row.
+        what: `created`, `updated`, `deleted`.
+        fields: columns of the row that are told.
+        related: what has to do with it.
+    """
+    payload = to_jsonable_python({name: row[name] for name in fields})
+    name = row["name"] if "name" in row else row["key"]
+    return emit(tx, f"prefect.{kind}.{what}", resource(kind, row["id"], name), related, payload)
+
+
+def artifact_changed(tx: sa.Connection, collection_id: UUID, latest: Mapping[Any, Any], what: str) -> UUID:
+    """Write that a key has another latest artifact, or none any more.
+
+    Args:
+        tx: the transaction of the change.
+        collection_id: of the key.
+        latest: the row of the artifact; for `deleted`, of the last one.
+        what: `created`, `updated`, `deleted`.
+    """
+    data = latest["data"]
+    if isinstance(data, str) and len(data) > _LARGEST_DATA:
+        data = None  # who wants it reads the artifact
+    row = {**latest, "id": collection_id, "data": data}
+    related = [resource("artifact", latest["id"], None, "latest")]
+    return object_changed(tx, "artifact-collection", row, what, "key", "type", "data", "description", related=related)

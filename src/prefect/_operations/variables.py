@@ -7,8 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field
 
-from prefect._operations import edits, rows
-from prefect._operations.errors import Conflict, NotFound
+from prefect._operations import edits, outbox, rows
+from prefect._operations.errors import Conflict
 from prefect._operations.registry import operation
 from prefect._schemas.actions.records import VariableCreate, VariableUpdate
 from prefect._schemas.base import PrefectBaseModel
@@ -47,6 +47,7 @@ def create_variable(tx: sa.Connection, body: VariableCreate) -> Variable:
     row = edits.insert_new(tx, variable, values)
     if row is None:
         raise _taken(body.name)
+    _tell(tx, row, "created")
     return Variable.model_validate(row)
 
 
@@ -113,7 +114,7 @@ def delete_variable(tx: sa.Connection, id: UUID) -> None:
     Raises:
         NotFound: there is no such variable.
     """
-    edits.delete(tx, variable, variable.c.id == id, "variable", id)
+    _delete(tx, variable.c.id == id, id)
 
 
 @operation("DELETE", "/variables/name/{name}", writes=True, status=204)
@@ -123,13 +124,24 @@ def delete_variable_by_name(tx: sa.Connection, name: str) -> None:
     Raises:
         NotFound: there is no such variable.
     """
-    edits.delete(tx, variable, variable.c.name == name, "variable", name)
+    _delete(tx, variable.c.name == name, name)
 
 
 def _update(tx: sa.Connection, where: sa.ColumnElement[bool], key: UUID | str, body: VariableUpdate) -> None:
     taken = str(_taken(body.name or ""))
-    if edits.update(tx, variable, where, edits.changes(variable, body), taken=taken) == 0:
-        raise NotFound("variable", key)
+    id = rows.one(tx, sa.select(variable.c.id).where(where), "variable", key)["id"]
+    edits.update(tx, variable, variable.c.id == id, edits.changes(variable, body), taken=taken)
+    _tell(tx, rows.one(tx, sa.select(variable).where(variable.c.id == id), "variable", key), "updated")
+
+
+def _delete(tx: sa.Connection, where: sa.ColumnElement[bool], key: UUID | str) -> None:
+    row = rows.one(tx, sa.select(variable).where(where), "variable", key)
+    edits.delete(tx, variable, variable.c.id == row["id"], "variable", key)
+    _tell(tx, row, "deleted")
+
+
+def _tell(tx: sa.Connection, row: sa.RowMapping, what: str) -> None:
+    outbox.object_changed(tx, "variable", row, what, "name", "value", "tags")
 
 
 def _taken(name: str) -> Conflict:
