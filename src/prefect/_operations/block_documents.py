@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._ids import new_id
-from prefect._operations import edits, rows
+from prefect._operations import edits, rows, sealing
 from prefect._operations.block_schemas import existing_schema, read_schemas
 from prefect._operations.block_types import read_block_type_by_slug
 from prefect._operations.errors import Conflict, Invalid
@@ -24,6 +24,8 @@ from prefect._schemas.sorting import BlockDocumentSort
 from prefect._store import catalogue
 from prefect._store.dialects import insert
 from prefect._store.tables import block_document, block_document_reference, block_type
+
+Row = Mapping[str, Any]
 
 
 class BlockDocumentSelection(PrefectBaseModel):
@@ -111,25 +113,27 @@ def read_block_document_by_name(
 
 
 def _documents(tx: sa.Connection, found: Sequence[sa.RowMapping], *, include_secrets: bool) -> list[BlockDocument]:
-    known = {row["id"]: row for row in found}
+    known = {row["id"]: _opened(tx, row) for row in found}
     _add_held(tx, known)
     schemas = read_schemas(tx, {row["block_schema_id"] for row in known.values()})
     view = _View(known, schemas, include_secrets)
-    return [view.document(row) for row in found]
+    return [view.document(known[row["id"]]) for row in found]
 
 
-def _add_held(tx: sa.Connection, known: dict[UUID, sa.RowMapping]) -> None:
+def _opened(tx: sa.Connection, row: sa.RowMapping) -> Row:
+    """A row with its values decrypted."""
+    return {**row, "data": sealing.opened(tx, row["data"])}
+
+
+def _add_held(tx: sa.Connection, known: dict[UUID, Row]) -> None:
     """Add the documents that documents hold, and what those hold in turn."""
     parents: Iterable[UUID] = known
     while parents:
         held = sa.select(block_document_reference.c.reference_block_document_id).where(
             block_document_reference.c.parent_block_document_id.in_(list(parents))
         )
-        new = {
-            row["id"]: row
-            for row in tx.execute(sa.select(block_document).where(block_document.c.id.in_(held))).mappings()
-            if row["id"] not in known
-        }
+        found = tx.execute(sa.select(block_document).where(block_document.c.id.in_(held))).mappings().all()
+        new = {row["id"]: _opened(tx, row) for row in found if row["id"] not in known}
         known.update(new)
         parents = new.keys()
 
@@ -137,12 +141,12 @@ def _add_held(tx: sa.Connection, known: dict[UUID, sa.RowMapping]) -> None:
 class _View:
     """Documents as they are shown: all that they hold is known."""
 
-    def __init__(self, known: dict[UUID, sa.RowMapping], schemas: dict[UUID, BlockSchema], secrets: bool) -> None:
+    def __init__(self, known: dict[UUID, Row], schemas: dict[UUID, BlockSchema], secrets: bool) -> None:
         self._known = known
         self._schemas = schemas
         self._secrets = secrets
 
-    def document(self, row: sa.RowMapping) -> BlockDocument:
+    def document(self, row: Row) -> BlockDocument:
         schema = self._schemas[row["block_schema_id"]]
         of_type = schema.block_type
         return BlockDocument.model_validate(
@@ -156,7 +160,7 @@ class _View:
             }
         )
 
-    def _data(self, row: sa.RowMapping) -> Any:
+    def _data(self, row: Row) -> Any:
         resolved = block_data.resolve(row["data"], self._held)
         return (
             resolved
@@ -168,13 +172,13 @@ class _View:
         row = self._known.get(id)
         return None if row is None else self._data(row)
 
-    def _references(self, row: sa.RowMapping) -> dict[str, dict[str, Any]]:
+    def _references(self, row: Row) -> dict[str, dict[str, Any]]:
         held = {name: self._known.get(id) for name, id in block_data.references(row["data"])}
         return {
             name: {"block_document": self._held_document(other)} for name, other in held.items() if other is not None
         }
 
-    def _held_document(self, row: sa.RowMapping) -> dict[str, Any]:
+    def _held_document(self, row: Row) -> dict[str, Any]:
         return {
             "id": row["id"],
             "name": row["name"],
@@ -189,8 +193,7 @@ def _secret_fields(schema: BlockSchema) -> list[str]:
 
 
 # -- writing --------------------------------------------------------------------------------------------------------
-# Values are written by `create_block_document` and `update_block_document` and read by `_View._data`, nowhere else:
-# there they are to be encrypted, and decrypted.
+# Values are written by `create_block_document` and `update_block_document` and read by `_opened`, nowhere else.
 
 
 @operation("POST", "/block_documents/", writes=True, status=201)
@@ -202,9 +205,11 @@ def create_block_document(tx: sa.Connection, body: BlockDocumentCreate) -> Block
         Invalid: the schema is of another type, or the values hold a block that is not there.
         Conflict: there is a block of that type and name.
     """
-    existing_schema(tx, body.block_schema_id, body.block_type_id)
+    schema = existing_schema(tx, body.block_schema_id, body.block_type_id)
     # an anonymous block has no name to be found by
     values = body.model_dump() | {"name": body.name or f"anonymous-{new_id()}"}
+    if _secret_fields(schema):
+        values["data"] = sealing.seal(tx, values["data"])
     row = edits.insert_new(tx, block_document, values)
     if row is None:
         raise Conflict(f"Block already exists: {body.name!r} of that type. Change that one, or choose another name.")
@@ -229,8 +234,11 @@ def update_block_document(tx: sa.Connection, id: UUID, body: BlockDocumentUpdate
     if "data" in body.model_fields_set:
         before = read_block_document(tx, id, include_secrets=True).data
         data = block_data.keep_masked(body.data, before, _secret_fields(schema))
-        values["data"] = row["data"] | data if body.merge_existing_data else data
-        _write_references(tx, id, values["data"])
+        data = sealing.opened(tx, row["data"]) | data if body.merge_existing_data else data
+        _write_references(tx, id, data)
+        # what was encrypted stays so: a secret of the schema before may be left in it
+        sealed = bool(_secret_fields(schema)) or sealing.is_sealed(row["data"])
+        values["data"] = sealing.seal(tx, data) if sealed else data
     tx.execute(sa.update(block_document).where(block_document.c.id == id).values(**values))
 
 
@@ -257,9 +265,8 @@ def _write_references(tx: sa.Connection, parent: UUID, data: dict[str, Any]) -> 
     for name, id in held.items():
         if id not in there:
             raise Invalid(f"{name} holds block document '{id}', which does not exist.")
-    known = {
-        row["id"]: row for row in tx.execute(sa.select(block_document).where(block_document.c.id.in_(there))).mappings()
-    }
+    rows_there = tx.execute(sa.select(block_document).where(block_document.c.id.in_(there))).mappings().all()
+    known = {row["id"]: _opened(tx, row) for row in rows_there}
     _add_held(tx, known)
     if parent in known:
         raise Invalid(f"Block document '{parent}' would hold itself, through {', '.join(held)}.")

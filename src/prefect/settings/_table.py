@@ -34,6 +34,11 @@ class APISettings(Group, path="api"):
         None, "`user:password` for HTTP basic authentication against a server that asks for it."
     )
     key: SecretStr | None = setting(None, "API key sent as a bearer token with every request.")
+    encryption_key: SecretStr | None = setting(
+        None,
+        "Keys with which secrets of blocks are encrypted where they are kept, separated by commas: the first encrypts, all "
+        "decrypt. Without any, a key in the database itself is used.",
+    )
     tls_insecure_skip_verify: bool = setting(False, "Accept any TLS certificate. Only for tests: it defeats TLS.")
     ssl_cert_file: str | None = setting(
         lambda root: os.environ.get("SSL_CERT_FILE") or None,
