@@ -68,7 +68,10 @@ class Cli:
     def run(self, *argv: str) -> tuple[int, str, str]:
         """The exit status, what was said, and what was complained about."""
         context._process.clear()
+        before = dict(os.environ)
         status = run_command_line(argv)
+        os.environ.clear()  # a command's process ends with it, and what it put into its environment
+        os.environ.update(before)
         said = self._capsys.readouterr()
         return status, said.out, said.err
 
