@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now
-from prefect._operations import deployment_history, edits, rows, slots
+from prefect._operations import deployment_history, edits, outbox, rows, slots
 from prefect._operations.deployment_schedules import replace_schedules, schedules_of
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, operation
@@ -198,6 +198,10 @@ def put_deployment(tx: sa.Connection, body: DeploymentCreate, *, restored: int |
     replace_schedules(tx, row["id"], body.schedules)
     _set_limit(tx, row["id"], body)
     deployment_history.record(tx, row["id"], restored=restored)
+    if before is None:
+        outbox.deployment_changed(tx, row, "created")
+    else:
+        _tell_changes(tx, before, values)
     return row["id"], before is None
 
 
@@ -218,6 +222,7 @@ def update_deployment(tx: sa.Connection, id: UUID, body: DeploymentUpdate) -> No
         replace_schedules(tx, id, body.schedules)
     _set_limit(tx, id, body)
     deployment_history.record(tx, id)
+    _tell_changes(tx, before, values)
 
 
 @operation("POST", "/deployments/{id}/pause_deployment", writes=True)
@@ -343,10 +348,18 @@ def _set_paused(tx: sa.Connection, id: UUID, paused: bool) -> None:
 
 def _delete(tx: sa.Connection, ids: list[UUID]) -> list[UUID]:
     take_back_runs(tx, ids)
+    for row in tx.execute(sa.select(deployment).where(deployment.c.id.in_(ids))).mappings().all():
+        outbox.deployment_changed(tx, row, "deleted")
     limits = [f"{queries.LIMIT_PREFIX}{id}" for id in ids]
     tx.execute(sa.delete(concurrency_limit).where(concurrency_limit.c.name.in_(limits)))
     gone = sa.delete(deployment).where(deployment.c.id.in_(ids)).returning(deployment.c.id)
     return list(tx.execute(gone).scalars())
+
+
+def _tell_changes(tx: sa.Connection, before: sa.RowMapping, values: dict[str, Any]) -> None:
+    changed = outbox.changes(before, values)
+    if changed["updated_fields"]:
+        outbox.deployment_changed(tx, {**before, **values}, "updated", changed)
 
 
 def _renew_runs(tx: sa.Connection, before: sa.RowMapping, values: dict[str, Any]) -> None:
