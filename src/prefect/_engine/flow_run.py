@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 from prefect._clock import now_us
-from prefect._engine import generators, hooks, inputs, naming, outcome, signals
+from prefect._engine import generators, hooks, inputs, naming, outcome, signals, stopping
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
 from prefect._engine.memory import FlowMemory
 from prefect._engine.options import policy_json
@@ -39,7 +39,7 @@ from prefect._rules.states import (
     pending,
     running,
 )
-from prefect.exceptions import Abort, Pause, TerminationSignal
+from prefect.exceptions import Abort, Pause, PrefectException, TerminationSignal
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings import get_current_settings
 
@@ -96,11 +96,13 @@ class FlowRun:
     def enter(self) -> None:
         """Make this run the current one."""
         self._tokens = current_flow.set(self.frame), current_task.set(None)
+        self.frame.whereabouts = stopping.here(self.frame.flow.isasync)
         if self.frame.log_prints and self._prints is None:
             self._prints = loggers.patch_print()
             self._prints.__enter__()
 
     def leave(self) -> None:
+        self.frame.whereabouts = None
         if self._prints is not None:
             self._prints.__exit__(None, None, None)
             self._prints = None
@@ -255,7 +257,7 @@ class FlowRun:
             await self.settle(RunState(FAILED, None, f"Flow run encountered an exception: {describe(exc)}", Value(exc)))
         elif isinstance(exc, Pause):
             logger.info("Suspended the flow run.")
-        elif isinstance(exc, Abort):
+        elif isinstance(exc, Abort) or stopping.reason_of(frame) is not None:
             await self._aborted(exc)
         elif self._is_cancelled(exc):
             logger.info("The flow run was cancelled and stops here.")
@@ -272,20 +274,36 @@ class FlowRun:
             return False
         frame: FlowFrame | None = self.frame
         while frame is not None:
-            known = frame.recorder.recorded_flow_state(frame.id)
+            known = self._recorded(frame)
             if known is not None and known.type in (CANCELLING, CANCELLED):
                 return True
             frame = frame.parent
         return False
 
-    async def _aborted(self, exc: Abort) -> None:
+    def _recorded(self, frame: FlowFrame) -> RunState | None:
+        """The state of a run as others see it; None when it is deleted, or nobody can be asked."""
+        try:
+            return frame.recorder.recorded_flow_state(frame.id)
+        except (PrefectException, OSError) as error:
+            run_logger(self.frame).warning("What became of the flow run elsewhere is not known: %s", error)
+            return None
+
+    async def _aborted(self, exc: BaseException) -> None:
         """Somebody else ended the run, or wants it ended."""
-        known = self.frame.recorder.recorded_flow_state(self.frame.id)
+        frame = self.frame
+        reason = stopping.reason_of(frame) or str(exc)
+        run_logger(frame).info("The flow run stops here: %s", reason)
+        known = self._recorded(frame)
+        is_parents = frame.stopping is None and stopping.reason_of(frame.parent) is not None
         if known is not None and known.type == CANCELLING:
             await self._enter_final(RunState(CANCELLED, message="The flow run was cancelled."))
+        elif is_parents and (known is None or not known.is_final):
+            message = f"The flow run that called it stops: {reason}"
+            await self._enter_final(RunState(CANCELLED, message=message))
         elif known is not None:
-            self.frame.enter(known)
-        run_logger(self.frame).info("The flow run stops here: %s", exc)
+            frame.enter(known)
+        if frame.state is not None and frame.state.is_final:
+            frame.exception = None  # how it ended says the state, and not what it took to stop it
 
     async def settle(self, state: RunState) -> None:
         """Enter the final state, or try again if it is a failure that may be retried."""
@@ -308,7 +326,8 @@ class FlowRun:
             frame.parent.link(frame.value, frame.id, "flow_run")
         self._close_task_runs()
         try:
-            self.propose(state)
+            if self.propose(state).type == CANCELLING:  # it ended of its own accord, which counts as cancelled
+                self.propose(RunState(CANCELLED, message="The run was cancelled while it was finishing."))
         except Abort as abort:
             await self._aborted(abort)
 
@@ -434,7 +453,7 @@ async def run(io: Port, life: FlowRun) -> FlowFrame:
                 await life.returned(value)
             except BaseException as exc:
                 await life.raised(exc)
-                if not isinstance(exc, Exception):
+                if not isinstance(exc, Exception) and not stopping.stopped(frame):
                     await life.finish()
                     raise
             finally:
@@ -476,7 +495,7 @@ async def iterate(io: Port, life: FlowRun, is_async: bool) -> AsyncGenerator[Any
             raise
         except BaseException as exc:
             await life.raised(exc)
-            if not isinstance(exc, Exception):
+            if not isinstance(exc, Exception) and not stopping.stopped(frame):
                 await life.finish()
                 raise
         finally:

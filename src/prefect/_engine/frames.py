@@ -117,14 +117,17 @@ class FlowFrame(RunFrame):
         "flow_id",
         "job_variables",
         "labels",
+        "lease_token",
         "memory",
         "open_runs",
         "parent",
         "parent_flow_run_id",
         "parent_task_run_id",
         "pauses",
+        "stopping",
         "task_runner",
         "wait_for",
+        "whereabouts",
     )
 
     def __init__(self, recorder: Recorder, flow: Flow[..., Any], parameters: dict[str, Any], id: str | None = None):
@@ -143,6 +146,11 @@ class FlowFrame(RunFrame):
         self.deployment_name: str | None = None
         self.deployment_version: str | None = None
         self.job_variables: dict[str, Any] | None = None
+        # the right to speak for the run, where runs are held by leases
+        self.lease_token: int | None = None
+        # why the run is to stop, once somebody wants that; and where it runs: see `stopping`
+        self.stopping: str | None = None
+        self.whereabouts: Any = None
         self.created = False
         self.detached = False
         self.memory: Any = None

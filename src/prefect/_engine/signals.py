@@ -13,6 +13,7 @@ from prefect.exceptions import TerminationSignal
 
 _installed = False
 _received = False
+_instead: BaseException | None = None
 
 
 class termination:
@@ -50,7 +51,23 @@ class termination:
             os.kill(os.getpid(), signal.SIGTERM)  # end as a process does that was told to
 
 
+def interrupt(exc: BaseException) -> bool:
+    """Raise an exception on the main thread, as a signal does; False when no flow is there to take it.
+
+    Called from another thread.
+    """
+    global _instead
+    if not _installed:
+        return False
+    _instead = exc
+    os.kill(os.getpid(), signal.SIGTERM)
+    return True
+
+
 def _raise(signum: int, frame: FrameType | None) -> Any:
-    global _received
+    global _received, _instead
+    if _instead is not None:
+        exc, _instead = _instead, None
+        raise exc
     _received = True
     raise TerminationSignal(signal=signum)

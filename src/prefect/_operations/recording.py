@@ -17,7 +17,9 @@ from pydantic import Field
 
 from prefect._clock import from_us, now, now_us, to_us
 from prefect._operations import edits
+from prefect._operations.errors import Conflict
 from prefect._operations.events import SentEvent, create_events
+from prefect._operations.leases import lease_flow_run
 from prefect._operations.logs import LogLine, create_logs
 from prefect._operations.registry import operation
 from prefect._operations.state_changes import (
@@ -30,10 +32,11 @@ from prefect._rules.states import CANCELLING, CRASHED, RUNNING, RunState
 from prefect._schemas.base import ActionBaseModel, PrefectBaseModel
 from prefect._schemas.enums import SetStateStatus
 from prefect._schemas.fields import KeyValueLabelsField
+from prefect._schemas.leases import LeaseHolder, LeaseRequest
 from prefect._schemas.moments import DateTime
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails, StateAcceptDetails
 from prefect._schemas.states import State, StateDetails, StateType, from_public
-from prefect._store import bulk
+from prefect._store import bulk, leases
 from prefect._store.dialects import insert
 from prefect._store.tables import flow, flow_run, flow_run_state, task_run, task_run_state
 
@@ -122,6 +125,10 @@ class FlowRunProposal(ActionBaseModel):
         default=False, description="The process could not ask and has gone on: the state is one that the run was in."
     )
     name: str | None = Field(default=None, description="The name of the run from now on, when it changes.")
+    holder: LeaseHolder | None = Field(
+        default=None, description="Hold the run from now on; with a token, take over the claim of who started it."
+    )
+    lease_token: int | None = Field(default=None, description="By which the process holds the run.")
 
 
 class RecordRuns(RecordTaskRuns):
@@ -141,6 +148,7 @@ class ProposalResult(OrchestrationResult[Any]):
     flow_run_status: Literal["known", "unknown"] = Field(
         default="known", description="Whether there is such a flow run; of an unknown one nothing is recorded."
     )
+    lease_token: int | None = Field(default=None, description="By which the run is held.")
 
 
 class RunsRecorded(Recorded):
@@ -285,18 +293,29 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal) -> ProposalResult:
     state = _run_state(proposal.state, current)
     if proposal.name is not None and proposal.name != row["name"]:
         tx.execute(sa.update(flow_run).where(flow_run.c.id == id).values(name=proposal.name))
-    if _was_entered(tx, id, proposal.state.id):
-        shown = current if current is not None and current.id == state.id else state
-        return ProposalResult(
-            flow_run_id=id, status=SetStateStatus.ACCEPT, state=public_state(shown, id, None), details=_ACCEPTED
-        )
+    token = proposal.lease_token
     if current is not None and current.is_final and state.type == RUNNING and not proposal.force:
-        reason = f"This run has already finished in state {current.name}."
-        return _aborted(id, reason, current)
-    if proposal.decided:
+        return _aborted(id, f"This run has already finished in state {current.name}.", current)
+    if proposal.holder is not None:
+        try:
+            token = lease_flow_run(tx, id, LeaseRequest(holder=proposal.holder, token=token)).token
+        except Conflict as exc:
+            return _aborted(id, str(exc), current)
+    if _was_entered(tx, id, proposal.state.id):
+        result = _accepted(id, current if current is not None and current.id == state.id else state)
+    elif proposal.decided:
         state.timestamp = min(to_us(proposal.state.timestamp), now_us())
-        return _enter_decided(tx, id, current, state)
-    return _answer(id, propose_flow_run_state(tx, id, state, force=proposal.force)[0])
+        result = _enter_decided(tx, id, current, state, token)
+    else:
+        result = _answer(id, propose_flow_run_state(tx, id, state, force=proposal.force, lease_token=token)[0])
+    result.lease_token = token
+    return result
+
+
+def _accepted(id: UUID, state: RunState) -> ProposalResult:
+    return ProposalResult(
+        flow_run_id=id, status=SetStateStatus.ACCEPT, state=public_state(state, id, None), details=_ACCEPTED
+    )
 
 
 def _aborted(id: UUID, reason: str, current: RunState | None) -> ProposalResult:
@@ -313,29 +332,31 @@ def _answer(id: UUID, result: OrchestrationResult[Any]) -> ProposalResult:
     return ProposalResult(flow_run_id=id, status=result.status, state=result.state, details=result.details)
 
 
-def _enter_decided(tx: sa.Connection, id: UUID, current: RunState | None, state: RunState) -> ProposalResult:
+def _enter_decided(
+    tx: sa.Connection, id: UUID, current: RunState | None, state: RunState, token: int | None
+) -> ProposalResult:
     """Record a state that a run was in while its process could not ask.
 
     It is the run's state now, unless something happened to the run after it; being taken for dead does not count.
     A run that is to be cancelled is cancelled; one that somebody else has ended stays as it was ended.
     """
+    if token is not None and leases.read(tx, id) is None:
+        token = None  # it went when the run was ended; nobody has claimed it since
     if current is not None and current.type == CANCELLING:
-        return _answer(id, propose_flow_run_state(tx, id, state)[0])
+        return _answer(id, propose_flow_run_state(tx, id, state, lease_token=token)[0])
     came_back = current is not None and current.type == CRASHED and state.is_final
     ended = current is not None and current.is_final and not came_back
     if not ended and (current is None or came_back or current.timestamp <= state.timestamp):
-        if came_back:
-            state.timestamp = max(state.timestamp, current.timestamp)  # type: ignore[union-attr]
-        return _answer(id, propose_flow_run_state(tx, id, state, force=True)[0])
+        if current is not None:
+            state.timestamp = max(state.timestamp, current.timestamp)
+        return _answer(id, propose_flow_run_state(tx, id, state, force=True, lease_token=token)[0])
     tx.execute(
         insert(tx, flow_run_state).values(
             id=state.id, flow_run_id=id, type=state.type, name=state.name, message=state.message, data=state.data,
             state_details=state.details, timestamp=from_us(state.timestamp),
         )
     )  # fmt: skip
-    return ProposalResult(
-        flow_run_id=id, status=SetStateStatus.ACCEPT, state=public_state(current, id, None), details=_ACCEPTED
-    )
+    return _accepted(id, current or state)
 
 
 _ACCEPTED = StateAcceptDetails()

@@ -159,7 +159,10 @@ def flow_run(frame: FlowFrame, first: RunState) -> dict[str, Any]:
 
 def proposal(frame: FlowFrame, proposed: RunState, force: bool) -> dict[str, Any]:
     """A state that a flow run is to enter."""
-    return {"flow_run_id": frame.id, "state": state(proposed), "force": force, "name": clean(frame.name)}
+    said = {"flow_run_id": frame.id, "state": state(proposed), "force": force, "name": clean(frame.name)}
+    if frame.lease_token is not None:
+        said["lease_token"] = frame.lease_token
+    return said
 
 
 def log(row: LogRow, id: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ happens while the server is away.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,10 +17,11 @@ from prefect import __version__
 from prefect._clock import now, now_us
 from prefect._engine.frames import FlowFrame, TaskFrame
 from prefect._engine.recording import messages, spool
+from prefect._engine.recording.holding import Held
 from prefect._engine.recording.outbox import Outbox, Refused, Unit
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
-from prefect._rules.states import TERMINAL, RunState, pending
+from prefect._rules.states import RUNNING, TERMINAL, RunState, pending
 from prefect._rules.transitions import Verdict, decide
 from prefect._transport.direct import Address, Answer, Connection, ServerUnreachable
 from prefect._transport.port import API_VERSION
@@ -58,6 +60,7 @@ class ServedRecorder:
             frozenset(settings.client.retry_extra_codes),
         )
         self._published: published.Published | None = None
+        self.held = Held(self.ask)
         self.outbox = Outbox(
             self._post,
             self._connection.close,
@@ -176,7 +179,7 @@ class ServedRecorder:
     def flow_state(self, frame: FlowFrame, proposed: RunState, *, force: bool = False) -> Verdict:
         """Propose a state for a flow run; return the verdict when the server has it, or when it is in the spool."""
         previous = frame.state
-        unit = self._commit(frame, previous or proposed, messages.proposal(frame, proposed, force))
+        unit = self._commit(frame, previous or proposed, self._proposal(frame, proposed, force))
         if unit.answer is None:  # nobody could be asked
             verdict = decide(previous, proposed, now_us=now_us(), force=force)
         elif unit.answer.get("flow_run_status") == "unknown":
@@ -186,7 +189,26 @@ class ServedRecorder:
             verdict = messages.read_verdict(unit.answer, proposed)
         if verdict.kind != "WAIT" and verdict.state is not None and frame.state is not verdict.state:
             frame.enter(verdict.state)
+        self._hold_or_let_go(frame, unit)
         return verdict
+
+    def _proposal(self, frame: FlowFrame, proposed: RunState, force: bool) -> dict[str, Any]:
+        said = messages.proposal(frame, proposed, force)
+        if proposed.type == RUNNING and frame.lease_token is None:
+            said["holder"] = self.held.holder
+            if frame.adopted is not None and os.environ.get("PREFECT__FLOW_RUN_ID") == frame.id:
+                claimed = os.environ.get("PREFECT__FLOW_RUN_LEASE_TOKEN")
+                if claimed:  # by who started this process
+                    said["lease_token"] = int(claimed)
+        return said
+
+    def _hold_or_let_go(self, frame: FlowFrame, unit: Unit) -> None:
+        if frame.state is not None and frame.state.is_final:
+            if frame.lease_token is not None:
+                self.held.discard(frame)
+        elif frame.lease_token is None and unit.answer is not None and unit.answer.get("lease_token") is not None:
+            frame.lease_token = unit.answer["lease_token"]
+            self.held.add(frame)
 
     def recorded_flow_state(self, flow_run_id: str) -> RunState | None:
         """The state of any flow run, or None when there is no such run."""
@@ -250,6 +272,7 @@ class ServedRecorder:
 
     def after_fork_in_child(self) -> None:
         self.outbox.after_fork_in_child()
+        self.held.after_fork_in_child()
 
 
 def read_answer(answer: Answer, shown: str) -> Any:
