@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib import resources
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +18,7 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.blocks import BlockType
 from prefect._schemas.filters.blocks import BlockSchemaFilter, BlockTypeFilter
 from prefect._store import catalogue
-from prefect._store.tables import block_type
+from prefect._store.tables import block_schema, block_type
 
 _RESERVED = "prefect"
 _URLS = ("logo_url", "documentation_url")
@@ -52,6 +54,25 @@ def create_block_type(tx: sa.Connection, body: BlockTypeCreate) -> BlockType:
     if row is None:
         raise Conflict(f'Block type with name "{body.name}" or slug "{body.slug}" already exists')
     return BlockType.model_validate(row)
+
+
+@operation("POST", "/block_types/install_system_block_types", writes=True)
+def install_system_block_types(tx: sa.Connection) -> None:
+    """Make the block types that come with this package, with their schemas; those that are there become as they are now."""
+    for entry in system_block_types():
+        described = {name: value for name, value in entry["block_type"].items() if name not in ("name", "slug")}
+        known = {name: entry["block_type"][name] for name in ("name", "slug")} | described
+        made = edits.upsert(tx, block_type, known, by=["slug"], change=list(described))
+        schema = {**entry["block_schema"], "block_type_id": made["id"]}
+        edits.insert_new(tx, block_schema, schema)
+
+
+def system_block_types() -> list[dict[str, Any]]:
+    """The block types that come with this package: each `block_type` with its `block_schema`.
+
+    They are generated: see `prefect.blocks._system_types`.
+    """
+    return json.loads(resources.files(__package__ or "").joinpath("system_block_types.json").read_text("utf-8"))
 
 
 @operation("GET", "/block_types/{id}")

@@ -89,7 +89,7 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
     job_configuration: ClassVar[type[BaseJobConfiguration]] = ProcessJobConfiguration
     job_configuration_variables: ClassVar[type[BaseVariables] | None] = ProcessVariables
     _description: ClassVar[str] = (
-        "Execute flow runs as subprocesses on a worker. Works well for local execution when first getting started."
+        "Starts each flow run as a process of its own, on the machine of the worker. The simplest kind; good to begin with."
     )
 
     async def setup(self) -> None:
