@@ -185,11 +185,12 @@ def test_a_run_without_room_says_so(q: Queues, strategy: str | None, name: str) 
     future = q.due(queue, 5, deployment_id=limited)
     scope = Scope(pool_id=pool)
     found = find_due(q.tx, scope, limit=9, moment=NOON, until=NOON)
-    q.end(first, "PENDING")
     for _ in range(2):
-        tell_those_without_room(q.tx, scope, found.full, moment=NOON)
+        tell_those_without_room(q.tx, scope, found, moment=NOON)
     columns = (flow_run.c.state_name, flow_run.c.next_scheduled_start_time)
     states = {id: tuple(q.tx.execute(sa.select(*columns).where(flow_run.c.id == id)).one()) for id in (second, future)}
+    assert q.ask(pool_id=pool) == [first]
+    q.end(first, "PENDING")
     assert states[second] == (name, after(-1) if name == WAITING else None)
     assert states[future] == ("Scheduled", after(5))
     history = sa.select(sa.func.count()).where(flow_run_state.c.flow_run_id == second)

@@ -21,7 +21,7 @@ from prefect._rules.states import PENDING, RunState
 from prefect._schemas.leases import ClaimedRun, ClaimRequest
 from prefect._store import leases
 from prefect._store.announcements import announce
-from prefect._store.tables import deployment, flow_run, work_queue
+from prefect._store.tables import flow_run, work_queue
 
 _POLL_NOTED = timedelta(seconds=15)
 _POLLED_LATELY = timedelta(seconds=60)
@@ -38,45 +38,16 @@ def claim_flow_runs(tx: sa.Connection, body: ClaimRequest) -> list[ClaimedRun] |
     if body.work_pool_name is None and body.deployment_ids is None:
         raise Invalid("Name a work pool (work_pool_name) or deployments (deployment_ids) to claim runs of.")
     moment = now()
-    _note_poll(tx, body, moment)
     scope = _scope(tx, body)
+    queue_runs.note_poll(tx, scope, moment)
     ahead = timedelta(seconds=body.prefetch_seconds)
     found = queue_runs.find_due(tx, scope, limit=body.limit, moment=moment, until=moment + ahead)
-    queue_runs.tell_those_without_room(tx, scope, found.full, moment=moment)
+    queue_runs.tell_those_without_room(tx, scope, found, moment=moment)
     if found.runs:
         announce_short(tx, body.lease_seconds)
         return [_claim(tx, run.id, body, moment) for run in found.runs]
     first = queue_runs.next_due(tx, scope, after=moment + ahead)
     return NotYet([], ("scheduled",), None if first is None else first - ahead)
-
-
-def _note_poll(tx: sa.Connection, body: ClaimRequest, moment: datetime) -> None:
-    """Remember that the queues and deployments are asked for runs; that it was some seconds ago is exact enough."""
-    before = moment - _POLL_NOTED
-    if body.work_pool_name is not None:
-        queues = work_queue.c.work_pool_id == work_pools.pool_row(tx, body.work_pool_name)["id"]
-        if body.work_queue_names is not None:
-            queues = sa.and_(queues, work_queue.c.name.in_(body.work_queue_names))
-        _note(tx, work_queue, queues, before, moment)
-        of_queues = deployment.c.work_queue_id.in_(sa.select(work_queue.c.id).where(queues))
-        _note(tx, deployment, of_queues, before, moment)
-    if body.deployment_ids is not None:
-        _note(tx, deployment, deployment.c.id.in_(body.deployment_ids), before, moment)
-
-
-def _note(
-    tx: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool], before: datetime, moment: datetime
-) -> None:
-    old = sa.or_(table.c.last_polled.is_(None), table.c.last_polled < before)
-    found = tx.execute(
-        sa.select(table.c.id, table.c.last_polled).where(where, old).with_for_update(skip_locked=True)
-    ).all()
-    if found:
-        # it has not changed: who reads `updated` wants to know of changes that somebody made
-        values = {"last_polled": moment, "updated": table.c.updated}
-        tx.execute(sa.update(table).where(table.c.id.in_([row.id for row in found])).values(values))
-        if any(row.last_polled is None or row.last_polled < moment - _POLLED_LATELY for row in found):
-            announce(tx, "polled")
 
 
 def _scope(tx: sa.Connection, body: ClaimRequest) -> queue_runs.Scope:

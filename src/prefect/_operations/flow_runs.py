@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -106,6 +107,12 @@ def read_flow_run(tx: sa.Connection, id: UUID) -> FlowRun:
     """
     statement = _runs().where(flow_run.c.id == id)
     return _flow_run(rows.one(tx, statement, "flow run", id))
+
+
+def flow_runs_of(tx: sa.Connection, ids: Sequence[UUID]) -> list[FlowRun]:
+    """The flow runs of these ids, in their order; those that are not there are left out."""
+    found = {row["id"]: _flow_run(row) for row in tx.execute(_runs().where(flow_run.c.id.in_(ids))).mappings()}
+    return [found[id] for id in ids if id in found]
 
 
 @operation("POST", "/flow_runs/filter")

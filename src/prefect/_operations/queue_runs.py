@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +30,7 @@ WAITING = "AwaitingConcurrencySlot"
 
 _AWAITING_RETRY = "AwaitingRetry"
 _TOLD_AT_ONCE = 50
+_POLL_NOTED = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -121,21 +122,27 @@ def find_due(
 
 
 def tell_those_without_room(
-    tx: sa.Connection, scope: Scope, full: Iterable[UUID], *, moment: datetime, until: datetime | None = None
+    tx: sa.Connection, scope: Scope, found: Found, *, moment: datetime, until: datetime | None = None
 ) -> None:
     """Let the due runs of deployments that are full say that they wait; or cancel them, where the deployment says so.
 
     A run goes on waiting at its place: it stays due when it was. A few at a time; who asks next goes on with the rest.
+
+    Args:
+        scope: whose runs were asked for.
+        found: what was found for it: those runs have room.
+        moment: now.
+        until: runs that are due by then; now unless given.
     """
-    full = list(full)
-    if not full:
+    if not found.full:
         return
     strategy = json_member(deployment.c.concurrency_options, sa.literal("collision_strategy"))
     statement = (
         sa.select(flow_run.c.id, flow_run.c.next_scheduled_start_time, strategy.label("strategy"))
         .join(deployment, flow_run.c.deployment_id == deployment.c.id)
         .where(
-            flow_run.c.deployment_id.in_(full),
+            flow_run.c.deployment_id.in_(found.full),
+            flow_run.c.id.not_in([run.id for run in found.runs]),
             _due(scope, moment, until or moment, None),
             sa.or_(flow_run.c.state_name != WAITING, strategy == ConcurrencyLimitStrategy.CANCEL_NEW.value),
         )
@@ -153,6 +160,30 @@ def tell_those_without_room(
                 details={"scheduled_time": due},
             )  # fmt: skip
         propose_flow_run_state(tx, run.id, state, force=True)
+
+
+def note_poll(tx: sa.Connection, scope: Scope, moment: datetime) -> None:
+    """Remember that the queues and deployments of a scope are asked for runs; some seconds ago is exact enough."""
+    if scope.queue_ids is not None:
+        queues = work_queue.c.id.in_(scope.queue_ids)
+    elif scope.pool_id is not None:
+        queues = work_queue.c.work_pool_id == scope.pool_id
+    else:
+        queues = None
+    if queues is not None:
+        _note(tx, work_queue, queues, moment)
+        _note(tx, deployment, deployment.c.work_queue_id.in_(sa.select(work_queue.c.id).where(queues)), moment)
+    if scope.deployment_ids is not None:
+        _note(tx, deployment, deployment.c.id.in_(scope.deployment_ids), moment)
+
+
+def _note(tx: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool], moment: datetime) -> None:
+    old = sa.or_(table.c.last_polled.is_(None), table.c.last_polled < moment - _POLL_NOTED)
+    ids = tx.execute(sa.select(table.c.id).where(where, old).with_for_update(skip_locked=True)).scalars().all()
+    if ids:
+        # it has not changed: who reads `updated` wants to know of changes that somebody made
+        values = {"last_polled": moment, "updated": table.c.updated}
+        tx.execute(sa.update(table).where(table.c.id.in_(ids)).values(values))
 
 
 def next_due(tx: sa.Connection, scope: Scope, *, after: datetime) -> datetime | None:

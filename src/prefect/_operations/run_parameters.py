@@ -60,10 +60,11 @@ def make_parameters(tx: sa.Connection, parameters: dict[str, Any]) -> dict[str, 
     check_size(parameters)
     if not _is_described(parameters):
         return parameters
-    names = sorted(set(_variable_names(parameters)))
-    found = tx.execute(sa.select(variable.c.name, variable.c.value).where(variable.c.name.in_(names))).tuples().all()
     context = schema_tools.HydrationContext(
-        workspace_variables=dict(found), render_workspace_variables=True, render_jinja=True, raise_on_error=True
+        workspace_variables=variables_in(tx, parameters),
+        render_workspace_variables=True,
+        render_jinja=True,
+        raise_on_error=True,
     )
     try:
         made = schema_tools.hydrate(parameters, context)
@@ -71,6 +72,15 @@ def make_parameters(tx: sa.Connection, parameters: dict[str, Any]) -> dict[str, 
         raise ParametersNotMade(f"Error hydrating flow run parameters: {exc}") from exc
     check_size(made)
     return made
+
+
+def variables_in(tx: sa.Connection, described: Any) -> dict[str, Any]:
+    """The values of the variables that descriptions name; those that are not there are left out."""
+    names = sorted(set(_variable_names(described)))
+    if not names:
+        return {}
+    statement = sa.select(variable.c.name, variable.c.value).where(variable.c.name.in_(names))
+    return dict(tx.execute(statement).tuples().all())
 
 
 def check_parameters(parameters: dict[str, Any], schema: dict[str, Any]) -> None:

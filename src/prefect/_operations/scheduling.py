@@ -241,6 +241,18 @@ def make_between(
     return insert_runs(tx, rows, moment)
 
 
+def preview(schedule: Mapping[str, Any], after: datetime, count: int) -> list[datetime]:
+    """The next instants of a schedule.
+
+    Raises:
+        Invalid: it cannot be followed.
+    """
+    try:
+        return rules.next_instants(rules.spec_of(schedule), after, count)
+    except (ValueError, OverflowError) as exc:
+        raise Invalid(f"schedule: {exc}") from exc
+
+
 def _rows(
     tx: sa.Connection, schedule: sa.RowMapping, chosen: Sequence[datetime], moment: datetime
 ) -> list[dict[str, Any]]:

@@ -38,6 +38,8 @@ LONGEST_LOOK_AWAY = _DAY
 _CLOCK_ERROR = timedelta(seconds=5)
 # no clock is set forward by more than a day (Samoa, 2011), nor do two changes come within one
 _LARGEST_CHANGE = timedelta(hours=26)
+MOST_AT_ONCE: Final = 1000
+"""Runs that are made for one schedule at once, whatever is asked for."""
 # intervals, days and rules: an instant further away than this is as good as none
 FARTHEST = timedelta(days=366 * 30)
 
