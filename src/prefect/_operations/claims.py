@@ -20,7 +20,6 @@ from prefect._operations.state_changes import current_state, enter_state, locked
 from prefect._rules.states import PENDING, RunState
 from prefect._schemas.leases import ClaimedRun, ClaimRequest
 from prefect._store import leases
-from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, work_queue
 
 _POLL_NOTED = timedelta(seconds=15)
