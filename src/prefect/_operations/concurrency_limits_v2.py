@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -10,9 +11,10 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now
-from prefect._operations import edits, outbox, rows, slots
-from prefect._operations.errors import Conflict, Gone
-from prefect._operations.registry import operation
+from prefect._ids import new_uuid
+from prefect._operations import edits, outbox, rows, slot_line, slots
+from prefect._operations.errors import Conflict, Gone, Locked
+from prefect._operations.registry import NotYet, operation
 from prefect._schemas.actions.concurrency import ConcurrencyLimitV2Create, ConcurrencyLimitV2Update
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.concurrency import (
@@ -43,6 +45,11 @@ class SlotRequest(PrefectBaseModel):
     mode: Literal["concurrency", "rate_limit"] = Field(
         default="concurrency", description="`rate_limit`: the slots come free by decay only."
     )
+    create_if_missing: bool | None = Field(
+        default=None, deprecated=True, description="Has no effect: what has no limit is not limited."
+    )
+    wait_seconds: float = Field(default=0, ge=0, description="How long to wait in line for them.")
+    waiter_id: UUID | None = Field(default=None, description="Who waits: asking again with it keeps the place in line.")
 
 
 class LeasedSlotRequest(SlotRequest):
@@ -60,6 +67,9 @@ class SlotReturn(PrefectBaseModel):
     names: list[str]
     slots: int = Field(gt=0)
     occupancy_seconds: float | None = Field(default=None, gt=0, description="How long they were held.")
+    create_if_missing: bool | None = Field(
+        default=None, deprecated=True, description="Has no effect: what has no limit is not limited."
+    )
 
 
 class LeaseRenewal(PrefectBaseModel):
@@ -133,6 +143,7 @@ def update_concurrency_limit_v2(tx: sa.Connection, id_or_name: UUID | str, body:
     edits.update(
         tx, concurrency_limit, concurrency_limit.c.id == row["id"], values, taken=str(_taken(body.name or row["name"]))
     )
+    slot_line.tell(tx, [row["id"]], moment)
     _tell(tx, {**row, **values}, "updated")
 
 
@@ -149,7 +160,7 @@ def delete_concurrency_limit_v2(tx: sa.Connection, id_or_name: UUID | str) -> No
 
 
 @operation("POST", "/v2/concurrency_limits/increment", writes=True)
-def bulk_increment_active_slots(tx: sa.Connection, body: SlotRequest) -> list[MinimalConcurrencyLimitResponse]:
+def bulk_increment_active_slots(tx: sa.Connection, body: SlotRequest) -> list[MinimalConcurrencyLimitResponse] | NotYet:
     """Take slots without a lease; return the limits that there are.
 
     Raises:
@@ -157,14 +168,17 @@ def bulk_increment_active_slots(tx: sa.Connection, body: SlotRequest) -> list[Mi
         Locked: one of the limits has too few slots now.
     """
     limits = slots.select_limits(tx, body.names)
-    slots.take(tx, limits, body.slots, rate=body.mode == "rate_limit")
+    try:
+        slots.take(tx, limits, body.slots, rate=body.mode == "rate_limit", waiter_id=body.waiter_id)
+    except Locked as full:
+        return _wait(tx, limits, body, full)
     return minimal(limits)
 
 
 @operation("POST", "/v2/concurrency_limits/increment-with-lease", writes=True)
 def bulk_increment_active_slots_with_lease(
     tx: sa.Connection, body: LeasedSlotRequest
-) -> ConcurrencyLimitWithLeaseResponse:
+) -> ConcurrencyLimitWithLeaseResponse | NotYet:
     """Take slots under a lease; return it, and the limits that there are.
 
     Raises:
@@ -174,8 +188,35 @@ def bulk_increment_active_slots_with_lease(
     limits = slots.select_limits(tx, body.names)
     holder = body.holder
     terms = slots.Terms(body.lease_duration, *((None, None) if holder is None else (holder.type, holder.id)))
-    lease_id = slots.take(tx, limits, body.slots, rate=body.mode == "rate_limit", lease=terms)
+    try:
+        lease_id = slots.take(
+            tx, limits, body.slots, rate=body.mode == "rate_limit", lease=terms, waiter_id=body.waiter_id
+        )
+    except Locked as full:
+        return _wait(tx, limits, body, full)
     return ConcurrencyLimitWithLeaseResponse.model_validate({"lease_id": lease_id, "limits": minimal(limits)})
+
+
+def _wait(tx: sa.Connection, limits: list[sa.RowMapping], body: SlotRequest, full: Locked) -> NotYet:
+    """Take a place in line, and keep it; who is not willing to wait is refused, and leaves the line.
+
+    Raises:
+        Locked: there is no room now.
+    """
+    moment = now()
+    if body.wait_seconds <= 0:
+        if body.waiter_id is not None:
+            slot_line.tell(tx, slot_line.leave(tx, body.waiter_id), moment)
+        raise full
+    waiter_id = body.waiter_id = body.waiter_id or new_uuid()  # the same for as long as the request is kept
+    slot_line.enter(tx, waiter_id, [limit["id"] for limit in limits], body.slots, moment)
+    decays = any(limit["slot_decay_per_second"] for limit in limits)
+    pause = timedelta(seconds=full.retry_after) if decays and full.retry_after is not None else slot_line.ASK_AGAIN
+
+    def leave(tx: sa.Connection) -> None:
+        slot_line.tell(tx, slot_line.leave(tx, waiter_id), now())
+
+    return NotYet(full, (slot_line.topic(waiter_id),), moment + min(pause, slot_line.ASK_AGAIN), leave)
 
 
 @operation("POST", "/v2/concurrency_limits/leases/{lease_id}/renew", writes=True, status=204)

@@ -60,6 +60,8 @@ class NotYet:
     """The announcements after which it is worth asking again (`_store.announcements`)."""
     until: datetime | None = None
     """When it is worth asking again without any."""
+    abandon: Callable[[Any], None] | None = None
+    """Called with a transaction that may write, when whoever waited has gone without an answer."""
 
     def final(self) -> Any:
         """The answer when the time to wait is over."""

@@ -11,7 +11,6 @@ say so, and a run that dies is ended by its own lease.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,17 +21,13 @@ import sqlalchemy as sa
 
 from prefect._clock import now
 from prefect._ids import new_uuid
+from prefect._operations import slot_line
 from prefect._operations.errors import Invalid, Locked
-from prefect._rules.states import CANCELLING, PENDING, RUNNING
-from prefect._store.tables import concurrency_lease, concurrency_limit, concurrency_slot, deployment, flow_run
+from prefect._operations.slot_counts import GUARD, Limit, level, lives, taken
+from prefect._operations.slot_counts import SLOT_STATES as SLOT_STATES
+from prefect._operations.slot_counts import shown as shown
+from prefect._store.tables import concurrency_lease, concurrency_limit, concurrency_slot
 from prefect.settings import get_current_settings
-
-SLOT_STATES = (PENDING, RUNNING, CANCELLING)
-"""The states in which a run holds a slot of its deployment, its pool and its queue."""
-
-_GUARD = 1e-9  # levels are floating-point numbers; a slot is not refused for the last bit of one
-
-Limit = sa.RowMapping
 
 
 @dataclass(frozen=True)
@@ -52,35 +47,21 @@ def select_limits(tx: sa.Connection, names: Iterable[str]) -> list[sa.RowMapping
     return list(tx.execute(statement.order_by(concurrency_limit.c.name).with_for_update()).mappings())
 
 
-def level(limit: Limit, moment: datetime) -> float:
-    """How many open slots of a limit are still taken at a moment."""
-    passed = max((moment - limit["open_slots_at"]).total_seconds(), 0.0)
-    return max(limit["open_slots"] - limit["slot_decay_per_second"] * passed, 0.0)
-
-
-def taken(tx: sa.Connection, limits: Sequence[Limit], moment: datetime) -> dict[UUID, float]:
-    """How many slots of each limit are taken at a moment."""
-    ids = [limit["id"] for limit in limits]
-    leased, run = _leased(tx, ids, moment), _held_by_runs(tx, ids)
-    return {
-        id: level(limit, moment) + (0 if limit["slot_decay_per_second"] else leased.get(id, 0) + run.get(id, 0))
-        for id, limit in zip(ids, limits, strict=True)
-    }
-
-
-def shown(count: float) -> int:
-    """A number of taken slots as the API has it: a slot is taken until all of it is free."""
-    return math.ceil(count - _GUARD)
-
-
 def take(
-    tx: sa.Connection, limits: Sequence[Limit], slots: int, *, rate: bool = False, lease: Terms | None = None
+    tx: sa.Connection,
+    limits: Sequence[Limit],
+    slots: int,
+    *,
+    rate: bool = False,
+    lease: Terms | None = None,
+    waiter_id: UUID | None = None,
 ) -> UUID | None:
-    """Take slots of all limits that are active, or of none.
+    """Take slots of all limits that are active, or of none. Nobody overtakes those who wait (`slot_line`).
 
     Args:
         rate: whether the slots are given back by decay only.
         lease: the terms of a lease to take them under.
+        waiter_id: of who waited for them; his place in the line is given up.
 
     Returns:
         the id of the lease.
@@ -101,10 +82,16 @@ def take(
         raise Invalid(f"Slots requested is greater than the limit: {slots} of {', '.join(map(repr, small))}")
     moment = now()
     counts = taken(tx, active, moment)
-    full = [limit for limit in active if counts[limit["id"]] + slots > limit["limit"] + _GUARD]
+    full = [limit for limit in active if counts[limit["id"]] + slots > limit["limit"] + GUARD]
     if full:
         wait = max(_wait(limit, counts[limit["id"]] + slots - limit["limit"]) for limit in full)
         raise Locked(f"No room in {', '.join(repr(limit['name']) for limit in full)}", retry_after=wait)
+    line = slot_line.line_before(tx, active, waiter_id, moment)
+    if line is not None and not line.admits(slots, [limit["id"] for limit in active]):
+        wait = max(_wait(limit, slots) for limit in active)
+        raise Locked(f"Others wait for {', '.join(repr(limit['name']) for limit in active)}", retry_after=wait)
+    if waiter_id is not None:
+        slot_line.leave(tx, waiter_id)
     lease_id = None if lease is None else grant(tx, lease)
     _add(tx, limits, slots, moment, lease_id)
     return lease_id
@@ -122,6 +109,7 @@ def give_back(tx: sa.Connection, limits: Sequence[Limit], slots: int, occupied: 
         if occupied is not None:
             values["avg_slot_occupancy_seconds"] = _average(limit, occupied)
         _set(tx, limit, values)
+    slot_line.tell(tx, [limit["id"] for limit in limits], moment)
 
 
 def grant(tx: sa.Connection, terms: Terms) -> UUID:
@@ -142,9 +130,9 @@ def grant(tx: sa.Connection, terms: Terms) -> UUID:
 def renew(tx: sa.Connection, lease_id: UUID, seconds: float) -> bool:
     """Let a lease last for so many seconds from now; False when it has ended."""
     moment = now()
-    lives = sa.and_(concurrency_lease.c.id == lease_id, _lives(moment))
+    own = sa.and_(concurrency_lease.c.id == lease_id, lives(moment))
     expires = moment + timedelta(seconds=seconds)
-    return tx.execute(sa.update(concurrency_lease).where(lives).values(expires=expires)).rowcount == 1
+    return tx.execute(sa.update(concurrency_lease).where(own).values(expires=expires)).rowcount == 1
 
 
 def end_lease(tx: sa.Connection, lease_id: UUID) -> None:
@@ -159,43 +147,31 @@ def end_lease(tx: sa.Connection, lease_id: UUID) -> None:
         )
         held = held.where(concurrency_slot.c.lease_id == lease_id).order_by(concurrency_limit.c.name)
         occupied = (moment - lease["created"]).total_seconds()
-        for row in tx.execute(held.with_for_update(of=concurrency_limit)).mappings().all():
+        rows = tx.execute(held.with_for_update(of=concurrency_limit)).mappings().all()
+        _forget(tx, concurrency_lease.c.id == lease_id)
+        for row in rows:
             # of a limit without a decay nothing is in the level, and nothing is taken from it
             give_back(tx, [row], row["slots"] if row["slot_decay_per_second"] else 0, occupied)
-    tx.execute(sa.delete(concurrency_slot).where(concurrency_slot.c.lease_id == lease_id))
-    tx.execute(sa.delete(concurrency_lease).where(concurrency_lease.c.id == lease_id))
+    else:
+        _forget(tx, concurrency_lease.c.id == lease_id)
 
 
 def forget_ended_leases(tx: sa.Connection, moment: datetime) -> int:
-    """Delete the leases that had ended by a moment, and return how many. They hold nothing: this saves space only."""
+    """Delete the leases that had ended by a moment, and return how many; who waits for what they held is told."""
     ended = concurrency_lease.c.expires <= moment
-    ids = sa.select(concurrency_lease.c.id).where(ended)
+    held = sa.select(concurrency_slot.c.limit_id).join(
+        concurrency_lease, concurrency_slot.c.lease_id == concurrency_lease.c.id
+    )
+    limits = set(tx.execute(held.where(ended).distinct()).scalars())
+    count = _forget(tx, ended)
+    slot_line.tell(tx, limits, moment)
+    return count
+
+
+def _forget(tx: sa.Connection, which: sa.ColumnElement[bool]) -> int:
+    ids = sa.select(concurrency_lease.c.id).where(which)
     tx.execute(sa.delete(concurrency_slot).where(concurrency_slot.c.lease_id.in_(ids)))
-    return tx.execute(sa.delete(concurrency_lease).where(ended)).rowcount
-
-
-def _lives(moment: datetime) -> sa.ColumnElement[bool]:
-    return sa.or_(concurrency_lease.c.expires.is_(None), concurrency_lease.c.expires > moment)
-
-
-def _leased(tx: sa.Connection, limit_ids: list[UUID], moment: datetime) -> dict[UUID, int]:
-    statement = (
-        sa.select(concurrency_slot.c.limit_id, sa.func.sum(concurrency_slot.c.slots))
-        .join(concurrency_lease, concurrency_slot.c.lease_id == concurrency_lease.c.id)
-        .where(concurrency_slot.c.limit_id.in_(limit_ids), _lives(moment))
-        .group_by(concurrency_slot.c.limit_id)
-    )
-    return {limit_id: int(count) for limit_id, count in tx.execute(statement)}
-
-
-def _held_by_runs(tx: sa.Connection, limit_ids: list[UUID]) -> dict[UUID, int]:
-    statement = (
-        sa.select(deployment.c.concurrency_limit_id, sa.func.count())
-        .join(flow_run, flow_run.c.deployment_id == deployment.c.id)
-        .where(deployment.c.concurrency_limit_id.in_(limit_ids), flow_run.c.state_type.in_(SLOT_STATES))
-        .group_by(deployment.c.concurrency_limit_id)
-    )
-    return dict(tx.execute(statement).tuples().all()) if limit_ids else {}
+    return tx.execute(sa.delete(concurrency_lease).where(which)).rowcount
 
 
 def _add(tx: sa.Connection, limits: Sequence[Limit], slots: int, moment: datetime, lease_id: UUID | None) -> None:

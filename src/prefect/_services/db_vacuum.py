@@ -20,7 +20,6 @@ from prefect._services.framework import Database, Round, Service
 from prefect._store.tables import (
     artifact,
     artifact_collection,
-    concurrency_waiter,
     csrf_token,
     event,
     event_resource,
@@ -59,9 +58,7 @@ def run_once(database: Database, now: datetime) -> Round:
 
 def _remove_expired(tx: sa.Connection, now: datetime, batch: int) -> int:
     count = _delete(tx, csrf_token, csrf_token.c.expiration < now, batch)
-    count = max(count, _delete(tx, worker, worker.c.offline_at < now - _FORGOTTEN_WORKERS, batch))
-    tx.execute(sa.delete(concurrency_waiter).where(concurrency_waiter.c.expires < now))
-    return count
+    return max(count, _delete(tx, worker, worker.c.offline_at < now - _FORGOTTEN_WORKERS, batch))
 
 
 def _delete(tx: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool], batch: int) -> int:

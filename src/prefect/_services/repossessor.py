@@ -6,18 +6,21 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from prefect._operations import slots
+from prefect._operations import slot_line, slots
 from prefect._services.framework import Database, Round, Service
-from prefect._store.tables import concurrency_lease
+from prefect._store.tables import concurrency_lease, concurrency_waiter
 
 
 def run_once(database: Database, now: datetime) -> Round:
-    """Delete the leases of slots that have ended, and tell those who wait for them."""
+    """Delete the leases of slots that have ended, and the places of who does not wait any more; tell who is next."""
     ended = concurrency_lease.c.expires <= now
     any_ended = sa.select(concurrency_lease.c.id).where(ended).limit(1)
     done = 0
     if database.read(lambda tx: tx.execute(any_ended).first()) is not None:
         done = database.write(lambda tx: slots.forget_ended_leases(tx, now))
+    gone = sa.select(concurrency_waiter.c.waiter_id).where(concurrency_waiter.c.expires <= now).limit(1)
+    if database.read(lambda tx: tx.execute(gone).first()) is not None:
+        database.write(lambda tx: slot_line.tell(tx, slot_line.forget_gone(tx, now), now))
     first = database.read(
         lambda tx: tx.execute(sa.select(sa.func.min(concurrency_lease.c.expires))).scalar_one_or_none()
     )
@@ -28,8 +31,6 @@ SERVICE = Service(
     name="repossessor",
     description="Takes back concurrency slots whose lease has ended",
     run_once=run_once,
-    every=30.0,
-    rest=0.2,
-    topics=("concurrency_lease",),
+    every=30.0,  # no lease is shorter than a minute
     is_local=True,
 )

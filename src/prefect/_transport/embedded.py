@@ -220,6 +220,9 @@ class EmbeddedTransport:
                     changes.wait(left, stop)
         finally:
             self._waiting.discard(stop)
+        if stop.is_set() and answer.abandon is not None:
+            with self._one, self._open(True).write() as tx:
+                answer.abandon(tx)
         return answer.final(), operation.status
 
     def _open(self, writes: bool) -> local.LocalDatabase:

@@ -115,7 +115,14 @@ class Endpoint:
         seconds = waiting_seconds(arguments)
         last: Response | NotYet = first
         if seconds > 0:
-            last = await self._waits.wait(request, first, seconds, lambda: run_in_threadpool(self._answer, arguments))
+            try:
+                last = await self._waits.wait(
+                    request, first, seconds, lambda: run_in_threadpool(self._answer, arguments)
+                )
+            except ClientDisconnect:
+                if first.abandon is not None:
+                    await run_in_threadpool(self._database.write, first.abandon)
+                raise
         return self._respond(last.final(), self.operation.status) if isinstance(last, NotYet) else last
 
     def _respond(self, value: Any, status: int) -> Response:

@@ -1,0 +1,66 @@
+"""How many slots of concurrency limits are taken: by leases that live, openly, and by the runs of a deployment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from prefect._rules.states import CANCELLING, PENDING, RUNNING
+from prefect._store.tables import concurrency_lease, concurrency_slot, deployment, flow_run
+
+SLOT_STATES = (PENDING, RUNNING, CANCELLING)
+"""The states in which a run holds a slot of its deployment, its pool and its queue."""
+
+GUARD = 1e-9  # levels are floating-point numbers; a slot is not refused for the last bit of one
+
+Limit = sa.RowMapping
+
+
+def level(limit: Limit, moment: datetime) -> float:
+    """How many open slots of a limit are still taken at a moment."""
+    passed = max((moment - limit["open_slots_at"]).total_seconds(), 0.0)
+    return max(limit["open_slots"] - limit["slot_decay_per_second"] * passed, 0.0)
+
+
+def taken(tx: sa.Connection, limits: Sequence[Limit], moment: datetime) -> dict[UUID, float]:
+    """How many slots of each limit are taken at a moment."""
+    ids = [limit["id"] for limit in limits]
+    leased, run = _leased(tx, ids, moment), _held_by_runs(tx, ids)
+    return {
+        id: level(limit, moment) + (0 if limit["slot_decay_per_second"] else leased.get(id, 0) + run.get(id, 0))
+        for id, limit in zip(ids, limits, strict=True)
+    }
+
+
+def shown(count: float) -> int:
+    """A number of taken slots as the API has it: a slot is taken until all of it is free."""
+    return math.ceil(count - GUARD)
+
+
+def lives(moment: datetime) -> sa.ColumnElement[bool]:
+    """Whether a lease of slots has not ended at a moment."""
+    return sa.or_(concurrency_lease.c.expires.is_(None), concurrency_lease.c.expires > moment)
+
+
+def _leased(tx: sa.Connection, limit_ids: list[UUID], moment: datetime) -> dict[UUID, int]:
+    statement = (
+        sa.select(concurrency_slot.c.limit_id, sa.func.sum(concurrency_slot.c.slots))
+        .join(concurrency_lease, concurrency_slot.c.lease_id == concurrency_lease.c.id)
+        .where(concurrency_slot.c.limit_id.in_(limit_ids), lives(moment))
+        .group_by(concurrency_slot.c.limit_id)
+    )
+    return {limit_id: int(count) for limit_id, count in tx.execute(statement)}
+
+
+def _held_by_runs(tx: sa.Connection, limit_ids: list[UUID]) -> dict[UUID, int]:
+    statement = (
+        sa.select(deployment.c.concurrency_limit_id, sa.func.count())
+        .join(flow_run, flow_run.c.deployment_id == deployment.c.id)
+        .where(deployment.c.concurrency_limit_id.in_(limit_ids), flow_run.c.state_type.in_(SLOT_STATES))
+        .group_by(deployment.c.concurrency_limit_id)
+    )
+    return dict(tx.execute(statement).tuples().all()) if limit_ids else {}
