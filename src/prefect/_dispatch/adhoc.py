@@ -1,0 +1,232 @@
+"""Runs without a deployment: the flow itself is sent to the infrastructure of a work pool."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect._dispatch import ending, environment
+from prefect._dispatch.claims import Claim
+from prefect._dispatch.starting import Job
+from prefect._ids import new_id
+from prefect._lazy import lazy_module
+
+if TYPE_CHECKING:
+    from prefect import bundles, context, futures, states
+    from prefect._schemas.flow_runs import FlowRun
+    from prefect._schemas.work_pools import WorkPool
+    from prefect.bundles import _launchers as launchers
+    from prefect.client.orchestration import PrefectClient
+    from prefect.flows import Flow
+    from prefect.futures import PrefectFlowRunFuture
+    from prefect.utilities import processutils
+else:
+    bundles = lazy_module("prefect.bundles")
+    context = lazy_module("prefect.context")
+    futures = lazy_module("prefect.futures")
+    launchers = lazy_module("prefect.bundles._launchers")
+    processutils = lazy_module("prefect.utilities.processutils")
+    states = lazy_module("prefect.states")
+
+AnyFlow = Any
+_CALL = "prefect._dispatch.bundling:carry_out"
+
+
+class _Told:
+    """A task status that can be awaited."""
+
+    def __init__(self) -> None:
+        self.value: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def started(self, value: Any = None) -> None:
+        if not self.value.done():
+            self.value.set_result(value)
+
+
+async def submit(
+    worker: Any,
+    flow: AnyFlow,
+    parameters: dict[str, Any] | None,
+    job_variables: dict[str, Any] | None,
+    flow_run: FlowRun | None,
+) -> PrefectFlowRunFuture[Any]:
+    """Carry out a flow by a worker of this process; see `BaseWorker.submit`."""
+    told = _Told()
+    task = asyncio.create_task(worker._submit_adhoc_run(flow, parameters, job_variables, told, flow_run))
+    worker._tasks.add(task)
+    task.add_done_callback(worker._tasks.discard)
+    await asyncio.wait({task, told.value}, return_when=asyncio.FIRST_COMPLETED)
+    if not told.value.done():
+        told.value.cancel()
+        task.result()
+        raise RuntimeError(f"The worker did not say which run of flow {flow.name!r} it has begun.")
+    run = told.value.result()
+    task.add_done_callback(lambda ended: _see_to_failure(worker, run, ended))
+    return futures.PrefectFlowRunFuture(run.id)
+
+
+def _see_to_failure(worker: Any, run: FlowRun, task: asyncio.Task[Any]) -> None:
+    exc = None if task.cancelled() else task.exception()
+    if exc is not None:
+        worker._logger.error("Flow run %r could not be carried out:", run.name, exc_info=exc)
+
+
+async def _run_for(
+    worker: Any,
+    flow: AnyFlow,
+    parameters: dict[str, Any] | None,
+    job_variables: dict[str, Any] | None,
+    flow_run: FlowRun | None,
+) -> FlowRun:
+    """The run that is to be carried out: a new one, or one that is to be tried again."""
+    client: PrefectClient = worker.client
+    if flow_run is not None:
+        await client.set_flow_run_state(flow_run.id, states.Pending(), force=True)
+        return await client.read_flow_run(flow_run.id)
+    return await client.create_flow_run(
+        flow, parameters=parameters or {}, state=states.Pending(), job_variables=job_variables or {},
+        work_pool_name=worker.work_pool.name, tags=context.TagsContext.get().current_tags,
+    )  # fmt: skip
+
+
+async def submit_to_process(
+    worker: Any,
+    flow: AnyFlow,
+    parameters: dict[str, Any] | None,
+    job_variables: dict[str, Any] | None,
+    task_status: Any,
+    flow_run: FlowRun | None,
+) -> None:
+    """Carry out a flow in a process of this machine."""
+    run = await _run_for(worker, flow, parameters, job_variables, flow_run)
+    if task_status is not None:
+        task_status.started(run)
+    claim = Claim(run)
+    try:
+        configuration = await _configuration(worker, run, job_variables or {})
+        made = bundles.create_bundle_for_flow_run(flow, run)
+        with tempfile.TemporaryDirectory(prefix="prefect-run-", ignore_cleanup_errors=True) as folder:
+            _unzip(made["zip_path"], Path(folder))
+            env = {name: value for name, value in configuration.env.items() if value is not None}
+            cwd = str(configuration.working_dir or folder)
+            child = await worker._starter.start(
+                Job(env, cwd, call=_CALL, args=[made["bundle"]], stream_output=configuration.stream_output)
+            )
+            await worker.client.update_flow_run(run.id, infrastructure_pid=environment.this_process(child.pid))
+            status = await child.wait()
+    except Exception as exc:
+        await worker._propose_crashed_state(run, f"Flow run could not be submitted: {type(exc).__name__}: {exc}")
+        raise
+    await ending.settle(worker._source, claim, status)
+
+
+def _unzip(zip_path: Path | None, folder: Path) -> None:
+    if zip_path is not None:
+        lazy_module("prefect.bundles._zip_extractor").ZipExtractor(zip_path).extract(folder)
+
+
+async def _configuration(worker: Any, run: FlowRun, job_variables: dict[str, Any]) -> Any:
+    pool: WorkPool = worker.work_pool
+    run.job_variables = {**(run.job_variables or {}), **job_variables}
+    flow = await worker.client.read_flow(run.flow_id)
+    return await worker.job_configuration._of(run, worker.client, pool, worker.name, worker.backend_id, None, flow)
+
+
+async def submit_by_storage(
+    worker: Any,
+    flow: AnyFlow,
+    parameters: dict[str, Any] | None,
+    job_variables: dict[str, Any] | None,
+    task_status: Any,
+    flow_run: FlowRun | None,
+) -> None:
+    """Put a flow where the work pool keeps such, and start infrastructure that takes it from there.
+
+    Raises:
+        RuntimeError: the pool has no storage, or the flow could not be put there.
+    """
+    upload, execution = _steps(worker.work_pool, flow)
+    run = await _run_for(worker, flow, parameters, job_variables, flow_run)
+    if task_status is not None:
+        task_status.started(run)
+    try:
+        key = await _upload(flow, run, upload)
+        command = processutils.command_to_string(bundles.convert_step_to_command(execution, key))
+        configuration = await _configuration(worker, run, {**(job_variables or {}), "command": command})
+        await worker._initiate_run(run, configuration)
+    except Exception as exc:
+        await worker._propose_crashed_state(run, f"Flow run could not be submitted: {type(exc).__name__}: {exc}")
+        raise
+
+
+def _steps(pool: WorkPool, flow: Flow[..., Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    storage = pool.storage_configuration
+    upload, execution = storage.bundle_upload_step, storage.bundle_execution_step
+    if upload is None or execution is None:
+        raise RuntimeError(
+            f"Storage is not configured for work pool {pool.name!r}, so flow {flow.name!r} cannot be sent to it. "
+            "`prefect work-pool storage configure` chooses one."
+        )
+    launcher = getattr(flow, "launcher", None)
+    return (
+        launchers.resolve_bundle_step_with_launcher(upload, launcher, "upload"),
+        launchers.resolve_bundle_step_with_launcher(execution, launcher, "execution"),
+    )
+
+
+async def _upload(flow: Flow[..., Any], run: FlowRun, step: dict[str, Any]) -> str:
+    """Put a bundle, and its files, into storage; returns its key."""
+    made = bundles.create_bundle_for_flow_run(flow, run)
+    key = new_id()
+    with tempfile.TemporaryDirectory(prefix="prefect-bundle-") as name:
+        folder = Path(name)
+        (folder / key).write_text(json.dumps(made["bundle"]), encoding="utf-8")
+        keys = [key]
+        if made["zip_path"] is not None:
+            files_key = str(made["bundle"].get("files_key"))
+            (folder / files_key).parent.mkdir(parents=True, exist_ok=True)
+            made["zip_path"].replace(folder / files_key)
+            keys.append(files_key)
+        for one in keys:
+            await asyncio.to_thread(_run_command, bundles.convert_step_to_command(step, one, quiet=True), folder)
+    return key
+
+
+def _run_command(command: list[str], folder: Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as exc:
+        raise RuntimeError(f"The flow could not be put into storage: {command[0]!r} cannot be started: {exc}") from exc
+    if done.returncode:
+        raise RuntimeError(
+            f"The flow could not be put into storage: {' '.join(command)} ended with status {done.returncode}: "
+            f"{(done.stderr or done.stdout).strip()[-2000:]}"
+        )
+
+
+async def submit_to_pool(client: PrefectClient, flow: AnyFlow, parameters: dict[str, Any]) -> PrefectFlowRunFuture[Any]:
+    """Let the workers of a work pool carry out a flow that is bound to it.
+
+    Raises:
+        RuntimeError: the pool has no storage, or the flow could not be put there.
+        ObjectNotFound: there is no such pool.
+    """
+    pool = await client.read_work_pool(flow.work_pool)
+    upload, execution = _steps(pool, flow)
+    run = await client.create_flow_run(
+        flow, parameters=parameters, state=states.Pending(message="The flow is being put into storage."),
+        job_variables=flow.job_variables, work_pool_name=pool.name, tags=context.TagsContext.get().current_tags,
+    )  # fmt: skip
+    try:
+        key = await _upload(flow, run, upload)
+    except Exception as exc:
+        await client.set_flow_run_state(run.id, states.Crashed(message=f"Flow run could not be submitted: {exc}"))
+        raise
+    command = processutils.command_to_string(bundles.convert_step_to_command(execution, key))
+    await client.update_flow_run(run.id, job_variables={**flow.job_variables, "command": command})
+    await client.set_flow_run_state(run.id, states.Scheduled(), force=True)
+    return futures.PrefectFlowRunFuture(run.id)

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,9 +16,9 @@ from uuid import UUID
 
 from prefect._bridge import async_dispatch, run_coro_as_sync
 from prefect._clock import now
-from prefect._dispatch import ending, environment
+from prefect._dispatch import ending, environment, looping
 from prefect._dispatch.children import Child
-from prefect._dispatch.claims import Claim, ClaimSource, is_passing
+from prefect._dispatch.claims import Claim, ClaimSource
 from prefect._dispatch.starting import Job, Starter, StartError
 from prefect._dispatch.tending import Tending
 from prefect._lazy import lazy_module
@@ -46,7 +45,6 @@ __all__ = ["Runner"]
 GRACE_SECONDS = 30.0
 """How long a run that is cancelled may take to end before it is killed."""
 _SHUTDOWN_GRACE = 10.0
-_RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)
 _CALL = "prefect._dispatch.execution:carry_out"
 _HOOKS = "prefect._dispatch.execution:tell_hooks"
 
@@ -227,13 +225,12 @@ class Runner:
                 if run_once:
                     await self._claim_once()
                     return
-                until_end.enter_context(_signals(self._on_signal))
+                until_end.enter_context(looping.signals(self._on_signal))
                 until_end.enter_context(local_services.running())
                 await self._starter.warm_up()
-                loops = [
-                    asyncio.create_task(self._claim_runs()),
-                    *map(asyncio.create_task, map(_repull, self._storage)),
-                ]
+                self._source.deployment_ids = list(self._deployments)
+                claiming = looping.forever(self._claim_runs, 0, self._logger, "Runs cannot be claimed")
+                loops = [asyncio.create_task(loop) for loop in (claiming, *map(_repull, self._storage))]
                 try:
                     await self._stop.wait()
                 finally:
@@ -252,28 +249,12 @@ class Runner:
             await asyncio.wait(self._tasks)
 
     async def _claim_runs(self) -> None:
-        self._source.deployment_ids = list(self._deployments)
-        failures = 0
-        while not self.stopping:
-            self._freed.clear()
-            if not self.has_slots_available():
-                await self._freed.wait()
-                continue
-            try:
-                claims = await self._take()
-                failures = 0
-            except Exception as exc:
-                pause = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
-                failures += 1
-                if failures == 1 or not is_passing(exc):
-                    self._logger.warning(
-                        "The API cannot be asked for runs: %s. Trying again every few seconds.", exc,
-                        exc_info=not is_passing(exc),
-                    )  # fmt: skip
-                await asyncio.sleep(pause)
-                continue
-            for claim in claims:
-                self._begin(claim)
+        self._freed.clear()
+        if not self.has_slots_available():
+            await self._freed.wait()
+            return
+        for claim in await self._take():
+            self._begin(claim)
 
     async def _take(self, wait_seconds: float | None = None) -> list[Claim]:
         limit = 50 if self.limit is None else self.limit - len(self._running)
@@ -305,13 +286,11 @@ class Runner:
         self._logger.info("SIGTERM received: ending.")
         self.stop()
 
-    def _on_signal(self, number: int) -> None:
-        if self.stopping:
+    def _on_signal(self, count: int) -> None:
+        if count > 1:
             self._logger.warning("Killing %d flow runs.", len(self._running))
             for run in self._running.values():
                 run.kill()
-            return
-        self._logger.info("%s received: ending.", signal.Signals(number).name)
         self.stopping = True
         self._stop.set()
 
@@ -323,6 +302,11 @@ class Runner:
     def last_polled(self) -> datetime:
         """When it last heard from the API what is due."""
         return self._last_polled
+
+    @property
+    def run_count(self) -> int:
+        """How many runs it is carrying out."""
+        return len(self._running)
 
     def has_slots_available(self) -> bool:
         """Whether it could carry out one more run now."""
@@ -422,16 +406,9 @@ class Runner:
 
     async def _settle(self, run: _Run, job: Job) -> None:
         """Let the API know of an end that the process could not tell, and call the hooks that it could not."""
-        attempt = 0
-        while True:
-            try:
-                state = await ending.settle(self._source, run.claim, run.returncode, cancelled=run.cancelled)
-                break
-            except Exception as exc:
-                if not is_passing(exc) or attempt > 60:
-                    raise
-                await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
-                attempt += 1
+        state = await looping.persistently(
+            lambda: ending.settle(self._source, run.claim, run.returncode, cancelled=run.cancelled), self._logger
+        )
         if state is not None and state.is_final() and job.call == _CALL and not self.stopping:
             known = await self._client.read_flow_run(run.claim.id)
             told = Job(job.env, job.cwd, call=_HOOKS, args=[job.args[0], ending.as_json(known), *job.args[2:]])
@@ -558,23 +535,3 @@ async def _repull(storage: Any) -> None:
             get_logger("runner").warning(
                 "Code could not be pulled from %r; the last state of it is used:", storage, exc_info=True
             )
-
-
-@contextlib.contextmanager
-def _signals(handler: Callable[[int], None]) -> Any:
-    """Let the loop of the main thread hear of Ctrl-C and termination, for the duration of a `with` block."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    try:
-        for number in numbers:
-            loop.add_signal_handler(number, handler, number)
-    except NotImplementedError:  # Windows: Ctrl-C cancels the program's main task
-        numbers = []
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
