@@ -45,6 +45,9 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("api", "Send any request to the API.", "prefect.cli.api"),
     Command("artifact", "See what runs left for people.", "prefect.cli.artifact", ("artifacts",)),
+    Command(
+        "automation", "See and change what is done when something happens.", "prefect.cli.automation", ("automations",)
+    ),
     Command("block", "Keep typed configuration, secrets among it.", "prefect.cli.block", ("blocks",)),
     Command("cloud", "Connect to a workspace of Prefect Cloud.", "prefect.cli.cloud"),
     Command(
@@ -199,7 +202,7 @@ def find_command(name: str) -> Command:
 def _run_command(command: Command, rest: list[str]) -> int:
     module: Any = import_module(command.module)
     root = cyclopts.App(
-        name="prefect", version=prefect.__version__, help_format="plaintext", result_action="return_value"
+        name="prefect", version_flags=(), help_format="plaintext", result_action="return_value"
     )
     root.command(module.app, name=(command.name, *command.aliases))
     try:

@@ -23,9 +23,14 @@ app = App(name="task", help="Serve tasks.")
 
 @app.command
 def serve(
-    *entrypoints: Annotated[str, Parameter(help="A task as path/to/file.py:task or package.module:task.")],
+    entrypoints: Annotated[
+        list[str] | None,
+        Parameter(help="Tasks as path/to/file.py:task or package.module:task.", negative=()),
+    ] = None,
+    *,
     module: Annotated[
-        list[str] | None, Parameter(name=["--module", "-m"], help="Serve all tasks of this module. May be repeated.")
+        list[str] | None,
+        Parameter(name=["--module", "-m"], help="Serve all tasks of this module. May be repeated.", negative=()),
     ] = None,
     limit: Annotated[int, Parameter(help="How many runs at a time; 0 for no limit.")] = 10,
 ) -> None:
@@ -33,7 +38,7 @@ def serve(
 
     Of a file without a task's name, all tasks are served.
     """
-    served = [task for text in entrypoints for task in _load(text)]
+    served = [task for text in entrypoints or () for task in _load(text)]
     for name in module or ():
         served += _load(f"{name}:")
     if not served:
