@@ -231,7 +231,7 @@ class Deployable:
             RuntimeError: called in asynchronous code; there, `await prefect.aserve(flow.to_deployment(...))`.
         """
         own = ("name", "global_limit", "pause_on_shutdown", "print_starting_message", "limit", "webserver")
-        options = _options(locals(), *own)
+        options = _options(locals(), *own, "own")
         if in_async_context():
             raise RuntimeError(
                 "`flow.serve` blocks, and this is asynchronous code: use `await aserve(await flow.ato_deployment(...))`."

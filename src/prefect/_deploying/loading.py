@@ -8,17 +8,27 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prefect._entrypoints import load_flow_from_entrypoint
+from prefect._entrypoints import load_flow_arguments_from_entrypoint, load_flow_from_entrypoint
 from prefect._scripts import on_path
 from prefect._storage.folders import BlockStorageAdapter, LocalStorage, RunnerStorage, remove_base, temporary_base
 from prefect._storage.sources import create_storage_from_source
 
-__all__ = ["load", "load_from_source", "load_from_storage"]
+__all__ = ["load", "load_from_source", "load_from_storage", "name_at"]
 
 
 def load(entrypoint: str) -> Any:
     """The flow at an entrypoint; one whose file cannot be run here is described by its source."""
     return load_flow_from_entrypoint(entrypoint)
+
+
+def name_at(entrypoint: str) -> str:
+    """The name of the flow at an entrypoint, told by its source.
+
+    Raises:
+        ValueError: the source does not define it.
+        OSError, ImportError: there is no such file or module.
+    """
+    return load_flow_arguments_from_entrypoint(entrypoint, {"name"})["name"]
 
 
 async def load_from_source(source: str | Path | RunnerStorage | Any, entrypoint: str) -> Any:

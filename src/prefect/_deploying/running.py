@@ -107,12 +107,15 @@ async def _make(api: PrefectClient, deployment: DeploymentResponse, order: Order
 
 
 async def _find(api: PrefectClient, name: str | UUID) -> DeploymentResponse:
-    if isinstance(name, UUID):
-        return await api.read_deployment(name)
+    id = name if isinstance(name, UUID) else _as_id(name)
+    return await (api.read_deployment(id) if id is not None else api.read_deployment_by_name(str(name)))
+
+
+def _as_id(text: str) -> UUID | None:
     try:
-        return await api.read_deployment(UUID(name))
+        return UUID(text)
     except ValueError:
-        return await api.read_deployment_by_name(name)
+        return None
 
 
 async def _stand_for(api: PrefectClient, parent: FlowFrame, deployment: DeploymentResponse, order: Order) -> UUID:

@@ -25,7 +25,8 @@ else:
     steps = lazy_module("prefect._deploying.steps")
     yaml = lazy_module("yaml")
 
-app = App(name="deploy", help="Make deployments: of a flow, or of what a prefect.yaml describes.")
+# `--version` is an option of the command
+app = App(name="deploy", help="Make deployments: of a flow, or of what a prefect.yaml describes.", version_flags=())
 
 
 @app.default
@@ -44,7 +45,9 @@ def deploy(
     description: Annotated[str | None, Parameter(name=["--description", "-d"], help="For people, as Markdown.")] = None,
     version_type: Annotated[str | None, Parameter(help="What the version is: vcs:git or prefect:simple.")] = None,
     version: Annotated[str | None, Parameter(help="The version of the code.")] = None,
-    tag: Annotated[list[str] | None, Parameter(name=["--tag", "-t"], help="A tag of its runs; can be repeated.")] = None,
+    tag: Annotated[
+        list[str] | None, Parameter(name=["--tag", "-t"], help="A tag of its runs; can be repeated.")
+    ] = None,
     concurrency_limit: Annotated[int | None, Parameter(help="How many runs at once.")] = None,
     collision_strategy: Annotated[
         str | None, Parameter(help="What becomes of one more: ENQUEUE or CANCEL_NEW.")
@@ -63,7 +66,9 @@ def deploy(
     trigger: Annotated[
         list[str] | None, Parameter(help="What else makes it run: JSON, or the path of a JSON or YAML file.")
     ] = None,
-    param: Annotated[list[str] | None, Parameter(help="A parameter: key=value, value as JSON; can be repeated.")] = None,
+    param: Annotated[
+        list[str] | None, Parameter(help="A parameter: key=value, value as JSON; can be repeated.")
+    ] = None,
     params: Annotated[str | None, Parameter(help="Parameters, as a JSON object.")] = None,
     enforce_parameter_schema: Annotated[
         bool | None, Parameter(help="Refuse runs whose parameters do not fit the flow's annotations.")
@@ -106,9 +111,7 @@ def deploy(
         _console.fail(str(error))
 
 
-def _deploy_all(
-    configs: list[dict[str, Any]], file: ProjectFile | None, options: Options, prefect_file: Path
-) -> None:
+def _deploy_all(configs: list[dict[str, Any]], file: ProjectFile | None, options: Options, prefect_file: Path) -> None:
     made: list[Made] = []
     for config in configs:
         if len(configs) > 1:
