@@ -173,3 +173,23 @@ def test_pausing_and_deleting(cli: Cli, deployed: Make) -> None:
     deployed("etl", "b")
     assert cli.ok("deployment", "delete", "--all", "-y") == "Deleted 2 deployments.\n"
     assert cli.json("deployment", "ls") == []
+
+
+def test_versions_and_the_way_back(cli: Cli, deployed: Make) -> None:
+    deployed("etl", "nightly", description="first", entrypoint="a.py:etl")
+    deployed("etl", "nightly", description="second", entrypoint="b.py:etl")
+    found = cli.json("deployment", "versions", "nightly")
+    assert [one["number"] for one in found] == [2, 1]
+    assert "description, entrypoint" in cli.ok("deployment", "versions", "nightly")
+    assert "now version 3" in cli.ok("deployment", "rollback", "etl/nightly", "1", "-y")
+    now = cli.json("deployment", "inspect", "nightly")
+    assert (now["description"], now["entrypoint"]) == ("first", "a.py:etl")
+    assert "back to version 1: description, entrypoint" in cli.ok("deployment", "versions", "nightly", "--limit", "1")
+    assert "'9' not found" in cli.fails("deployment", "rollback", "nightly", "9", "-y")
+
+
+def test_a_schedule_says_what_becomes_of_what_it_missed(cli: Cli, deployed: Make) -> None:
+    deployed("etl", "nightly")
+    schedule = ["deployment", "schedule", "create", "nightly", "--cron", "@daily"]
+    assert cli.json(*schedule, "--catch-up", "latest")["catch_up"] == "latest"
+    assert "--catch-up" in cli.fails(*schedule, "--catch-up", "some", status=2)

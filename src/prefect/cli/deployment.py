@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _api, _console, _deployments, _moments, _output, _watching, deployment_schedule
+from prefect.cli import (
+    _api,
+    _console,
+    _deployments,
+    _moments,
+    _output,
+    _watching,
+    deployment_schedule,
+    deployment_versions,
+)
 from prefect.cli._deployments import Name
 from prefect.cli._options import Output, Yes, flag
 from prefect.settings import get_current_settings
@@ -34,6 +43,8 @@ else:
 
 app = App(name="deployment", help="See, run and change deployments.")
 app.command(deployment_schedule.app, name=["schedule", "schedules"])
+app.command(deployment_versions.versions)
+app.command(deployment_versions.rollback)
 
 SomeName = Annotated[str | None, Parameter(help="The deployment, as flow/name.")]
 SomeId = Annotated[str | None, Parameter(help="Id of the deployment.")]

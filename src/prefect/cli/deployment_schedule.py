@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -75,6 +75,10 @@ def create(
         list[str] | None,
         Parameter(name=["--param", "-p"], help="A parameter of its runs, as name=value. May be repeated.", negative=()),
     ] = None,
+    catch_up: Annotated[
+        Literal["skip", "latest", "all"] | None,
+        Parameter(help="What becomes of instants that were missed while no server ran."),
+    ] = None,
     replace: Annotated[bool, flag("Delete the schedules that are there.")] = False,
     yes: Yes = False,
     output: Output = None,
@@ -82,7 +86,14 @@ def create(
     """Give a deployment a schedule."""
     _api.one_of({"--interval": interval, "--cron": cron, "--rrule": rrule}, of="kind of schedule")
     schedule = _schedule(interval, anchor_date, rrule, cron, day_or, timezone)
-    fields = {"schedule": schedule, "active": active, "slug": slug, "parameters": _output.pairs(param, "--param")}
+    fields: dict[str, Any] = {
+        "schedule": schedule,
+        "active": active,
+        "slug": slug,
+        "parameters": _output.pairs(param, "--param"),
+    }
+    if catch_up is not None:  # not every server knows it
+        fields["catch_up"] = catch_up
     wanted = _api.made(actions.DeploymentScheduleCreate, fields)
     with _api.client() as api:
         deployment, full_name = _deployments.find(api, name)
