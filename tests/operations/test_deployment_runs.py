@@ -9,14 +9,16 @@ import pytest
 import sqlalchemy as sa
 
 from prefect._ids import new_uuid
-from prefect._operations import deployment_runs, deployments, work_pools, work_queues
+from prefect._operations import deployment_runs, deployments, flow_runs, work_pools, work_queues
 from prefect._operations.errors import Conflict, Invalid, NotFound
+from prefect._operations.flow_run_control import SetState, set_flow_run_state
 from prefect._operations.run_parameters import ParametersNotMade
-from prefect._schemas.actions.deployments import DeploymentCreate
-from prefect._schemas.actions.runs import DeploymentFlowRunCreate
+from prefect._schemas.actions.deployments import DeploymentCreate, DeploymentUpdate
+from prefect._schemas.actions.runs import DeploymentFlowRunCreate, StateCreate
 from prefect._schemas.actions.work_pools import WorkPoolCreate
 from prefect._schemas.deployments import DeploymentResponse
 from prefect._schemas.flow_runs import FlowRun
+from prefect._schemas.states import StateType
 from prefect._store.announcements import collected
 from prefect._store.tables import flow_run, variable
 
@@ -189,3 +191,29 @@ def test_of_many_runs_those_that_can_are_made(both: sa.Connection, deployed: Dep
     assert results[1].flow_run_id is None and "field 'a'" in str(results[1].error)
     with pytest.raises(Invalid, match="more than the 1000"):
         deployment_runs.bulk_create_flow_runs_from_deployment(both, deployed.id, bodies[:1] * 1001)
+
+
+@pytest.mark.parametrize(("strategy", "name"), [("ENQUEUE", "AwaitingConcurrencySlot"), ("CANCEL_NEW", "Cancelled")])
+def test_whoever_starts_a_run_keeps_to_the_limit_of_its_deployment(
+    both: sa.Connection, deployed: DeploymentResponse, strategy: str, name: str
+) -> None:
+    change = {"concurrency_limit": 1, "concurrency_options": {"collision_strategy": strategy}}
+    deployments.update_deployment(both, deployed.id, DeploymentUpdate.model_validate(change))
+    first, second = run(both, deployed.id), run(both, deployed.id)
+
+    def propose(id: UUID, type: StateType) -> Any:
+        return set_flow_run_state(both, id, SetState(state=StateCreate(type=type))).value
+
+    assert propose(first.id, StateType.PENDING).status == "ACCEPT"
+    for _ in range(2):
+        refused = propose(second.id, StateType.PENDING)
+        assert refused.status != "ACCEPT"
+    assert flow_runs.read_flow_run(both, second.id).state_name == name
+    limit = deployments.read_deployment(both, deployed.id).global_concurrency_limit
+    assert limit is not None and limit.active_slots == 1
+    if strategy == "ENQUEUE":
+        assert refused.details.reason == "Deployment concurrency limit reached."
+        assert refused.state.state_details.scheduled_time == second.expected_start_time
+        propose(first.id, StateType.RUNNING)
+        propose(first.id, StateType.COMPLETED)
+        assert propose(second.id, StateType.PENDING).status == "ACCEPT"

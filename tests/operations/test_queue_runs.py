@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prefect._ids import new_uuid
-from prefect._operations.queue_runs import WAITING, Scope, find_due, next_due, tell_those_without_room
+from prefect._operations.queue_runs import Scope, find_due, next_due, tell_those_without_room
+from prefect._rules.orchestration import AWAITING_SLOT
 from prefect._store.tables import (
     concurrency_limit,
     deployment,
@@ -177,7 +178,9 @@ def test_a_run_that_its_own_process_tries_again_is_not_offered(q: Queues) -> Non
     assert q.ask(pool_id=pool) == [waiting, rescheduled]
 
 
-@pytest.mark.parametrize(("strategy", "name"), [(None, WAITING), ("ENQUEUE", WAITING), ("CANCEL_NEW", "Cancelled")])
+@pytest.mark.parametrize(
+    ("strategy", "name"), [(None, AWAITING_SLOT), ("ENQUEUE", AWAITING_SLOT), ("CANCEL_NEW", "Cancelled")]
+)
 def test_a_run_without_room_says_so(q: Queues, strategy: str | None, name: str) -> None:
     queue = q.queue(pool := q.pool())
     limited = q.deployment(1, strategy)
@@ -191,12 +194,12 @@ def test_a_run_without_room_says_so(q: Queues, strategy: str | None, name: str) 
     states = {id: tuple(q.tx.execute(sa.select(*columns).where(flow_run.c.id == id)).one()) for id in (second, future)}
     assert q.ask(pool_id=pool) == [first]
     q.end(first, "PENDING")
-    assert states[second] == (name, after(-1) if name == WAITING else None)
+    assert states[second] == (name, after(-1) if name == AWAITING_SLOT else None)
     assert states[future] == ("Scheduled", after(5))
     history = sa.select(sa.func.count()).where(flow_run_state.c.flow_run_id == second)
     assert q.tx.execute(history).scalar_one() == 2
     q.end(first)
-    assert q.ask(pool_id=pool) == ([second] if name == WAITING else [])
+    assert q.ask(pool_id=pool) == ([second] if name == AWAITING_SLOT else [])
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

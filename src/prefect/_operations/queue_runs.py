@@ -20,15 +20,13 @@ import sqlalchemy as sa
 
 from prefect._operations import slots
 from prefect._operations.state_changes import propose_flow_run_state
+from prefect._rules.orchestration import AWAITING_SLOT
 from prefect._rules.states import CANCELLED, SCHEDULED, RunState
 from prefect._schemas.enums import ConcurrencyLimitStrategy
 from prefect._store.dialects import json_member
 from prefect._store.tables import concurrency_limit, deployment, flow_run, run_lease, work_pool, work_queue
 
-WAITING = "AwaitingConcurrencySlot"
-"""The name of the state of a run that is due and has no room."""
-
-_AWAITING_RETRY = "AwaitingRetry"
+_AAWAITING_SLOT_RETRY = "AwaitingRetry"
 _TOLD_AT_ONCE = 50
 _POLL_NOTED = timedelta(seconds=15)
 
@@ -144,7 +142,7 @@ def tell_those_without_room(
             flow_run.c.deployment_id.in_(found.full),
             flow_run.c.id.not_in([run.id for run in found.runs]),
             _due(scope, moment, until or moment, None),
-            sa.or_(flow_run.c.state_name != WAITING, strategy == ConcurrencyLimitStrategy.CANCEL_NEW.value),
+            sa.or_(flow_run.c.state_name != AWAITING_SLOT, strategy == ConcurrencyLimitStrategy.CANCEL_NEW.value),
         )
         .order_by(flow_run.c.next_scheduled_start_time)
         .limit(_TOLD_AT_ONCE)
@@ -156,7 +154,7 @@ def tell_those_without_room(
         else:
             due = round(run.next_scheduled_start_time.timestamp() * 1e6)
             state = RunState(
-                SCHEDULED, WAITING, "Deployment concurrency limit reached; the run starts when another one has ended.",
+                SCHEDULED, AWAITING_SLOT, "Deployment concurrency limit reached; the run starts when another one has ended.",
                 details={"scheduled_time": due},
             )  # fmt: skip
         propose_flow_run_state(tx, run.id, state, force=True)
@@ -211,7 +209,7 @@ def _due(scope: Scope, moment: datetime, until: datetime, since: datetime | None
     # a process that retries a run in itself holds a lease while it waits; one that knows no leases says so in the policy
     lease = sa.select(run_lease.c.flow_run_id).where(run_lease.c.flow_run_id == flow_run.c.id)
     retried_elsewhere = sa.and_(
-        flow_run.c.state_name == _AWAITING_RETRY,
+        flow_run.c.state_name == _AAWAITING_SLOT_RETRY,
         json_member(flow_run.c.empirical_policy, sa.literal("retry_type")) == "in_process",
         ~lease.exists(),
     )

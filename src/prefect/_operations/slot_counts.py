@@ -10,7 +10,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._rules.states import CANCELLING, PENDING, RUNNING
-from prefect._store.tables import concurrency_lease, concurrency_slot, deployment, flow_run
+from prefect._schemas.enums import ConcurrencyLimitStrategy
+from prefect._store.tables import concurrency_lease, concurrency_limit, concurrency_slot, deployment, flow_run
 
 SLOT_STATES = (PENDING, RUNNING, CANCELLING)
 """The states in which a run holds a slot of its deployment, its pool and its queue."""
@@ -64,3 +65,17 @@ def _held_by_runs(tx: sa.Connection, limit_ids: list[UUID]) -> dict[UUID, int]:
         .group_by(deployment.c.concurrency_limit_id)
     )
     return dict(tx.execute(statement).tuples().all()) if limit_ids else {}
+
+
+def collision(tx: sa.Connection, deployment_id: UUID, moment: datetime) -> str | None:
+    """What becomes of one more run of a deployment that has as many under way as it may; None while there is room.
+
+    The deployment's limit is held against other transactions until this one ends.
+    """
+    limited = concurrency_limit.join(deployment, deployment.c.concurrency_limit_id == concurrency_limit.c.id)
+    statement = sa.select(concurrency_limit, deployment.c.concurrency_options).select_from(limited)
+    statement = statement.where(deployment.c.id == deployment_id, concurrency_limit.c.active.is_(True))
+    limit = tx.execute(statement.with_for_update(of=concurrency_limit)).mappings().one_or_none()
+    if limit is None or taken(tx, [limit], moment)[limit["id"]] + 1 <= limit["limit"] + GUARD:
+        return None
+    return (limit["concurrency_options"] or {}).get("collision_strategy", ConcurrencyLimitStrategy.ENQUEUE.value)

@@ -8,14 +8,21 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from prefect._clock import from_us, now_us, to_us
-from prefect._operations import outbox
+from prefect._clock import from_us, now, now_us, to_us
+from prefect._operations import outbox, slot_counts
 from prefect._operations.errors import NotFound
-from prefect._rules.orchestration import Decision, FlowRunFacts, TaskRunFacts, decide_flow_run, decide_task_run
+from prefect._rules.orchestration import (
+    Decision,
+    FlowRunFacts,
+    TaskRunFacts,
+    decide_flow_run,
+    decide_task_run,
+    without_room,
+)
 from prefect._rules.progress import Progress, enter
 from prefect._rules.states import CANCELLED, CANCELLING, PAUSED, PENDING, RUNNING, SCHEDULED, RunState
 from prefect._schemas.actions.runs import StateCreate
-from prefect._schemas.enums import SetStateStatus
+from prefect._schemas.enums import ConcurrencyLimitStrategy, SetStateStatus
 from prefect._schemas.orchestration import (
     OrchestrationResult,
     StateAbortDetails,
@@ -69,6 +76,8 @@ def propose_flow_run_state(
         is_subflow=row["parent_task_run_id"] is not None,
     )
     decision = decide_flow_run(facts, current, proposed, now_us=now_us(), force=force)
+    if decision.kind == "ACCEPT" and not force:
+        decision = _no_room(tx, row, current, proposed) or decision
     if lease_token is not None and not _is_repeated(current, proposed):
         decision = _fenced(tx, id, lease_token, current) or decision
     written = _write_flow_run(tx, row, current, decision)
@@ -77,6 +86,17 @@ def propose_flow_run_state(
     elif written is not None and written.type == RUNNING and lease_token is not None:
         leases.started(tx, id)
     return _answer(decision, flow_run_id=id, task_run_id=None), written is not None
+
+
+def _no_room(tx: sa.Connection, row: sa.RowMapping, current: RunState | None, proposed: RunState) -> Decision | None:
+    """The refusal of a run of a deployment that has as many runs under way as it may."""
+    begins = proposed.type == PENDING and (current is None or current.type not in _AT_WORK)
+    if not begins or row["deployment_id"] is None:
+        return None
+    strategy = slot_counts.collision(tx, row["deployment_id"], now())
+    if strategy is None:
+        return None
+    return without_room(current, cancels=strategy == ConcurrencyLimitStrategy.CANCEL_NEW.value, now_us=now_us())
 
 
 def propose_task_run_state(

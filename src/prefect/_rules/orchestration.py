@@ -28,6 +28,9 @@ from prefect._rules.states import (
 )
 from prefect._rules.transitions import VerdictKind
 
+AWAITING_SLOT = "AwaitingConcurrencySlot"
+"""The name of the state of a run that is due and has no room."""
+
 
 class Decision(NamedTuple):
     """The answer to a proposed state.
@@ -169,6 +172,23 @@ def _claiming(current: RunState, proposed: RunState) -> Decision:
     if current.type in (PENDING, RUNNING):
         return _not_pending(current)
     return Decision("ACCEPT", _with_time_of(current, proposed))
+
+
+def without_room(current: RunState | None, *, cancels: bool, now_us: int) -> Decision:
+    """The answer to `Pending` for a run of a deployment that has as many runs under way as it may.
+
+    Args:
+        current: the state that the run is in.
+        cancels: whether a run too many is cancelled; otherwise it waits at its place in the line.
+        now_us: the time, microseconds since the epoch.
+    """
+    reason = "Deployment concurrency limit reached."
+    if cancels:
+        return Decision("REJECT", RunState(CANCELLED, message=reason), reason)
+    due = now_us if current is None else current.details.get("scheduled_time", now_us)
+    if current is not None and current.name == AWAITING_SLOT:
+        return Decision("REJECT", current, reason)
+    return Decision("REJECT", RunState(SCHEDULED, AWAITING_SLOT, details={"scheduled_time": due}), reason)
 
 
 def _not_pending(current: RunState) -> Decision:
