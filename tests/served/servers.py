@@ -43,6 +43,8 @@ class Server:
         environment: more variables.
     """
 
+    command = (sys.executable, "-m", "prefect")
+
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.port = free_port()
@@ -53,7 +55,7 @@ class Server:
     def start(self) -> Server:
         env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--port", str(self.port)],
+            [*self.command, "server", "start", "--port", str(self.port)],
             env={**env, "PREFECT_HOME": str(self.folder), **self._environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

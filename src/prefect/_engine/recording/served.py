@@ -89,7 +89,7 @@ class ServedRecorder:
             answer = self._request(self._connection, "POST", "/runs/record", line)
             if answer.status not in (404, 405):
                 return read_answer(answer, self.address.shown)
-            self._published = published.Published(self._ask_in_turn, self.address.shown)
+            self._published = published.Published(self._ask_in_turn)
         return self._published.record(orjson.loads(line))
 
     def _ask_in_turn(self, method: str, route: str, body: Any = None) -> Any:
