@@ -201,9 +201,7 @@ def find_command(name: str) -> Command:
 
 def _run_command(command: Command, rest: list[str]) -> int:
     module: Any = import_module(command.module)
-    root = cyclopts.App(
-        name="prefect", version_flags=(), help_format="plaintext", result_action="return_value"
-    )
+    root = cyclopts.App(name="prefect", version_flags=(), help_format="plaintext", result_action="return_value")
     root.command(module.app, name=(command.name, *command.aliases))
     try:
         root([command.name, *rest], exit_on_error=False, print_error=False)
