@@ -146,6 +146,11 @@ def next_expiry(tx: sa.Connection) -> datetime | None:
     return tx.execute(sa.select(sa.func.min(run_lease.c.expires))).scalar_one_or_none()
 
 
+def prolong(tx: sa.Connection, id: UUID, until: datetime) -> None:
+    """Let the lease of a run last longer, whoever holds it."""
+    tx.execute(sa.update(run_lease).where(run_lease.c.flow_run_id == id).values(expires=until))
+
+
 def expire(tx: sa.Connection, id: UUID, moment: datetime) -> RunState | None:
     """End the lease of a run if it has ended by a moment; returns the state that the run enters, or None."""
     try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from typing import Protocol, cast, runtime_checkable
+from uuid import UUID
 
 import sqlalchemy as sa
 
 from prefect._operations import leases
 from prefect._schemas.leases import LEASE_SECONDS
 from prefect._services.framework import Database, Round, Service
-from prefect._store.tables import run_lease
+from prefect._store.tables import flow_run, run_lease
 
 _log = logging.getLogger("prefect.server.services")
 
@@ -21,12 +23,31 @@ def run_once(database: Database, now: datetime) -> Round:
     """End the leases that have ended by now, each in a transaction of its own."""
     ended = database.read(lambda tx: leases.expired(tx, now, _BATCH))
     done = 0
+    until = now + timedelta(seconds=LEASE_SECONDS)
     for id in ended:
+        if isinstance(database, KnowsOwners) and _owner_lives(database, id):
+            database.write(lambda tx, id=id: leases.prolong(tx, id, until))
+            continue
         state = database.write(lambda tx, id=id: leases.expire(tx, id, now))
         if state is not None:
             done += 1
             _log.warning("Flow run %s is %s now: %s", id, state.name, state.message)
     return Round(len(ended) == _BATCH, database.read(leases.next_expiry), done)
+
+
+@runtime_checkable
+class KnowsOwners(Protocol):
+    """A database that is asked which processes live: the operating system knows better than a clock."""
+
+    def owner_lives(self, owner_id: str) -> bool:
+        """Whether a process that runs flow runs lives."""
+        ...
+
+
+def _owner_lives(database: KnowsOwners, flow_run_id: UUID) -> bool:
+    statement = sa.select(flow_run.c.owner).where(flow_run.c.id == flow_run_id)
+    owner = cast("Database", database).read(lambda tx: tx.execute(statement).scalar_one_or_none())
+    return owner is not None and database.owner_lives(str(owner))
 
 
 def begin(database: Database, now: datetime) -> None:
