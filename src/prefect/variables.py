@@ -8,8 +8,9 @@ Variable.get("batch_size", default=100)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel, Field
 
 from prefect._bridge import async_dispatch, run, settle
 from prefect._schemas.actions.records import VariableCreate, VariableUpdate
@@ -20,8 +21,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 __all__ = ["Variable"]
 
 
-@dataclass
-class Variable:
+class Variable(BaseModel):
     """A named value that is kept by the API.
 
     Attributes:
@@ -30,9 +30,9 @@ class Variable:
         tags: to find it by.
     """
 
-    name: str
-    value: StrictVariableValue
-    tags: list[str] | None = None
+    name: str = Field(description="Lowercase letters, digits, dashes and underscores.")
+    value: StrictVariableValue = Field(description="Anything that JSON can express.", examples=["my-value"])
+    tags: list[str] | None = Field(default=None, description="To find it by.")
 
     @classmethod
     async def aget(cls, name: str, default: StrictVariableValue = None) -> StrictVariableValue:

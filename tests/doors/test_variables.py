@@ -18,7 +18,7 @@ def name() -> str:
 
 @pytest.mark.usefixtures("api")
 def test_a_variable_has_what_it_was_given(name: str) -> None:
-    assert Variable.set(name, {"x": [1, None]}, tags=["a"]) == Variable(name, {"x": [1, None]}, ["a"])
+    assert Variable.set(name, {"x": [1, None]}, tags=["a"]) == Variable(name=name, value={"x": [1, None]}, tags=["a"])
     assert Variable.get(name) == {"x": [1, None]}
 
 
@@ -39,7 +39,7 @@ def test_one_that_is_there_changes_only_when_asked_to(name: str) -> None:
     Variable.set(name, 1, tags=["a"])
     with pytest.raises(ValueError, match="overwrite=True"):
         Variable.set(name, 2)
-    assert Variable.set(name, 3, overwrite=True) == Variable(name, 3, [])
+    assert Variable.set(name, 3, overwrite=True) == Variable(name=name, value=3, tags=[])
     assert Variable.get(name) == 3
 
 

@@ -244,6 +244,10 @@ def to_public(state: RunState, *, flow_run_id: str | None = None, task_run_id: s
     return state._public
 
 
+AnyState = State[Any]
+"""A state whose result may be anything."""
+
+
 def from_public(state: State[Any]) -> RunState:
     """The engine's form of a public state."""
     details = {

@@ -51,6 +51,7 @@ _WHERE = {
     ),
 }
 
-__getattr__, __dir__, __all__ = lazy_attributes(
-    __name__, {name: module for module, names in _WHERE.items() for name in names.split()}
-)
+_names = {name: module for module, names in _WHERE.items() for name in names.split()}
+
+# a state whose result may be anything, under the name that its class has
+__getattr__, __dir__, __all__ = lazy_attributes(__name__, {**_names, "State[Any]": "prefect._schemas.states:AnyState"})

@@ -1,0 +1,1 @@
+"""Paths that published integrations import from."""
