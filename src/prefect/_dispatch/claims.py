@@ -145,12 +145,12 @@ class ClaimSource:
         for run in runs:
             if len(claimed) == limit:
                 break
-            if await self._make_pending(run):
+            if await self.make_pending(run):
                 claimed.append(Claim(run))
         return claimed
 
-    async def _make_pending(self, run: FlowRun) -> bool:
-        """Claim a run by being the first to set it to pending."""
+    async def make_pending(self, run: FlowRun) -> bool:
+        """Claim a run by being the first to set it to pending; False when somebody else was."""
         result = await self.client.set_flow_run_state(run.id, states.Pending())
         if result.status.value != "ACCEPT" or result.state is None:
             return False

@@ -340,6 +340,8 @@ class Runner:
         """
         async with self:
             claim = Claim(await self._client.read_flow_run(flow_run_id))
+            if claim.flow_run.state is not None and claim.flow_run.state.is_scheduled():
+                await self._source.make_pending(claim.flow_run)
             run = self._running[claim.id] = _Run(claim)
             run.options = {
                 "entrypoint": entrypoint, "command": environment.split(command) if command else None,
