@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ SCHEDULE = frozenset({
 })  # fmt: skip
 LIMIT = frozenset({"limit", "collision_strategy", "grace_period_seconds"})
 
+_LINE = re.compile("[^\n\r\x85\u2028\u2029]*(?:\r\n|[\n\r\x85\u2028\u2029])")  # as YAML counts them
 _LISTS = {"build", "push", "pull", "tags", "schedules", "triggers"}
 
 
@@ -203,18 +205,19 @@ def save_deployment(path: Path, deployment: dict[str, Any]) -> None:
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if text:
         parse(text, path)
+        text += "" if text.endswith("\n") else "\n"
     root = yaml.compose(text, Loader=yaml.SafeLoader) if text else None
     node = _section(root, "deployments")
     item = yaml.safe_dump([deployment], sort_keys=False, allow_unicode=True)
-    lines = text.splitlines(keepends=True)
+    lines = _LINE.findall(text)
     if node is None or not isinstance(node, yaml.SequenceNode) or node.flow_style or not node.value:
-        if node is not None:  # `deployments: []` or without anything
+        if node is not None:  # on one line, or without anything
             key_line = _key_line(root, "deployments")
+            others = [one for one in yaml.safe_load(text)["deployments"] or () if one["name"] != deployment["name"]]
+            item = yaml.safe_dump([*others, deployment], sort_keys=False, allow_unicode=True)
             end = max(node.end_mark.line + (1 if node.end_mark.column else 0), key_line + 1)
             lines[key_line:end] = [f"deployments:\n{item}"]
         else:
-            if lines and not lines[-1].endswith("\n"):
-                lines.append("\n")
             lines.append(f"{'' if not lines else chr(10)}deployments:\n{item}")
     else:
         first, last = _place(node, deployment["name"])
@@ -253,6 +256,7 @@ def _end_line(node: yaml.Node) -> int:
     """The line after the last one of a node (its end mark stands where the next thing begins)."""
     inner = node.value if isinstance(node, (yaml.MappingNode, yaml.SequenceNode)) else None
     if not inner:
-        return node.end_mark.line + 1
+        # that of a text over several lines stands at the beginning of the next one
+        return node.end_mark.line + (1 if node.end_mark.column else 0)
     last = inner[-1]
     return _end_line(last[1] if isinstance(last, tuple) else last)
