@@ -7,7 +7,7 @@ Whoever holds an order has its token. An order that is not acknowledged in time 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -62,6 +62,7 @@ def reserve(
     *,
     seconds: float,
     attempts: int,
+    but: Collection[UUID] = (),
 ) -> sa.RowMapping | None:
     """Give an order to a worker, the oldest first; None when there is none.
 
@@ -73,8 +74,11 @@ def reserve(
         moment: now.
         seconds: how long it has.
         attempts: how often an order is given out.
+        but: not these, which it has just given back.
     """
     open_ = _open(work_pool_id, kinds, queue_ids, moment)
+    if but:
+        open_.append(cleanup_message.c.id.not_in(list(but)))
     tx.execute(
         sa.update(cleanup_message)
         .where(*open_, cleanup_message.c.delivery_count >= attempts)
@@ -94,11 +98,17 @@ def reserve(
 
 
 def next_open(
-    tx: sa.Connection, work_pool_id: UUID, kinds: Sequence[str], queue_ids: Sequence[UUID]
+    tx: sa.Connection,
+    work_pool_id: UUID,
+    kinds: Sequence[str],
+    queue_ids: Sequence[UUID],
+    but: Collection[UUID] = (),
 ) -> datetime | None:
     """When the next order can be had, in the past if one can be had now; None when there is none."""
     until = sa.func.coalesce(cleanup_message.c.reserved_until, cleanup_message.c.created)
     mine = _of(work_pool_id, kinds, queue_ids)
+    if but:
+        mine.append(cleanup_message.c.id.not_in(list(but)))
     return tx.execute(sa.select(sa.func.min(until)).where(*mine)).scalar_one()
 
 

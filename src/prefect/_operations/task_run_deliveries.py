@@ -135,6 +135,18 @@ def reserve(tx: sa.Connection, subscriber: UUID, task_keys: list[str], moment: d
     found = tx.execute(due).scalar_one_or_none()
     if found is None:
         return None
-    statement = insert(tx, task_run_delivery).values(task_run_id=found, subscriber_id=subscriber)
-    tx.execute(statement.on_conflict_do_update(index_elements=["task_run_id"], set_={"subscriber_id": subscriber}))
+    # on PostgreSQL somebody else may have had it between the look and the lock
+    live = sa.select(task_run_subscriber.c.id).where(task_run_subscriber.c.expires > moment)
+    statement = (
+        insert(tx, task_run_delivery)
+        .values(task_run_id=found, subscriber_id=subscriber)
+        .on_conflict_do_update(
+            index_elements=["task_run_id"],
+            set_={"subscriber_id": subscriber},
+            where=task_run_delivery.c.subscriber_id.not_in(live),
+        )
+        .returning(task_run_delivery.c.task_run_id)
+    )
+    if tx.execute(statement).first() is None:
+        return None
     return task_runs.read_task_run(tx, found)

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -60,6 +60,8 @@ class _Worker:
     sequence: int = 1
     held: dict[UUID, tuple[str, datetime]] = field(default_factory=dict)
     """The orders that it was given, each with its token and when they end."""
+    gave_back: dict[UUID, datetime] = field(default_factory=dict)
+    """The orders that it gave back, each with the time until which it is not given them again."""
 
     @property
     def cleans_up(self) -> bool:
@@ -161,6 +163,7 @@ class WorkerChannel:
             operation, status = "ack", cleanup_orders.acknowledge(tx, id, token, moment)
         else:
             operation, status = "release", cleanup_orders.release(tx, id, token, moment)
+            worker.gave_back[id] = moment + timedelta(seconds=self._seconds)
         if operation != "renew" or until is None:
             worker.held.pop(id, None)
         return channel.CleanupOperationResultPayload(
@@ -194,22 +197,30 @@ class WorkerChannel:
             while True:
                 told.clear()
                 moment = now()
-                for id in [id for id, (_, until) in worker.held.items() if until <= moment]:
-                    del worker.held[id]
+                worker.held = {id: held for id, held in worker.held.items() if held[1] > moment}
+                worker.gave_back = {id: until for id, until in worker.gave_back.items() if until > moment}
+                but = list(worker.gave_back)
                 if len(worker.held) >= worker.hello.max_cleanup_concurrency:
                     await _wait(told, 1.0)
                     continue
                 row = await self._work.write(
                     lambda tx: cleanup_orders.reserve(
-                        tx, worker.pool_id, kinds, queues, now(), seconds=self._seconds, attempts=self._attempts
+                        tx,
+                        worker.pool_id,
+                        kinds,
+                        queues,
+                        now(),
+                        seconds=self._seconds,
+                        attempts=self._attempts,
+                        but=but,  # noqa: B023
                     )
                 )
                 if row is None:
                     open_at = await self._work.read(
-                        lambda tx: cleanup_orders.next_open(tx, worker.pool_id, kinds, queues)
+                        lambda tx: cleanup_orders.next_open(tx, worker.pool_id, kinds, queues, but)  # noqa: B023
                     )
                     left = _LOOK_AGAIN if open_at is None else (open_at - now()).total_seconds()
-                    await _wait(told, min(max(left, 0.1), _LOOK_AGAIN))
+                    await _wait(told, min(max(left, 0.1), self._seconds, _LOOK_AGAIN))
                     continue
                 worker.held[row["id"]] = (row["reservation_token"], row["reserved_until"])
                 await _send(
