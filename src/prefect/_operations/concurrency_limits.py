@@ -154,6 +154,27 @@ def decrement_concurrency_limits_v1(tx: sa.Connection, body: TagSlots) -> list[M
     return minimal(limits, PREFIX)
 
 
+def secure(tx: sa.Connection, task_run_id: UUID, tags: list[str]) -> Locked | None:
+    """Take a slot of each tag that has a limit, for a task run that is to begin; returns why it cannot, or None."""
+    try:
+        increment_concurrency_limits_v1(tx, TagSlots(names=tags, task_run_id=task_run_id))
+    except Locked as full:
+        return full
+    return None
+
+
+def release(tx: sa.Connection, task_run_id: UUID) -> None:
+    """Give back the slots of tags that a task run holds, as it does not run any more."""
+    held = sa.select(concurrency_lease.c.id).where(
+        concurrency_lease.c.holder_type == _HOLDER,
+        concurrency_lease.c.holder_id == task_run_id,
+        # what has an end was taken by the task run itself, which gives it back
+        concurrency_lease.c.expires.is_(None),
+    )
+    for lease_id in tx.execute(held).scalars().all():
+        slots.end_lease(tx, lease_id)
+
+
 def _delete(tx: sa.Connection, where: sa.ColumnElement[bool], key: UUID | str) -> None:
     found = rows.one(tx, sa.select(concurrency_limit.c.id).where(where, _OF_TAGS), _KIND, key)
     _release(tx, concurrency_slot.c.limit_id == found["id"])

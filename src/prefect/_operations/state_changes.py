@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._clock import from_us, now, now_us, to_us
-from prefect._operations import outbox, slot_counts
+from prefect._operations import concurrency_limits, outbox, slot_counts
 from prefect._operations.errors import NotFound
 from prefect._rules.orchestration import (
     Decision,
@@ -126,7 +126,13 @@ def propose_task_run_state(
     decision = decide_task_run(facts, current, proposed, now_us=now_us(), force=force)
     if lease_token is not None and row["flow_run_id"] is not None and not _is_repeated(current, proposed):
         decision = _fenced(tx, row["flow_run_id"], lease_token, current) or decision
-    begins = decision.state is not None and decision.state.type == "RUNNING"
+    begins = decision.state is not None and decision.state is not current and decision.state.type == RUNNING
+    if begins and row["tags"] and not force:
+        full = concurrency_limits.secure(tx, id, row["tags"])
+        if full is not None:
+            begins = False
+            kind = "ABORT" if full.retry_after is None else "WAIT"
+            decision = Decision(kind, current, str(full), full.retry_after or 0.0)
     written = _write(tx, task_run, row, current, decision, **(more if begins else {}))
     return _answer(decision, flow_run_id=row["flow_run_id"], task_run_id=id), written is not None
 
@@ -226,6 +232,8 @@ def _write(
             state_details=entered.details, timestamp=from_us(entered.timestamp), **{run_column: row["id"]},
         )
     )  # fmt: skip
+    if run is task_run and row["tags"] and row["state_type"] == RUNNING and entered.type != RUNNING:
+        concurrency_limits.release(tx, row["id"])
     before = Progress(
         run_count=row["run_count"] if decision.run_count is None else decision.run_count,
         expected_start_time=_us(row["expected_start_time"]),
