@@ -280,7 +280,7 @@ def test_main_exits_with_the_status(home, capsys, monkeypatch):
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == 0
-    assert "Commands:" in capsys.readouterr().out
+    assert "Usage: prefect" in capsys.readouterr().out
 
 
 def test_help_imports_no_command_and_nothing_heavy(home):

@@ -86,6 +86,15 @@ COMMANDS = (
     Command("version", "Show the version and what it runs on.", "prefect.cli.version"),
 )
 
+# in the order in which `prefect --help` shows them; a command that is in none of them comes last
+GROUPS = (
+    ("Flows and their runs", ("flow", "flow-run", "task-run", "task", "shell", "artifact", "event", "automation")),
+    ("Deployments", ("init", "deploy", "deployment", "work-pool", "work-queue", "worker", "sdk")),
+    ("What flows use", ("variable", "block", "global-concurrency-limit", "concurrency-limit")),
+    ("The server", ("server", "dashboard", "api", "transfer", "cloud")),
+    ("This program", ("config", "profile", "version", "plugins", "experimental")),
+)
+
 USAGE = "Usage: prefect [OPTIONS] COMMAND [ARGS]..."
 
 OPTIONS = (
@@ -233,21 +242,24 @@ def _say_error(message: str, status: int = 1) -> int:
     return status
 
 
+def grouped() -> list[tuple[str, list[Command]]]:
+    """The commands under their headings."""
+    left = {command.name: command for command in COMMANDS if find_spec(command.module) is not None}
+    groups = [(title, [left.pop(name) for name in names if name in left]) for title, names in GROUPS]
+    if left:
+        groups.append(("More", list(left.values())))
+    return [(title, commands) for title, commands in groups if commands]
+
+
 def help_text() -> str:
     """What `prefect --help` prints."""
-    available = [command for command in COMMANDS if find_spec(command.module) is not None]
-    rows = [(", ".join((command.name, *command.aliases)), command.help) for command in available]
-    width = max(len(left) for left, _ in (*rows, *OPTIONS)) + 2
-    return "\n".join(
-        [
-            USAGE,
-            "",
-            "Pluperfect: flows and tasks, run and recorded.",
-            "",
-            "Commands:",
-            *(f"  {left:{width}}{right}" for left, right in rows),
-            "",
-            "Options:",
-            *(f"  {left:{width}}{right}" for left, right in OPTIONS),
-        ]
-    )
+    groups = [
+        (title, [(", ".join((command.name, *command.aliases)), command.help) for command in commands])
+        for title, commands in grouped()
+    ]
+    groups.append(("Options", list(OPTIONS)))
+    width = max(len(left) for _, rows in groups for left, _ in rows) + 2
+    lines = [USAGE, "", "Pluperfect: flows and tasks, run and recorded."]
+    for title, rows in groups:
+        lines += ["", f"{title}:", *(f"  {left:{width}}{right}" for left, right in rows)]
+    return "\n".join(lines)
