@@ -30,6 +30,7 @@ from pydantic import (
 )
 from pydantic_core import to_jsonable_python
 
+from prefect import plugins
 from prefect._bridge import async_dispatch, run
 from prefect._results.records import API_VERSION
 from prefect.blocks import _description, _documents
@@ -297,6 +298,11 @@ class Block(BaseModel, ABC):
         Raises:
             UnknownBlockType: no class has it.
         """
+        try:
+            return lookup_type(Block, key)
+        except KeyError:
+            pass
+        plugins.load_prefect_collections()  # an installed package may have it
         try:
             return lookup_type(Block, key)
         except KeyError:
