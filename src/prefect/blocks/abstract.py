@@ -117,11 +117,11 @@ class JobRun(ABC, Generic[T]):
         """What the job made."""
 
 
-class JobBlock(_LoggingBlock, ABC):
-    """A job that can be started somewhere else."""
+class JobBlock(_LoggingBlock, ABC, Generic[T]):
+    """A job that can be started somewhere else, and makes a `T`."""
 
     @abstractmethod
-    async def trigger(self) -> JobRun[Any]:
+    async def trigger(self) -> JobRun[T]:
         """Start the job."""
 
 
