@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
+from prefect._operations.streams import Wanted
 from prefect._store import tail
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect._store.tail import Place
@@ -60,19 +61,6 @@ class Entry(Generic[T]):
         if known is None:
             known = self._matching[wanted.key] = wanted.includes(self.item)
         return known
-
-
-class Wanted(Generic[T]):
-    """What a subscriber wants.
-
-    Args:
-        key: the same for all who want the same.
-        includes: whether something is wanted.
-    """
-
-    def __init__(self, key: Hashable, includes: Callable[[T], bool]) -> None:
-        self.key = key
-        self.includes = includes
 
 
 class Feed(Generic[T]):
