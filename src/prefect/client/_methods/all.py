@@ -12,6 +12,7 @@ from prefect.client._methods.events import EventMethods
 from prefect.client._methods.flow_runs import FlowRunMethods
 from prefect.client._methods.leases import LeaseMethods
 from prefect.client._methods.logs import LogMethods
+from prefect.client._methods.scheduling import SchedulingMethods
 from prefect.client._methods.server import ServerMethods
 from prefect.client._methods.task_runs import TaskRunMethods
 from prefect.client._methods.variables import VariableMethods
@@ -26,6 +27,7 @@ class AllMethods(
     LeaseMethods,
     TaskRunMethods,
     DeploymentMethods,
+    SchedulingMethods,
     WorkPoolMethods,
     WorkQueueMethods,
     BlockMethods,

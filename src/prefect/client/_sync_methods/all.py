@@ -14,6 +14,7 @@ from prefect.client._sync_methods.events import EventMethods
 from prefect.client._sync_methods.flow_runs import FlowRunMethods
 from prefect.client._sync_methods.leases import LeaseMethods
 from prefect.client._sync_methods.logs import LogMethods
+from prefect.client._sync_methods.scheduling import SchedulingMethods
 from prefect.client._sync_methods.server import ServerMethods
 from prefect.client._sync_methods.task_runs import TaskRunMethods
 from prefect.client._sync_methods.variables import VariableMethods
@@ -28,6 +29,7 @@ class AllMethods(
     LeaseMethods,
     TaskRunMethods,
     DeploymentMethods,
+    SchedulingMethods,
     WorkPoolMethods,
     WorkQueueMethods,
     BlockMethods,

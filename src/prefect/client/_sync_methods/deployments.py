@@ -20,6 +20,7 @@ from prefect._schemas.actions.deployments import (
 from prefect._schemas.actions.runs import DeploymentFlowRunCreate
 from prefect._schemas.concurrency import ConcurrencyOptions
 from prefect._schemas.deployments import (
+    CatchUp,
     DeploymentBranchingOptions,
     DeploymentResponse,
     DeploymentSchedule,
@@ -332,6 +333,7 @@ class DeploymentMethods(Asking):
         max_scheduled_runs: int | None = None,
         parameters: dict[str, Any] | None = None,
         slug: str | None = None,
+        catch_up: CatchUp | None = None,
     ) -> None:
         """Change what is given of a schedule; None leaves a field as it is.
 
@@ -340,7 +342,7 @@ class DeploymentMethods(Asking):
         """
         fields: dict[str, Any] = {
             "active": active, "schedule": schedule, "max_scheduled_runs": max_scheduled_runs,
-            "parameters": parameters, "slug": slug,
+            "parameters": parameters, "slug": slug, "catch_up": catch_up,
         }  # fmt: skip
         update = DeploymentScheduleUpdate(**{name: value for name, value in fields.items() if value is not None})
         self._call(
