@@ -168,3 +168,12 @@ def test_events(cli: Cli) -> None:
     assert "prefect.resource.role" in cli.fails(
         "event", "emit", "x", "--resource-id", "y", "--related", '{"prefect.resource.id": "z"}'
     )
+
+
+def test_in_a_narrow_terminal_names_stay_whole(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "a-limit-with-a-name-that-is-rather-long"
+    cli.ok("gcl", "create", name, "-l", "3")
+    monkeypatch.setenv("COLUMNS", "60")
+    said = cli.ok("gcl", "ls")
+    assert name in said and cli.json("gcl", "ls")[0]["id"] in said
+    assert "Changed" not in said

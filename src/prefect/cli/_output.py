@@ -71,9 +71,13 @@ def print_table(
     spare: Iterable[str] = (),
 ) -> None:
     """Print a list. Where it is too wide for the terminal, the columns of `spare` are left out and those of `cut`
-    are shortened. Ids never are: they are there to be copied.
+    are shortened. Ids never are: they are there to be copied. A spare column without anything in it is left out too.
     """
     out = console()
+    empty = {column for i, column in enumerate(columns) if column in set(spare) and not any(row[i] for row in rows)}
+    rows = [[cell for column, cell in zip(columns, row, strict=True) if column not in empty] for row in rows]
+    columns = [column for column in columns if column not in empty]
+    spare = [column for column in spare if column not in empty]
     cells = [[cell if isinstance(cell, rich_text.Text) else rich_text.Text(cell) for cell in row] for row in rows]
     natural = [max(len(column), *(row[i].cell_len for row in cells)) for i, column in enumerate(columns)]
     flexible = {i for i, column in enumerate(columns) if column in set(cut)}
@@ -97,7 +101,7 @@ def _fit(natural: list[int], flexible: set[int], spare: list[int], available: in
     for i in reversed(spare):
         if excess(_MIN_WIDTH) > 0:
             del widths[i]
-    for _ in range(excess()):
+    for _ in range(excess() if flexible else 0):
         widest = max(flexible, key=widths.__getitem__)
         if widths[widest] <= _MIN_WIDTH:
             break

@@ -53,7 +53,7 @@ def ls(
             for one in found
         ]
         columns = ("ID", "Key", "Type", "Updated", "Description")
-        _output.print_table(columns, rows, cut=["Key", "Description"], spare=["Description", "Updated"])
+        _output.print_table(columns, rows, cut=["Description"], spare=["Description", "Updated"])
 
 
 @app.command

@@ -57,7 +57,7 @@ def ls(*, output: Output = None) -> None:
             for one in found
         ]
         columns = ("Name", "ID", "Enabled", "Trigger", "Actions")
-        _output.print_table(columns, rows, cut=["Name", "Trigger", "Actions"], spare=["Trigger", "Actions"])
+        _output.print_table(columns, rows, cut=["Trigger", "Actions"], spare=["Trigger", "Actions"])
 
 
 @app.command

@@ -53,7 +53,7 @@ def ls(*, output: Output = None) -> None:
             (str(one.id), _type_name(one), one.name or "", _slug(one), _output.ago_text(one.updated)) for one in found
         ]
         columns = ("ID", "Type", "Name", "Slug", "Changed")
-        _output.print_table(columns, rows, cut=["Type", "Name", "Slug"], spare=["Changed", "Name", "Type"])
+        _output.print_table(columns, rows, cut=["Type", "Name"], spare=["Changed", "Name", "Type"])
 
 
 @app.command

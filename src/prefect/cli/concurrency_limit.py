@@ -51,7 +51,7 @@ def ls(
             for one in found
         ]
         columns = ("Tag", "Limit", "Active", "ID", "Changed")
-        _output.print_table(columns, rows, cut=["Tag"], spare=["Changed", "ID"])
+        _output.print_table(columns, rows, cut=(), spare=["Changed", "ID"])
 
 
 @app.command

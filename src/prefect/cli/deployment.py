@@ -85,9 +85,7 @@ def ls(
             for one in found
         ]
         columns = ("Name", "ID", "Work pool", "Schedule", "Status")
-        _output.print_table(
-            columns, rows, cut=["Name", "Work pool", "Schedule"], spare=["Schedule", "Work pool", "Status"]
-        )
+        _output.print_table(columns, rows, cut=["Work pool", "Schedule"], spare=["Schedule", "Work pool", "Status"])
 
 
 @app.command

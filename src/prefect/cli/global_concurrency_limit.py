@@ -49,7 +49,7 @@ def ls(*, output: Output = None) -> None:
             for one in found
         ]
         columns = ("ID", "Name", "Limit", "Enabled", "Held", "Decay/s", "Changed")
-        _output.print_table(columns, rows, cut=["Name"], spare=["Changed", "Decay/s"])
+        _output.print_table(columns, rows, cut=(), spare=["Changed", "Decay/s"])
 
 
 @app.command
