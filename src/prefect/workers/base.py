@@ -168,6 +168,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         self._freed: asyncio.Event = None  # type: ignore[assignment]
         self._stop: asyncio.Event = None  # type: ignore[assignment]
         self._queues_made = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # -- what there is -----------------------------------------------------------------------------------------------
 
@@ -291,6 +292,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
     async def setup(self) -> None:
         """Get ready: connect to the API, make sure that the work pool is there."""
         self._logger.debug("Setting up worker...")
+        self._loop = asyncio.get_running_loop()
         self._freed, self._stop = asyncio.Event(), asyncio.Event()
         self._limiter = anyio.CapacityLimiter(self._limit if self._limit is not None else float("inf"))
         self._client = await self._exit_stack.enter_async_context(get_client())
@@ -378,6 +380,11 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         """Called when the worker is to stop; runs that are left are waited for in `teardown`."""
         if self._held:
             self._logger.info("Waiting for %d flow runs to end; interrupt again to stop at once.", len(self._held))
+
+    def stop(self) -> None:
+        """Let `start` end, when the runs that go on have ended. May be called from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._on_signal, 1)
 
     def _on_signal(self, count: int) -> None:
         self._stop.set()
