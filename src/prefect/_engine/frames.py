@@ -208,6 +208,7 @@ class TaskFrame(RunFrame):
         "parent",
         "recalled",
         "retries",
+        "slots",
         "task",
         "transaction",
         "wait_for",
@@ -230,6 +231,7 @@ class TaskFrame(RunFrame):
         self.collect = False
         self.wait_for: Any = None
         self.recalled: Any = None
+        self.slots: Any = None
 
     @property
     def task_name(self) -> str:

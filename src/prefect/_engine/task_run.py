@@ -40,7 +40,7 @@ from prefect.transactions import AsyncTransaction, Transaction
 from prefect.transactions import _current as current_transaction
 
 if TYPE_CHECKING:
-    from prefect._engine import caching, outcome, public
+    from prefect._engine import caching, outcome, public, tag_limits
     from prefect.logging import loggers
     from prefect.tasks import Task
 else:
@@ -48,6 +48,7 @@ else:
     loggers = lazy_module("prefect.logging.loggers")
     outcome = lazy_module("prefect._engine.outcome")
     public = lazy_module("prefect._engine.public")
+    tag_limits = lazy_module("prefect._engine.tag_limits")
 
 _log = logging.getLogger("prefect.task_runs")
 
@@ -156,6 +157,8 @@ async def run(io: Port, frame: TaskFrame) -> TaskFrame:
                 raise
         finally:
             attempt.end()
+            if frame.slots is not None:
+                await _give_slots_back(io, frame)
     await finish(io, frame)
     return frame
 
@@ -205,6 +208,8 @@ async def iterate(io: Port, frame: TaskFrame, is_async: bool) -> AsyncGenerator[
                 raise
         finally:
             attempt.end()
+            if frame.slots is not None:
+                await _give_slots_back(io, frame)
     await finish(io, frame)
     outcome.value_or_raise(frame)
 
@@ -270,8 +275,31 @@ async def ready(io: Port, frame: TaskFrame) -> bool:
         name = "Retrying"
     elif state.type == RUNNING:  # type: ignore[union-attr]
         return True  # an immediate retry has already said so
+    if frame.tags and not await _take_slots(io, frame):
+        return False
     frame.recorder.task_state(frame, running(name))
     return True
+
+
+async def _take_slots(io: Port, frame: TaskFrame) -> bool:
+    """Wait until the limits of the tags leave room; False when they never will."""
+    names = [] if frame.slots is not None else tag_limits.limited(frame)
+    if not names:
+        return True
+    try:
+        frame.slots = await tag_limits.enter(io, frame, names)
+    except Exception as exc:
+        frame.exception = without_engine(exc)
+        message = f"The task run cannot run: {describe(exc)}"
+        frame.recorder.task_state(frame, RunState(FAILED, None, message, Value(exc)))
+        return False
+    return True
+
+
+async def _give_slots_back(io: Port, frame: TaskFrame) -> None:
+    if frame.state.type != RUNNING:  # type: ignore[union-attr]  # an immediate retry goes on with them
+        taken, frame.slots = frame.slots, None
+        await tag_limits.leave(io, taken)
 
 
 _NEVER_GIVEN: Any = object()
