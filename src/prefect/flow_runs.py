@@ -11,6 +11,7 @@ def release():
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,9 +19,20 @@ from prefect._bridge import async_dispatch
 from prefect._bridge import run as run_now
 from prefect._engine import pausing
 from prefect._engine.port import ASYNC, SYNC
+from prefect._lazy import lazy_module
+from prefect.exceptions import FlowRunWaitTimeout
 
 if TYPE_CHECKING:
+    from prefect._deploying import waiting
     from prefect._schemas.flow_runs import FlowRun
+    from prefect.client import orchestration
+else:
+    orchestration = lazy_module("prefect.client.orchestration")
+    waiting = lazy_module("prefect._deploying.waiting")
+
+_log = logging.getLogger("prefect.flow_runs")
+
+_LOOK_SECONDS = 1.0
 
 __all__ = [
     "apause_flow_run",
@@ -47,7 +59,7 @@ def pause_flow_run(
     """Pause the flow run that is current until somebody resumes it. Its process keeps waiting.
 
     Args:
-        wait_for_input: a type of input to wait for; needs a server.
+        wait_for_input: a type of value to wait for, which who resumes the run gives; it is returned.
         timeout: seconds until the pause expires and the run fails.
         poll_interval: seconds between two looks at whether the run was resumed, at most.
         key: names the pause: the same key pauses once, also when the flow is retried.
@@ -81,7 +93,7 @@ def suspend_flow_run(
     Only a run of a deployment can be suspended, because only that can be started again without its caller.
 
     Args:
-        wait_for_input: a type of input to wait for; needs a server.
+        wait_for_input: a type of value to wait for, which who resumes the run gives; it is returned.
         flow_run_id: the run; default the current one.
         timeout: seconds until the suspension expires and the run fails; None for never.
         key: names the suspension: the same key suspends once.
@@ -135,4 +147,14 @@ async def wait_for_flow_run(
         FlowRunWaitTimeout: it did not finish in time.
         ObjectNotFound: there is no such run.
     """
-    return await pausing.wait_for(flow_run_id, timeout, poll_interval, log_states)
+
+    def tell(run: FlowRun) -> None:
+        if log_states and run.state is not None:
+            _log.info("Flow run %s is in state %s", flow_run_id, run.state.name)
+
+    async with orchestration.get_client() as api:
+        run = await waiting.until_ended(api, flow_run_id, timeout, poll_interval or _LOOK_SECONDS, tell)
+    if run.state is None or not run.state.is_final():
+        state = run.state.name if run.state is not None else "none"
+        raise FlowRunWaitTimeout(f"Flow run {flow_run_id} exceeded the wait of {timeout} seconds in state {state}.")
+    return run

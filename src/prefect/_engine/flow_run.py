@@ -10,7 +10,7 @@ by another; `finish` tells the hooks. A state change is on disk when the step th
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
 from prefect._clock import now_us
@@ -18,7 +18,7 @@ from prefect._engine import generators, hooks, inputs, naming, outcome, signals,
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
 from prefect._engine.memory import FlowMemory
 from prefect._engine.options import policy_json
-from prefect._engine.port import Port
+from prefect._engine.port import SYNC, Port
 from prefect._engine.recorder import get_recorder
 from prefect._engine.wording import crash_message, describe, describe_state, without_engine
 from prefect._lazy import lazy_module
@@ -44,11 +44,14 @@ from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
+    import asyncio
+
     from prefect._engine import adopting, caching, public
     from prefect._parameters import validation
     from prefect.flows import Flow
     from prefect.logging import loggers
 else:
+    asyncio = lazy_module("asyncio")
     adopting = lazy_module("prefect._engine.adopting")
     caching = lazy_module("prefect._engine.caching")
     loggers = lazy_module("prefect.logging.loggers")
@@ -56,6 +59,7 @@ else:
     validation = lazy_module("prefect._parameters.validation")
 
 _log = logging.getLogger("prefect.flow_runs")
+_SHORTEST_WAIT = 0.1  # seconds between a proposal that is to wait and the next
 _PLAIN = (int, float, str, bool, bytes, type(None))
 
 
@@ -116,17 +120,25 @@ class FlowRun:
 
     # -- states --------------------------------------------------------------------------------------------------
 
-    def propose(self, state: RunState, force: bool = False) -> RunState:
-        """Enter a state, or the one that the rules say instead; it is on disk when this returns.
+    async def propose(self, state: RunState, force: bool = False) -> RunState:
+        """Enter a state, or the one that the rules say instead; it is recorded when this returns.
 
         Raises:
             Abort: the run may not go on, for example because it was cancelled.
         """
-        verdict = self.frame.recorder.flow_state(self.frame, state, force=force)
+        frame = self.frame
+        while True:
+            if frame.recorder.waits and self.io is not SYNC:
+                verdict = await _uninterrupted(frame.recorder.flow_state, frame, state, force)
+            else:
+                verdict = frame.recorder.flow_state(frame, state, force=force)
+            if verdict.kind != "WAIT":
+                break
+            await self.io.sleep(max(verdict.wait_seconds, _SHORTEST_WAIT))
         if verdict.kind == "ABORT":
             raise Abort(verdict.reason)
         self._mirror()
-        return self.frame.state or state
+        return frame.state or state
 
     def _mirror(self) -> None:
         """The task run that stands for a sub-flow is in the state of the sub-flow."""
@@ -162,7 +174,7 @@ class FlowRun:
         try:
             resolved = await inputs.resolve(self.io, frame.parameters, frame.wait_for, frame.parent)
         except inputs.UpstreamNotReady as exc:
-            self.propose(RunState("PENDING", "NotReady", str(exc)))
+            await self.propose(RunState("PENDING", "NotReady", str(exc)))
             self._report_end()
             return False
         if self._stand is not None and resolved.links:
@@ -194,7 +206,7 @@ class FlowRun:
             if rest > 0:
                 await self.io.sleep(rest)
         try:
-            state = self.propose(running("Running" if first else "Retrying"))
+            state = await self.propose(running("Running" if first else "Retrying"))
         except Abort as abort:
             await self._aborted(abort)
             if frame.state is None or not frame.state.is_final:
@@ -302,7 +314,7 @@ class FlowRun:
             await self._enter_final(RunState(CANCELLED, message=message))
         elif known is not None:
             frame.enter(known)
-        if frame.state is not None and frame.state.is_final:
+        if frame.state is not None and frame.state.is_final and not isinstance(frame.exception, Exception):
             frame.exception = None  # how it ended says the state, and not what it took to stop it
 
     async def settle(self, state: RunState) -> None:
@@ -316,7 +328,7 @@ class FlowRun:
         delay = retries.retry_delay(flow.retry_delay_seconds, attempt)
         when = f"{delay:.3g} second(s) from now" if delay else "immediately"
         run_logger(frame).info("%s - Retry %s/%s will start %s", state.message, attempt + 1, flow.retries, when)
-        self.propose(awaiting_retry(now_us() + int(delay * 1e6), state.message))
+        await self.propose(awaiting_retry(now_us() + int(delay * 1e6), state.message))
         if frame.memory is not None:
             frame.memory.new_attempt()
 
@@ -326,8 +338,8 @@ class FlowRun:
             frame.parent.link(frame.value, frame.id, "flow_run")
         self._close_task_runs()
         try:
-            if self.propose(state).type == CANCELLING:  # it ended of its own accord, which counts as cancelled
-                self.propose(RunState(CANCELLED, message="The run was cancelled while it was finishing."))
+            if (await self.propose(state)).type == CANCELLING:  # it ended of its own accord, which counts as cancelled
+                await self.propose(RunState(CANCELLED, message="The run was cancelled while it was finishing."))
         except Abort as abort:
             await self._aborted(abort)
 
@@ -340,7 +352,7 @@ class FlowRun:
 
     async def _end_failed(self, exc: Exception, message: str) -> None:
         self.frame.exception = exc
-        self.propose(RunState(FAILED, None, message, Value(exc)))
+        await self.propose(RunState(FAILED, None, message, Value(exc)))
         await self.finish()
 
     async def leave_runner(self, exc: BaseException | None) -> None:
@@ -377,6 +389,19 @@ class FlowRun:
             level = logging.INFO
         if state is not None and _log.isEnabledFor(level):
             run_logger(self.frame).log(level, "Finished in state %s", describe_state(state))
+
+
+async def _uninterrupted(fn: Callable[..., Any], frame: FlowFrame, state: RunState, force: bool) -> Any:
+    """Propose a state in another thread, so that the event loop goes on.
+
+    A cancellation waits for the answer: what the run does about it must not come in between.
+    """
+    answer = asyncio.ensure_future(asyncio.to_thread(fn, frame, state, force=force))
+    try:
+        return await asyncio.shield(answer)
+    except asyncio.CancelledError:
+        await asyncio.wait([answer])
+        raise
 
 
 def begin(

@@ -49,6 +49,10 @@ UPDATE flow_run SET
 WHERE id = :id
 """
 
+SET_PAUSE_KEYS: Final = """
+UPDATE flow_run SET empirical_policy = json_set(empirical_policy, '$.pause_keys', json(?)) WHERE id = ?
+"""
+
 SET_TASK_RUN_STATE: Final = """
 UPDATE task_run SET
     updated = :now, state_id = :state, state_type = :type, state_name = :name,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ else:
     serialization = lazy_module("prefect._parameters.serialization")
 
 _log = logging.getLogger("prefect.recorder")
+
+_LOOK_SECONDS = 0.25
 
 MAX_PENDING = 20_000
 """Records that may wait; a thread that records more writes them itself first, so memory stays bounded."""
@@ -318,6 +321,18 @@ class LocalRecorder:
         type_, name, message, details, timestamp, state_id = row
         return RunState(type_, name, message, None, orjson.loads(details), timestamp, state_id)
 
+    def next_flow_state(
+        self, flow_run_id: str, seen: str | None, seconds: float, poll_interval: float
+    ) -> RunState | None:
+        """The state of any flow run, as soon as it is another one than `seen`; the latest when the time is over."""
+        deadline = time.monotonic() + seconds
+        while True:
+            known = self.recorded_flow_state(flow_run_id)
+            rest = deadline - time.monotonic()
+            if known is None or known.id != seen or rest <= 0:
+                return known
+            time.sleep(min(rest, poll_interval, _LOOK_SECONDS))
+
     def propose_for(self, flow_run_id: str, proposed: RunState, *, force: bool = False) -> Verdict | None:
         """Propose a state for a flow run of any process (pause, resume, cancel); None when there is no such run."""
 
@@ -398,6 +413,9 @@ class LocalRecorder:
             ),
         )  # fmt: skip
         self._insert_state(connection, frame.id, state)
+        if state.details.get("pause_reschedule"):  # who goes on with the run must know which pauses it has been through
+            keys = sorted({state.details.get("pause_key") or "", *frame.pauses} - {"", "counter"})
+            connection.execute(sql.SET_PAUSE_KEYS, (to_json(keys), frame.id))
         if frame.adopted is not None and frame.parent_task_run_id is not None:
             self._mirror(connection, frame, state)
 

@@ -47,6 +47,19 @@ class Recorder(Protocol):
         """The state of any flow run, or None when there is no such run."""
         ...
 
+    def next_flow_state(
+        self, flow_run_id: str, seen: str | None, seconds: float, poll_interval: float
+    ) -> RunState | None:
+        """The state of any flow run, as soon as it is another one than `seen`; the latest when the time is over.
+
+        Args:
+            flow_run_id: of the run.
+            seen: the id of a state.
+            seconds: how long to wait for another one, at most.
+            poll_interval: seconds between two looks, at most, where nobody tells of a change.
+        """
+        ...
+
     def propose_for(self, flow_run_id: str, proposed: RunState, *, force: bool = False) -> Verdict | None:
         """Propose a state for a flow run of any process (pause, resume, cancel); None when there is no such run."""
         ...

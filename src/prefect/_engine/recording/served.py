@@ -225,6 +225,21 @@ class ServedRecorder:
                 return None
             raise
 
+    def next_flow_state(
+        self, flow_run_id: str, seen: str | None, seconds: float, poll_interval: float
+    ) -> RunState | None:
+        """The state of any flow run, as soon as it is another one than `seen`; the latest when the time is over."""
+        self.outbox.flush()
+        if self._published is None:
+            query = f"wait_seconds={max(seconds, 0.0):.3f}" + (f"&seen={seen}" if seen is not None else "")
+            run = self._ask_for(f"/flow_runs/{flow_run_id}/wait?{query}")
+        else:  # a Prefect server keeps nobody waiting
+            run = self._ask_for(f"/flow_runs/{flow_run_id}")
+            if run is not None and run["state_id"] == seen and seconds > 0:
+                time.sleep(min(seconds, poll_interval))
+                run = self._ask_for(f"/flow_runs/{flow_run_id}")
+        return messages.read_state(run["state"]) if run is not None and run.get("state") else None
+
     def propose_for(self, flow_run_id: str, proposed: RunState, *, force: bool = False) -> Verdict | None:
         """Propose a state for a flow run of any process; None when there is no such run."""
         said = messages.state(proposed)
