@@ -136,7 +136,7 @@ def test_the_server_makes_the_runs_of_a_backfill(served_url: str) -> None:
 
 
 def test_a_deployment_goes_back_to_an_earlier_version(client: SyncPrefectClient, deploy: Callable[..., UUID]) -> None:
-    nightly = actions.DeploymentScheduleCreate.from_schedule(Cron("0 0 * * *", slug="nightly"))
+    nightly = actions.DeploymentScheduleCreate.from_schedule(Cron("0 0 * * *"))
     id = deploy(parameters={"a": 1}, schedules=[nightly], concurrency_limit=3, work_queue_name="q", tags=["old"])
     client.update_deployment(id, actions.DeploymentUpdate(parameters={"a": 2}, schedules=[], tags=["new"]))
     client.update_deployment(id, actions.DeploymentUpdate(concurrency_limit=None))
@@ -147,7 +147,7 @@ def test_a_deployment_goes_back_to_an_earlier_version(client: SyncPrefectClient,
     assert [version.number for version in versions] == [3, 2, 1]
     assert versions[-1].content["parameters"] == {"a": 1}
     after = client.roll_back_deployment(id, 1)
-    assert (after.parameters, after.tags, [one.slug for one in after.schedules]) == ({"a": 1}, ["old"], ["nightly"])
+    assert (after.parameters, after.tags, len(after.schedules)) == ({"a": 1}, ["old"], 1)
     assert after.global_concurrency_limit is not None and after.global_concurrency_limit.limit == 3
     assert after.work_queue_name == "q" and after.id == id
     newest = client.read_deployment_versions(id, limit=1)[0]

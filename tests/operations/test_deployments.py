@@ -131,10 +131,31 @@ def test_what_is_not_given_stays(both: sa.Connection, flow_id: UUID) -> None:
     assert change(both, made.id, concurrency_limit=None).global_concurrency_limit is None
     with pytest.raises(Invalid, match="above 0"):
         change(both, made.id, concurrency_limit=0)
+
+
+def test_schedules_are_changed_by_slug_where_all_have_one(both: sa.Connection, flow_id: UUID) -> None:
+    made = make(both, flow_id, schedules=[YEARLY])
+
+    def put_schedules(*schedules: dict[str, Any]) -> dict[str | None, Any]:
+        return {one.slug: one for one in change(both, made.id, schedules=list(schedules)).schedules}
+
+    both_of_them = put_schedules({"schedule": {"interval": 7}, "slug": "zz"}, {"slug": "yearly", "active": False})
+    assert both_of_them.keys() == {"zz", "yearly"}
+    assert both_of_them["yearly"].id == made.schedules[0].id and not both_of_them["yearly"].active
+    assert put_schedules({"slug": "new", "replaces": "zz", "parameters": {"a": 1}})["new"].id == both_of_them["zz"].id
+    assert put_schedules().keys() == {"new", "yearly"}
+    with pytest.raises(Invalid, match=r"schedules\.0: it needs a slug.*'new', 'yearly'"):
+        put_schedules({"schedule": {"interval": 7}})
+    with pytest.raises(Invalid, match="no `schedule`"):
+        put_schedules({"slug": "unheard-of"})
+
+
+def test_schedules_are_replaced_where_one_has_no_slug(both: sa.Connection, flow_id: UUID) -> None:
+    made = make(both, flow_id, schedules=[YEARLY, {"schedule": {"cron": "5 5 5 5 *"}}])
     changed = change(both, made.id, schedules=[{"schedule": {"interval": 7}, "slug": "zz"}])
     assert [schedule.slug for schedule in changed.schedules] == ["zz"]
-    with pytest.raises(Invalid, match="no `schedule`"):
-        change(both, made.id, schedules=[{"slug": "zz"}])
+    other = make(both, flow_id, "other", schedules=[{"schedule": {"cron": "5 5 5 5 *"}}])
+    assert change(both, other.id, schedules=[]).schedules == []
 
 
 def test_paused_and_resumed(both: sa.Connection, flow_id: UUID) -> None:

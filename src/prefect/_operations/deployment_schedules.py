@@ -60,6 +60,9 @@ def update_deployment_schedule(tx: sa.Connection, id: UUID, schedule_id: UUID, b
     values = edits.changes(deployment_schedule, body)
     if body.schedule is not None:
         values["schedule"] = body.schedule.model_dump(mode="json")
+    before = rows.one(tx, sa.select(deployment_schedule).where(_is(id, schedule_id)), "schedule", schedule_id)
+    if all(before[name] == value for name, value in values.items()):
+        return
     if edits.update(tx, deployment_schedule, _is(id, schedule_id), values, taken=_SLUG_TAKEN) == 0:
         raise NotFound("schedule", schedule_id)
     # what is due goes on, unless the schedule is told to stop
@@ -134,6 +137,34 @@ def replace_schedules(
             schedules_changed(tx, deployment_id, [same["id"]], due_after=None if stops else now())
     _remove(tx, deployment_id, deployment_schedule.c.id.in_([row["id"] for row in left]))
     add_schedules(tx, deployment_id, new)
+
+
+def change_schedules(tx: sa.Connection, deployment_id: UUID, given: Sequence[DeploymentScheduleUpdate]) -> None:
+    """Change schedules of a deployment by their slugs, where all of those that it has have one; others stay.
+
+    Where one of them has none, the deployment gets these schedules and no others.
+
+    Raises:
+        Conflict: two of them would have the same slug.
+        Invalid: one of them has no slug, or is new and does not say when.
+    """
+    there = sa.select(deployment_schedule).where(deployment_schedule.c.deployment_id == deployment_id).with_for_update()
+    by_slug = {row["slug"]: row for row in tx.execute(there).mappings()}
+    if not by_slug or None in by_slug:
+        replace_schedules(tx, deployment_id, given)
+        return
+    nameless = [number for number, schedule in enumerate(given) if schedule.slug is None]
+    if nameless:
+        raise Invalid(
+            f"schedules.{nameless[0]}: it needs a slug, as all schedules of the deployment have one: a slug says which "
+            f"one is meant. They are {', '.join(sorted(map(repr, by_slug)))}."
+        )
+    for schedule in given:
+        row = by_slug.get(schedule.replaces) or by_slug.get(schedule.slug)
+        if row is None:
+            add_schedules(tx, deployment_id, [_complete(schedule)])
+        else:
+            update_deployment_schedule(tx, deployment_id, row["id"], schedule)
 
 
 def _complete(schedule: DeploymentScheduleCreate | DeploymentScheduleUpdate) -> DeploymentScheduleCreate:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from prefect._clock import now
 from prefect._operations import deployment_history, edits, outbox, rows, slots
-from prefect._operations.deployment_schedules import replace_schedules, schedules_of
+from prefect._operations.deployment_schedules import change_schedules, replace_schedules, schedules_of
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, operation
 from prefect._operations.scheduling import TOPIC, take_back_runs
@@ -219,7 +219,7 @@ def update_deployment(tx: sa.Connection, id: UUID, body: DeploymentUpdate) -> No
     edits.update(tx, deployment, deployment.c.id == id, values, taken=f"Deployment '{id}' cannot be changed.")
     _renew_runs(tx, before, values)
     if body.schedules is not None:
-        replace_schedules(tx, id, body.schedules)
+        change_schedules(tx, id, body.schedules)
     _set_limit(tx, id, body)
     deployment_history.record(tx, id)
     _tell_changes(tx, before, values)
