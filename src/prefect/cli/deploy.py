@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _console
+from prefect.cli import _console, init
 
 if TYPE_CHECKING:
     import yaml
@@ -27,6 +27,7 @@ else:
 
 # `--version` is an option of the command
 app = App(name="deploy", help="Make deployments: of a flow, or of what a prefect.yaml describes.", version_flags=())
+app.command(init.app)
 
 
 @app.default
