@@ -439,7 +439,7 @@ print(main(sys.argv[1]), flush=True)
             process.kill()
         assert (process.returncode, out.splitlines()[-1]) == (0, "done")
         assert database.flow_states() == [
-            "Pending", "Running", "Paused", "Resuming", "AwaitingRetry", "Retrying", "Completed",
+            "Pending", "Running", "Paused", "Running", "AwaitingRetry", "Retrying", "Completed",
         ]  # fmt: skip
         assert database.one("SELECT run_count FROM flow_run") == 2, "a pause is no attempt"
 
