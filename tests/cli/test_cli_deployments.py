@@ -193,3 +193,35 @@ def test_a_schedule_says_what_becomes_of_what_it_missed(cli: Cli, deployed: Make
     schedule = ["deployment", "schedule", "create", "nightly", "--cron", "@daily"]
     assert cli.json(*schedule, "--catch-up", "latest")["catch_up"] == "latest"
     assert "--catch-up" in cli.fails(*schedule, "--catch-up", "some", status=2)
+
+
+def test_backfills(cli: Cli, deployed: Make) -> None:
+    deployed("etl", "nightly")
+    backfill = ["deployment", "backfill"]
+    assert "no backfills" in cli.ok(*backfill, "ls", "nightly")
+    assert "schedule" in cli.fails(*backfill, "create", "nightly", "--start", "2026-01-01")
+    cli.ok("deployment", "schedule", "create", "nightly", "--cron", "0 9 * * *", "--slug", "morning")
+    cli.ok("deployment", "schedule", "create", "nightly", "--cron", "0 18 * * *", "--slug", "evening")
+    given = ["--from", "2026-01-01T00:00Z", "--to", "2026-01-04T00:00Z", "--concurrency", "2", "-p", "n=1"]
+    made = cli.json(*backfill, "create", "nightly", "--schedule", "morning", *given)
+    assert (made["concurrency"], made["schedule"]["cron"], made["parameters"]) == (2, "0 9 * * *", {"n": 1})
+    assert made["id"] in cli.ok(*backfill, "ls", "nightly")
+    assert "0 9 * * *" in cli.ok(*backfill, "inspect", made["id"])
+    assert cli.json(*backfill, "cancel", made["id"])["status"] == "CANCELLED"
+    own = cli.json(*backfill, "create", "nightly", "--interval", "1d", "--from", "2026-01-01", "--to", "2026-01-03")
+    assert own["schedule"]["interval"] == 86400.0
+    assert [one["id"] for one in cli.json(*backfill, "ls", "nightly")] == [own["id"], made["id"]]
+    assert "'noon' not found" in cli.fails(*backfill, "create", "nightly", "--schedule", "noon", *given)
+    assert "one of" in cli.fails(*backfill, "create", "x", "--cron", "@daily", "--interval", "1d", *given, status=2)
+    assert "before start" in cli.fails(*backfill, "create", "nightly", "--from", "2026-01-02", "--to", "2026-01-01")
+
+
+def test_the_next_instants(cli: Cli, deployed: Make) -> None:
+    deployed("etl", "nightly")
+    cli.ok("deployment", "schedule", "create", "nightly", "--cron", "0 9 * * *", "--slug", "morning")
+    cli.ok("deployment", "schedule", "create", "nightly", "--cron", "0 18 * * *", "--slug", "evening")
+    found = cli.json("deployment", "schedule", "preview", "nightly", "-n", "4")
+    assert [one["at"][11:16] for one in found] in (["09:00", "18:00"] * 2, ["18:00", "09:00"] * 2)
+    found = cli.json("deployment", "schedule", "preview", "nightly", "evening")
+    assert [one["at"][11:16] for one in found] == ["18:00"] * 5
+    assert "0 18 * * *" in cli.ok("deployment", "schedule", "preview", "nightly")

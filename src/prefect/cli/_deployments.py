@@ -9,7 +9,7 @@ from uuid import UUID
 from cyclopts import Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _api, _console, _output
+from prefect.cli import _api, _console, _moments, _output
 
 if TYPE_CHECKING:
     from prefect._schemas import deployments, schedules
@@ -83,3 +83,20 @@ def schedule_text(schedule: Any) -> str:
     if isinstance(schedule, schedules.RRuleSchedule):
         return f"rrule {_output.one_line(schedule.rrule, 80)}{where}"
     return "never"
+
+
+def made_schedule(
+    interval: str | None, anchor: str | None, rrule: str | None, cron: str | None, day_or: bool, timezone: str | None
+) -> Any:
+    """The schedule that options ask for; one of interval, cron and rrule is given."""
+    if anchor is not None and interval is None:
+        _console.usage("--anchor-date is for --interval.")
+    fields: dict[str, Any] = {} if timezone is None else {"timezone": timezone}
+    if interval is not None:
+        fields["interval"] = _moments.given_span(interval, "--interval")
+        if anchor is not None:
+            fields["anchor_date"] = _moments.given_moment(anchor, "--anchor-date")
+        return _api.made(schedules.IntervalSchedule, fields)
+    if cron is not None:
+        return _api.made(schedules.CronSchedule, {**fields, "cron": cron, "day_or": day_or})
+    return _api.made(schedules.RRuleSchedule, {**fields, "rrule": rrule})

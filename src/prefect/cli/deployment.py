@@ -16,6 +16,7 @@ from prefect.cli import (
     _moments,
     _output,
     _watching,
+    deployment_backfill,
     deployment_schedule,
     deployment_versions,
 )
@@ -43,6 +44,7 @@ else:
 
 app = App(name="deployment", help="See, run and change deployments.")
 app.command(deployment_schedule.app, name=["schedule", "schedules"])
+app.command(deployment_backfill.app, name=["backfill", "backfills"])
 app.command(deployment_versions.versions)
 app.command(deployment_versions.rollback)
 

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from prefect._lazy import lazy_module
-from prefect.cli import _api, _console, _deployments, _moments, _output
+from prefect.cli import _api, _console, _deployments, _output
 from prefect.cli._deployments import Name
 from prefect.cli._options import Output, flag
 
 if TYPE_CHECKING:
     from prefect._schemas import deployments as schemas
-    from prefect._schemas import schedules
     from prefect._schemas.actions import deployments as actions
     from prefect._schemas.deployments import DeploymentResponse, DeploymentSchedule
     from prefect.client.orchestration import SyncPrefectClient
 else:
-    schedules = lazy_module("prefect._schemas.schedules")
     schemas = lazy_module("prefect._schemas.deployments")
     actions = lazy_module("prefect._schemas.actions.deployments")
 
@@ -85,7 +83,7 @@ def create(
 ) -> None:
     """Give a deployment a schedule."""
     _api.one_of({"--interval": interval, "--cron": cron, "--rrule": rrule}, of="kind of schedule")
-    schedule = _schedule(interval, anchor_date, rrule, cron, day_or, timezone)
+    schedule = _deployments.made_schedule(interval, anchor_date, rrule, cron, day_or, timezone)
     fields: dict[str, Any] = {
         "schedule": schedule,
         "active": active,
@@ -110,20 +108,37 @@ def create(
         print(f"{'Replaced the schedules' if replace else 'Created a schedule'} of {full_name}: {said} ({made.id}).")
 
 
-def _schedule(
-    interval: str | None, anchor: str | None, rrule: str | None, cron: str | None, day_or: bool, timezone: str | None
-) -> Any:
-    if anchor is not None and interval is None:
-        _console.usage("--anchor-date is for --interval.")
-    fields: dict[str, Any] = {} if timezone is None else {"timezone": timezone}
-    if interval is not None:
-        fields["interval"] = _moments.given_span(interval, "--interval")
-        if anchor is not None:
-            fields["anchor_date"] = _moments.given_moment(anchor, "--anchor-date")
-        return _api.made(schedules.IntervalSchedule, fields)
-    if cron is not None:
-        return _api.made(schedules.CronSchedule, {**fields, "cron": cron, "day_or": day_or})
-    return _api.made(schedules.RRuleSchedule, {**fields, "rrule": rrule})
+@app.command
+def preview(
+    deployment_name: Name,
+    schedule_id: Annotated[str | None, Parameter(help="One schedule: its id or slug; all unless given.")] = None,
+    *,
+    count: Annotated[int, Parameter(name=["--count", "-n"], help="How many instants.")] = 5,
+    output: Output = None,
+) -> None:
+    """Show the next instants of a deployment's schedules."""
+    with _api.client() as api:
+        deployment, name = _deployments.find(api, deployment_name)
+        if schedule_id is None:
+            chosen = api.read_deployment_schedules(deployment.id)
+        else:
+            chosen = [_deployments.find_schedule(api, deployment, schedule_id)]
+        found = [(one, moment) for one in chosen for moment in api.preview_schedule(one.schedule, count=count)]
+    found = sorted(found, key=lambda pair: pair[1])[:count]
+    if output == "json":
+        _output.print_plain_json([{"at": moment.isoformat(), "schedule_id": str(one.id)} for one, moment in found])
+    elif not found:
+        print(f"Deployment {name!r} has no schedules.")
+    else:
+        rows = [
+            (
+                _output.time_text(moment)[:16],
+                _output.ago_text(moment),
+                _deployments.schedule_text(one.schedule) + ("" if one.active else " (paused)"),
+            )
+            for one, moment in found
+        ]
+        _output.print_table(("At", "In", "Schedule"), rows, cut=["Schedule"])
 
 
 @app.command

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prefect._lazy import lazy_module
 from prefect.cli import _api, _console, _deployments, _output
 from prefect.cli._deployments import Name
 from prefect.cli._options import Output, Yes
@@ -15,11 +14,8 @@ from prefect.cli._options import Output, Yes
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from prefect._schemas import deployments
     from prefect._schemas.deployments import DeploymentVersion
     from prefect.client.orchestration import SyncPrefectClient
-else:
-    deployments = lazy_module("prefect._schemas.deployments")
 
 
 def versions(
@@ -58,20 +54,18 @@ def rollback(
     with _api.client() as api:
         deployment, full_name = _deployments.find(api, name)
         _console.agree(f"Make {full_name} what it was in version {version}?", yes)
-        api.request("POST", f"/deployments/{deployment.id}/rollback", json={"version": version})
-        if output == "json":
-            _output.print_json(api.read_deployment(deployment.id))
-            return
-        newest = _read(api, deployment.id, 1)
+        now = api.roll_back_deployment(deployment.id, version)
+        newest = api.read_deployment_versions(deployment.id, limit=1)
+    if output == "json":
+        _output.print_json(now)
+        return
     number = f" (now version {newest[0].number})" if newest else ""
     print(f"Deployment {full_name} is what it was in version {version}{number}.")
 
 
 def _read(api: SyncPrefectClient, id: UUID, most: int) -> list[DeploymentVersion]:
     def page(limit: int, offset: int) -> list[DeploymentVersion]:
-        query = {"limit": limit, "offset": offset}
-        reply = api.request("GET", f"/deployments/{id}/versions", params=query)
-        return [deployments.DeploymentVersion.model_validate(one) for one in reply.json()]
+        return api.read_deployment_versions(id, limit=limit, offset=offset)
 
     return list(_api.everything(page, most))
 
