@@ -139,11 +139,7 @@ def _facts(flow_run_id: str, known_run: Any, known_deployment: Any) -> tuple[Flo
 
 
 def _load(flow_run: FlowRun, deployment: DeploymentResponse | None, entrypoint: str | None) -> Flow[..., Any]:
-    async def load() -> Flow[..., Any]:
-        async with orchestration.get_client() as client:
-            return await loading.load_for_run(client, flow_run, deployment, entrypoint)
-
-    return run_coro_as_sync(load())
+    return run_coro_as_sync(loading.load_for_run(flow_run, deployment, entrypoint))
 
 
 def _logger(flow_run: FlowRun) -> Any:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prefect._schemas.deployments import DeploymentResponse
     from prefect._schemas.flow_runs import FlowRun
     from prefect.blocks import core as blocks
+    from prefect.client import orchestration
     from prefect.client.orchestration import PrefectClient
     from prefect.deployments.steps import core as steps
     from prefect.flows import Flow
@@ -23,6 +24,7 @@ else:
     blocks = lazy_module("prefect.blocks.core")
     exceptions = lazy_module("prefect.exceptions")
     loggers = lazy_module("prefect.logging.loggers")
+    orchestration = lazy_module("prefect.client.orchestration")
     steps = lazy_module("prefect.deployments.steps.core")
 
 STORAGE_BASE_PATH = "$STORAGE_BASE_PATH"
@@ -109,12 +111,11 @@ def module_path(entrypoint: str) -> bool:
 
 
 async def load_for_run(
-    client: PrefectClient, flow_run: FlowRun, deployment: DeploymentResponse | None, entrypoint: str | None
+    flow_run: FlowRun, deployment: DeploymentResponse | None, entrypoint: str | None
 ) -> Flow[..., Any]:
     """Load the flow of a run that this process is to carry out.
 
     Args:
-        client: to read the deployment with, if it is not given.
         flow_run: the run.
         deployment: its deployment, if it was read already.
         entrypoint: where the flow is, if its code is here already.
@@ -126,9 +127,10 @@ async def load_for_run(
         if entrypoint:
             return _entrypoints.load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
         base = os.environ.get("PREFECT__STORAGE_BASE_PATH")
-        if deployment is None:
+        if deployment is not None:
+            return await load_flow_of(deployment, flow_run, storage_base_path=base, use_placeholder_flow=False)
+        async with orchestration.get_client() as client:
             return await load_flow_from_flow_run(client, flow_run, storage_base_path=base, use_placeholder_flow=False)
-        return await load_flow_of(deployment, flow_run, storage_base_path=base, use_placeholder_flow=False)
     except Exception as exc:
         get_logger("dispatch").debug("Loading the flow failed:", exc_info=exc)
         raise NotLoaded(_explanation(exc, deployment, entrypoint)) from exc

@@ -23,6 +23,7 @@ from prefect._dispatch.starting import Job, Starter, StartError
 from prefect._dispatch.tending import Tending
 from prefect._lazy import lazy_module
 from prefect.client.orchestration import get_client
+from prefect.logging.configuration import ensure_logging_setup
 from prefect.logging.loggers import flow_run_logger, get_logger
 from prefect.settings import get_current_settings
 from prefect.utilities.annotations import NotSet
@@ -180,6 +181,7 @@ class Runner:
         self._entered += 1
         if self._entered > 1:
             return self
+        ensure_logging_setup()
         self.started, self.stopping = True, False
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()

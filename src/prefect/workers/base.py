@@ -38,6 +38,7 @@ from prefect._schemas.events import RelatedResource
 from prefect._schemas.flow_runs import FlowRun
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound
+from prefect.logging.configuration import ensure_logging_setup
 from prefect.logging.loggers import PrefectLogAdapter, flow_run_logger, get_logger
 from prefect.settings import get_current_settings
 from prefect.utilities.slugify import slugify
@@ -291,6 +292,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
 
     async def setup(self) -> None:
         """Get ready: connect to the API, make sure that the work pool is there."""
+        ensure_logging_setup()
         self._logger.debug("Setting up worker...")
         self._loop = asyncio.get_running_loop()
         self._freed, self._stop = asyncio.Event(), asyncio.Event()
