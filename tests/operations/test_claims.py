@@ -98,6 +98,7 @@ def pool(both: sa.Connection) -> Pool:
 def renewed(pool: Pool, *held: tuple[UUID, int]) -> tuple[list[UUID], list[UUID], list[UUID]]:
     body = LeaseRenewals(leases=[HeldRun(flow_run_id=id, token=token) for id, token in held])
     answer = renew_flow_run_leases(pool.tx, body)
+    assert not isinstance(answer, NotYet)
     return answer.renewed, answer.lost, answer.cancelling
 
 
@@ -219,6 +220,23 @@ def test_renewals_tell_what_is_to_be_cancelled_and_what_is_lost(pool: Pool) -> N
     pool.enter(runs[2], "CANCELLED", force=True)
     assert renewed(pool, *tokens.items()) == (runs[:2], [runs[2]], [runs[1]])
     assert pool.lease(runs[0])["expires"] > now() + timedelta(seconds=55)
+
+
+def test_a_renewal_may_wait_for_news(pool: Pool) -> None:
+    run = pool.run()
+    token = pool.claim()[0].token
+    pool.enter(run, "RUNNING", token)
+    body = LeaseRenewals(leases=[HeldRun(flow_run_id=run, token=token)], wait_seconds=30)
+    answer = renew_flow_run_leases(pool.tx, body)
+    assert isinstance(answer, NotYet)
+    assert answer.topics == (f"flow_run:{run}",)
+    assert answer.until is not None
+    assert 15 < (answer.until - now()).total_seconds() < 21
+    assert answer.final().renewed == [run]
+    pool.enter(run, "CANCELLING")
+    answer = renew_flow_run_leases(pool.tx, body)
+    assert not isinstance(answer, NotYet)
+    assert answer.cancelling == [run]
 
 
 def test_a_run_that_is_never_started_is_given_up(pool: Pool) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from prefect._clock import now, to_us
 from prefect._operations.errors import Conflict, NotFound
-from prefect._operations.registry import operation
+from prefect._operations.registry import NotYet, operation
 from prefect._operations.run_children import end_children
 from prefect._operations.state_changes import current_state, enter_state, flow_retry_delay, locked_flow_run
 from prefect._rules.leases import Held, decide_expired
@@ -25,6 +25,8 @@ from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, run_lease
 
 _LOOKED_AT = 30.0
+_JUST_NOW = 0.5
+"""Seconds for which a lease that was renewed is not renewed again."""
 
 
 def as_row(holder: LeaseHolder) -> leases.Holder:
@@ -70,28 +72,37 @@ def announce_short(tx: sa.Connection, seconds: float) -> None:
 
 
 @operation("POST", "/flow_runs/leases/renew", writes=True)
-def renew_flow_run_leases(tx: sa.Connection, body: LeaseRenewals) -> RenewedLeases:
+def renew_flow_run_leases(tx: sa.Connection, body: LeaseRenewals) -> RenewedLeases | NotYet:
     """Say that runs are still held; the answer says which are not, and which are to be cancelled.
 
-    A run that was taken for crashed, and that nobody has claimed since, is running again.
+    A run that was taken for crashed, and that nobody has claimed since, is running again. Who is willing to wait is
+    answered when there is something to tell; the leases are renewed meanwhile.
     """
     moment = now()
     expires = moment + timedelta(seconds=body.lease_seconds)
     tokens = leases.tokens_of((held.flow_run_id, held.token) for held in body.leases)
     statement = (
-        sa.select(run_lease.c.flow_run_id, run_lease.c.token, run_lease.c.expires, flow_run.c.state_type)
+        sa.select(run_lease, flow_run.c.state_type)
         .join(flow_run, flow_run.c.id == run_lease.c.flow_run_id)
         .where(run_lease.c.flow_run_id.in_(list(tokens)))
     )
     held = {row.flow_run_id: row for row in tx.execute(statement) if row.token == tokens[row.flow_run_id]}
     given_up = sorted(id for id, row in held.items() if row.expires is None)
-    going_on = {id: row.token for id, row in held.items() if row.expires is not None and row.state_type not in TERMINAL}
+    going_on = [id for id, row in held.items() if row.expires is not None and row.state_type not in TERMINAL]
     back = [id for id in given_up if _take_back(tx, id, tokens[id], moment, expires)]
-    leases.renew(tx, going_on, moment, expires)
-    announce_short(tx, body.lease_seconds)
+    # who waits and looks again has just done this
+    old = {id: tokens[id] for id in going_on if abs((moment - held[id].renewed_at).total_seconds()) > _JUST_NOW}
+    if old:
+        leases.renew(tx, old, moment, expires)
+        announce_short(tx, body.lease_seconds)
     renewed = [*going_on, *back]
     cancelling = [id for id in renewed if held[id].state_type == CANCELLING]
-    return RenewedLeases(renewed=renewed, lost=[id for id in tokens if id not in set(renewed)], cancelling=cancelling)
+    lost = [id for id in tokens if id not in set(renewed)]
+    answer = RenewedLeases(renewed=renewed, lost=lost, cancelling=cancelling)
+    if lost or cancelling or body.wait_seconds <= 0:
+        return answer
+    again = moment + timedelta(seconds=body.lease_seconds / 3)
+    return NotYet(answer, tuple(f"flow_run:{id}" for id in renewed), again)
 
 
 def _take_back(tx: sa.Connection, id: UUID, token: int, moment: datetime, expires: datetime) -> bool:

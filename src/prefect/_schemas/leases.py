@@ -61,6 +61,9 @@ class LeaseRenewals(ActionBaseModel):
 
     leases: list[HeldRun] = Field(max_length=_MOST_RENEWED)
     lease_seconds: float = Field(default=LEASE_SECONDS, ge=_SHORTEST, le=_LONGEST, description="Until renewed again.")
+    wait_seconds: float = Field(
+        default=0, ge=0, description="How long to wait until one of them is lost or to be cancelled, if none is now."
+    )
 
 
 class RenewedLeases(PrefectBaseModel):

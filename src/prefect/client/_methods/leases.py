@@ -41,7 +41,6 @@ class LeaseMethods(Asking):
         Raises:
             ObjectNotFound: there is no such work pool; or the server does not know claims.
         """
-        longest = max(get_current_settings().api.request_timeout - _MARGIN_SECONDS, 0)
         body = given(
             holder=holder.model_dump(mode="json"),
             work_pool_name=work_pool_name,
@@ -50,7 +49,7 @@ class LeaseMethods(Asking):
             limit=limit,
             lease_seconds=lease_seconds,
             prefetch_seconds=prefetch_seconds,
-            wait_seconds=min(wait_seconds, longest),
+            wait_seconds=_bearable(wait_seconds),
         )
         return read_all(ClaimedRun, await self._call("POST", "/flow_runs/claim", body, repeatable=False))
 
@@ -78,16 +77,17 @@ class LeaseMethods(Asking):
         return read(Lease, await self._call("POST", "/flow_runs/{id}/lease", body, id=flow_run_id))
 
     async def renew_flow_run_leases(
-        self, tokens: Mapping[UUID, int], *, lease_seconds: float = LEASE_SECONDS
+        self, tokens: Mapping[UUID, int], *, lease_seconds: float = LEASE_SECONDS, wait_seconds: float = 0
     ) -> RenewedLeases:
         """Say that runs are still held; the answer says which are not any more, and which are to be cancelled.
 
         Args:
             tokens: by run.
             lease_seconds: until they must be renewed again.
+            wait_seconds: how long to wait until one is lost or to be cancelled; they are renewed meanwhile.
         """
         leases = [{"flow_run_id": str(id), "token": token} for id, token in tokens.items()]
-        body = {"leases": leases, "lease_seconds": lease_seconds}
+        body = {"leases": leases, "lease_seconds": lease_seconds, "wait_seconds": _bearable(wait_seconds)}
         return read(RenewedLeases, await self._call("POST", "/flow_runs/leases/renew", body))
 
     async def release_flow_run(self, flow_run_id: UUID, token: int) -> None:
@@ -100,3 +100,8 @@ class LeaseMethods(Asking):
 
 
 _MARGIN_SECONDS = 10
+
+
+def _bearable(wait_seconds: float) -> float:
+    """How long a request may wait without being given up."""
+    return min(wait_seconds, max(get_current_settings().api.request_timeout - _MARGIN_SECONDS, 0))
