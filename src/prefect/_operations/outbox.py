@@ -20,7 +20,7 @@ from prefect._ids import new_uuid
 from prefect._rules.states import PAUSED, RunState
 from prefect._store import bulk
 from prefect._store.announcements import announce
-from prefect._store.tables import deployment, event, event_resource, flow, task_run, work_pool, work_queue
+from prefect._store.tables import deployment, event, event_resource, flow, flow_run, task_run, work_pool, work_queue
 
 Labels = dict[str, str]
 """A resource: `prefect.resource.id`, for a related one `prefect.resource.role`, and whatever describes it."""
@@ -168,15 +168,24 @@ def flow_runs_made(tx: sa.Connection, runs: Sequence[Mapping[Any, Any]], states:
 
     Args:
         tx: the transaction in which they were made.
-        runs: their rows, all of one deployment, in one queue, with the same tags.
+        runs: their rows.
         states: the state of each.
     """
-    around = _around_flow_run(tx, runs[0]) if runs else []
+    joined = (
+        flow_run.join(flow, flow.c.id == flow_run.c.flow_id)
+        .outerjoin(deployment, deployment.c.id == flow_run.c.deployment_id)
+        .outerjoin(work_queue, work_queue.c.id == flow_run.c.work_queue_id)
+        .outerjoin(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
+        .outerjoin(task_run, task_run.c.id == flow_run.c.parent_task_run_id)
+    )
+    statement = sa.select(flow_run.c.id.label("run_id"), *_AROUND).select_from(joined)
+    found = tx.execute(statement.where(flow_run.c.id.in_([run["id"] for run in runs]))).mappings()
+    around = {row["run_id"]: row for row in found}
     write(tx, [
         NewEvent(
             f"prefect.flow-run.{state.name}",
             {**resource("flow-run", run["id"], run["name"]), "prefect.run-count": "0", **_state_labels(state)},
-            around, _transition(None, state), from_us(state.timestamp), UUID(state.id),
+            _related(run, around[run["id"]]), _transition(None, state), from_us(state.timestamp), UUID(state.id),
         )
         for run, state in zip(runs, states, strict=True)
     ])  # fmt: skip
@@ -208,6 +217,14 @@ def _described(state: RunState) -> dict[str, str]:
     return described
 
 
+_AROUND = (
+    flow.c.name.label("flow"), flow.c.tags.label("flow_tags"), deployment.c.id.label("deployment_id"),
+    deployment.c.name.label("deployment"), deployment.c.tags.label("deployment_tags"),
+    work_queue.c.id.label("queue_id"), work_queue.c.name.label("queue"), work_pool.c.id.label("pool_id"),
+    work_pool.c.name.label("pool"), work_pool.c.type.label("pool_type"), task_run.c.name.label("parent"),
+)  # fmt: skip
+
+
 def _around_flow_run(tx: sa.Connection, run: Mapping[Any, Any]) -> list[Labels]:
     """What has to do with a flow run: flow, deployment, queue, pool, the task run that stands for it, tags."""
     joined = (
@@ -216,15 +233,11 @@ def _around_flow_run(tx: sa.Connection, run: Mapping[Any, Any]) -> list[Labels]:
         .outerjoin(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
         .outerjoin(task_run, task_run.c.id == run["parent_task_run_id"])
     )
-    columns = (
-        flow.c.name.label("flow"), flow.c.tags.label("flow_tags"), deployment.c.id.label("deployment_id"),
-        deployment.c.name.label("deployment"), deployment.c.tags.label("deployment_tags"),
-        work_queue.c.id.label("queue_id"), work_queue.c.name.label("queue"), work_pool.c.id.label("pool_id"),
-        work_pool.c.name.label("pool"), work_pool.c.type.label("pool_type"), task_run.c.name.label("parent"),
-    )  # fmt: skip
-    found = tx.execute(sa.select(*columns).select_from(joined).where(flow.c.id == run["flow_id"])).mappings().first()
-    if found is None:
-        return []
+    found = tx.execute(sa.select(*_AROUND).select_from(joined).where(flow.c.id == run["flow_id"])).mappings().first()
+    return [] if found is None else _related(run, found)
+
+
+def _related(run: Mapping[Any, Any], found: Mapping[Any, Any]) -> list[Labels]:
     related = [resource("flow", run["flow_id"], found["flow"], "flow")]
     if found["deployment_id"] is not None:
         related.append(resource("deployment", found["deployment_id"], found["deployment"], "deployment"))

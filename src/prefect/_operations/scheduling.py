@@ -104,7 +104,11 @@ def make_runs(tx: sa.Connection, moment: datetime, horizon: rules.Horizon, batch
     rows: list[dict[str, Any]] = []
     progress: list[dict[str, Any]] = []
     more = len(found) == batch
+    most = get_current_settings().server.services.scheduler.insert_batch_size
     for schedule in found:
+        if len(rows) >= most:  # others want to write, too
+            more = True
+            break
         plan = _plan(schedule, moment, horizon)
         rows += _rows(tx, schedule, plan.make, moment)
         more = _cancel_overtaken(tx, schedule, plan.overtaken, moment) or plan.more or more
@@ -340,11 +344,7 @@ def insert_runs(tx: sa.Connection, rows: Sequence[dict[str, Any]], moment: datet
         bulk.insert_new(
             tx, flow_run_state, _STATE_COLUMNS, [_state_row(id, state, moment) for id, state in states.items()]
         )
-        by_deployment: dict[UUID, list[dict[str, Any]]] = {}
-        for row in new:
-            by_deployment.setdefault(row["deployment_id"], []).append(row)
-        for of_one in by_deployment.values():
-            outbox.flow_runs_made(tx, of_one, [states[row["id"]] for row in of_one])
+        outbox.flow_runs_made(tx, new, [states[row["id"]] for row in new])
         inserted += len(new)
     if inserted:
         announce(tx, "scheduled", "flow_runs")
