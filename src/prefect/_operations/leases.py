@@ -89,7 +89,7 @@ def renew_flow_run_leases(tx: sa.Connection, body: LeaseRenewals) -> RenewedLeas
     held = {row.flow_run_id: row for row in tx.execute(statement) if row.token == tokens[row.flow_run_id]}
     given_up = sorted(id for id, row in held.items() if row.expires is None)
     going_on = [id for id, row in held.items() if row.expires is not None and row.state_type not in TERMINAL]
-    back = [id for id in given_up if _take_back(tx, id, tokens[id], moment, expires)]
+    back = [id for id in given_up if take_back(tx, id, tokens[id], moment, expires)]
     # who waits and looks again has just done this
     old = {id: tokens[id] for id in going_on if abs((moment - held[id].renewed_at).total_seconds()) > _JUST_NOW}
     if old:
@@ -105,7 +105,7 @@ def renew_flow_run_leases(tx: sa.Connection, body: LeaseRenewals) -> RenewedLeas
     return NotYet(answer, tuple(f"flow_run:{id}" for id in renewed), again)
 
 
-def _take_back(tx: sa.Connection, id: UUID, token: int, moment: datetime, expires: datetime) -> bool:
+def take_back(tx: sa.Connection, id: UUID, token: int, moment: datetime, expires: datetime) -> bool:
     """Go on holding a run after the lease has ended, if nobody has taken it since."""
     try:
         row = locked_flow_run(tx, id)

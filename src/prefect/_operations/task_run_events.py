@@ -14,7 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from prefect._operations import outbox
+from prefect._operations import heartbeats, outbox
 from prefect._operations.recording import RecordTaskRuns, StateRecord, TaskRunRecord, record_task_runs
 from prefect._schemas.events import Event
 
@@ -27,6 +27,7 @@ _FIELDS = frozenset(TaskRunRecord.model_fields) - {"id", "flow_run_id", "states"
 def receive_events(tx: sa.Connection, events: Sequence[Event]) -> None:
     """Write events, and the task runs that they report."""
     outbox.write(tx, [new_event(one) for one in events])
+    heartbeats.receive(tx, [one.resource.id for one in events if one.event == heartbeats.HEARTBEAT])
     records = [record for one in events if is_report(one) if (record := _record(one)) is not None]
     if records:
         record_task_runs(tx, RecordTaskRuns.model_construct(task_runs=records))

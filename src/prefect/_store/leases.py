@@ -28,6 +28,8 @@ class Holder(NamedTuple):
 
 def describe(lease: sa.RowMapping) -> str:
     """The holder of a lease, as people read it."""
+    if lease["holder_kind"] == "heartbeat":
+        return f"The {lease['holder_name']}"
     return f"{lease['holder_kind'].capitalize()} {lease['holder_name'] or lease['holder_id']}"
 
 
