@@ -94,7 +94,11 @@ def _read_workspaces(key: str) -> list[Workspace]:
         async with cloud.get_cloud_client(api_key=key, httpx_settings={"timeout": 30}) as client:
             return await client.read_workspaces()
 
-    return asyncio.run(read())
+    try:
+        return asyncio.run(read())
+    except cloud.CloudUnauthorizedError:
+        where = get_current_settings().cloud.api_url
+        return _console.fail(f"{where} does not accept the API key; `prefect cloud login` keeps another one.")
 
 
 def _choose(found: list[Workspace], wanted: str | None) -> Workspace:
