@@ -32,10 +32,17 @@ class Resource(Labelled):
     """A thing that an event is about: its label `prefect.resource.id` identifies it, others describe it."""
 
     @model_validator(mode="after")
-    def enforce_maximum_labels(self, info: ValidationInfo) -> Self:
-        """Refuse more labels than `server.events.maximum_labels_per_resource`."""
+    def _limit_labels(self, info: ValidationInfo) -> Self:
+        return self if _is_stored(info) else self.enforce_maximum_labels()
+
+    def enforce_maximum_labels(self) -> Self:
+        """Refuse more labels than `server.events.maximum_labels_per_resource`.
+
+        Raises:
+            ValueError: there are more.
+        """
         maximum = get_current_settings().server.events.maximum_labels_per_resource
-        if len(self.root) > maximum and not _is_stored(info):
+        if len(self.root) > maximum:
             raise ValueError(f"The maximum number of labels per resource is {maximum}")
         return self
 

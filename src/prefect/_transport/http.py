@@ -249,7 +249,7 @@ def connection_options(
     settings = get_current_settings()
     given = dict(httpx_settings or {})
     headers = {"User-Agent": user_agent, "X-PREFECT-API-VERSION": api_version}
-    headers |= _safe_headers(settings.client.custom_headers)
+    headers |= safe_headers(settings.client.custom_headers)
     key = api_key if api_key is not None else _revealed(settings.api.key)
     login = auth_string if auth_string is not None else _revealed(settings.api.auth_string)
     options: dict[str, Any] = {"timeout": httpx.Timeout(settings.api.request_timeout), "follow_redirects": True}
@@ -261,7 +261,7 @@ def connection_options(
     if transport is not None:
         options["transport"] = transport
     elif "verify" not in given and "transport" not in given:
-        options["verify"] = _verification()
+        options["verify"] = verification()
         options["http2"] = settings.api.enable_http2
         # what is idle longer than a server keeps it would fail at the next request
         options["limits"] = httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=4)
@@ -272,7 +272,7 @@ def connection_options(
 _RESERVED_HEADERS = frozenset({"user-agent", "prefect-csrf-token", "prefect-csrf-client", "x-prefect-api-version"})
 
 
-def _safe_headers(custom: dict[str, str]) -> dict[str, str]:
+def safe_headers(custom: dict[str, str]) -> dict[str, str]:
     """The headers of the setting, without those that this client needs for itself."""
     reserved = [name for name in custom if name.lower() in _RESERVED_HEADERS]
     if reserved:
@@ -284,7 +284,7 @@ def _revealed(secret: Any) -> str | None:
     return secret.get_secret_value() if secret is not None else None
 
 
-def _verification() -> ssl.SSLContext | bool:
+def verification() -> ssl.SSLContext | bool:
     """How a server's certificate is checked: not at all, by a file of authorities, or as httpx does."""
     settings = get_current_settings().api
     if settings.tls_insecure_skip_verify:

@@ -24,9 +24,11 @@ __getattr__, __dir__, _ = lazy_attributes(
         "Resource": "prefect._schemas.events",
         "ResourceSpecification": "prefect._schemas.events",
         "emit_event": "prefect._events.emitting",
+        "clients": "prefect.events.clients:",
         "filters": "prefect.events.filters:",
         "related": "prefect.events.related:",
         "schemas": "prefect.events.schemas:",
+        "subscribers": "prefect.events.subscribers:",
         "utilities": "prefect.events.utilities:",
     },
 )

@@ -70,10 +70,12 @@ def database(url: str, open_database: Callable[[str], Database]) -> Database:
 class Server:
     """The real application on a real socket, in a thread of its own."""
 
-    def __init__(self, database_url: str, **settings: Any) -> None:
+    def __init__(self, database_url: str, port: int = 0, **settings: Any) -> None:
         changes = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url, **settings}
         self.app = create_app(get_current_settings().copy_with_update(changes))
-        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            self.app, host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=2
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
 
@@ -148,8 +150,8 @@ def start_server() -> Iterator[Callable[..., Server]]:
     """Start a server on a database; stopped at the end."""
     started: list[Server] = []
 
-    def start(database_url: str, **settings: Any) -> Server:
-        server = Server(database_url, **settings).start()
+    def start(database_url: str, port: int = 0, **settings: Any) -> Server:
+        server = Server(database_url, port, **settings).start()
         started.append(server)
         return server
 
