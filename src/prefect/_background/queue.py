@@ -40,26 +40,6 @@ from prefect._store.owners import is_alive
 MAX_UNBEGUN_CLAIMS: Final = 3
 """A run that was claimed so often by processes that died before it began is not tried again."""
 
-_SCHEMA: Final = (
-    """
-    CREATE TABLE IF NOT EXISTS deferred_run (
-        task_run_id TEXT NOT NULL PRIMARY KEY REFERENCES task_run (id) ON DELETE CASCADE,
-        task_key TEXT NOT NULL,
-        place TEXT NOT NULL,
-        due INTEGER NOT NULL,
-        owner TEXT,
-        claims INTEGER NOT NULL,
-        unbegun INTEGER NOT NULL,
-        waits_for TEXT NOT NULL,
-        dependencies TEXT NOT NULL,
-        parameters TEXT
-    ) WITHOUT ROWID
-    """,
-    "CREATE INDEX IF NOT EXISTS ix_deferred_run__due ON deferred_run (due, task_run_id) WHERE owner IS NULL",
-    "CREATE INDEX IF NOT EXISTS ix_deferred_run__owner ON deferred_run (owner) WHERE owner IS NOT NULL",
-    "CREATE INDEX IF NOT EXISTS ix_deferred_run__waiting ON deferred_run (task_run_id) WHERE waits_for <> '[]'",
-)
-
 _PUT: Final = """
 INSERT INTO deferred_run (
     task_run_id, task_key, place, due, owner, claims, unbegun, waits_for, dependencies, parameters
@@ -162,18 +142,6 @@ class Claim:
     dependencies: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
 
-def exists(connection: sqlite3.Connection) -> bool:
-    """Whether any run was ever deferred in this database."""
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'deferred_run'").fetchone() is not None
-
-
-def prepare(connection: sqlite3.Connection) -> None:
-    """Make the table, in the transaction that is open, if it is not there."""
-    if not exists(connection):
-        for statement in _SCHEMA:
-            connection.execute(statement)
-
-
 def put(
     connection: sqlite3.Connection,
     task_run_id: str,
@@ -186,7 +154,6 @@ def put(
     parameters: str | None = None,
 ) -> None:
     """Queue a task run, whose row is there already. Runs in the caller's transaction, as do all functions below."""
-    prepare(connection)
     connection.execute(
         _PUT,
         (task_run_id, task_key, place, due, json.dumps(list(waits_for)), json.dumps(dependencies or {}), parameters),
@@ -195,8 +162,6 @@ def put(
 
 def next_due(connection: sqlite3.Connection, keys: Sequence[str], places: Sequence[str]) -> int | None:
     """When the next run of these tasks that nobody has claimed may start, or None when there is none."""
-    if not exists(connection):
-        return None
     row = connection.execute(_NEXT_DUE.format(claimable=_claimable(keys, places)), (*keys, *places)).fetchone()
     return row[0] if row is not None else None
 
@@ -209,7 +174,6 @@ def claim(
     connection: sqlite3.Connection, owner: str, keys: Sequence[str], places: Sequence[str], limit: int
 ) -> list[Claim]:
     """Claim runs of these tasks that are due, those due longest first; they are pending from now on."""
-    prepare(connection)
     statement = _CLAIM.format(claimable=_claimable(keys, places))
     found = connection.execute(statement, (*keys, *places, now_us(), limit)).fetchall()
     return [_take(connection, owner, task_run_id) for (task_run_id,) in found]
@@ -217,7 +181,6 @@ def claim(
 
 def claim_one(connection: sqlite3.Connection, owner: str, task_run_id: str) -> Claim | None:
     """Claim one run, due or not; None when it is not to be had."""
-    prepare(connection)
     row = connection.execute(_CLAIM_ONE, (task_run_id,)).fetchone()
     return _take(connection, owner, task_run_id) if row is not None else None
 
@@ -310,8 +273,6 @@ def dead_owners(
     connection: sqlite3.Connection, database_path: str, host: str, boot_id: str, mine: str | None
 ) -> list[tuple[str, int]]:
     """The owners (id, process id) of claimed runs that are no longer alive, among those of this machine."""
-    if not exists(connection):
-        return []
     folder, dead = Path(f"{database_path}.owners"), []
     for owner, owner_host, owner_boot, pid in connection.execute(_OWNERS).fetchall():
         if owner == mine:

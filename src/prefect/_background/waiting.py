@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
-from prefect._background import bells, queue
+from prefect._background import bells
 from prefect._background.rescue import EVERY_SECONDS, rescue
 from prefect._engine.recorder import get_local_recorder
 from prefect._engine.recording.local import LocalRecorder
@@ -75,11 +75,10 @@ def read_states(recorder: LocalRecorder, task_run_ids: Iterable[str]) -> dict[st
     def work(connection: sqlite3.Connection) -> dict[str, tuple[Any, bool]]:
         found: dict[str, tuple[Any, bool]] = {}
         ids = list(task_run_ids)
-        is_queue = queue.exists(connection)
         for start in range(0, len(ids), _MANY):
             part = ids[start : start + _MANY]
             marks = ", ".join("?" * len(part))
-            queued = {id for (id,) in connection.execute(_QUEUED.format(ids=marks), part)} if is_queue else set()
+            queued = {id for (id,) in connection.execute(_QUEUED.format(ids=marks), part)}
             for row in connection.execute(_STATES.format(ids=marks), part):
                 # a run that never became ready stays pending
                 over = row[0] not in queued and (row[2] in TERMINAL or row[3] == "NotReady")

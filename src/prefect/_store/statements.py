@@ -124,9 +124,11 @@ SELECT id FROM flow_run
 WHERE owner = ? AND state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED')
 """
 
+# deferred ones are carried out by others, whatever becomes of the flow run that deferred them
 _UNFINISHED_TASK_RUNS: Final = """
 SELECT id FROM task_run
 WHERE flow_run_id = ? AND state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED')
+    AND id NOT IN (SELECT task_run_id FROM deferred_run)
 """
 
 _CRASH_FLOW_RUN: Final = """

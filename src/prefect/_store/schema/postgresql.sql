@@ -533,6 +533,27 @@ CREATE TABLE block_document_reference (
 
 CREATE INDEX ix_block_document_reference__reference_block_document_id ON block_document_reference (reference_block_document_id);
 
+CREATE TABLE deferred_run (
+	task_run_id UUID NOT NULL,
+	task_key TEXT NOT NULL,
+	place TEXT NOT NULL,
+	due BIGINT NOT NULL,
+	owner TEXT,
+	claims INTEGER NOT NULL,
+	unbegun INTEGER NOT NULL,
+	waits_for TEXT NOT NULL,
+	dependencies TEXT NOT NULL,
+	parameters TEXT,
+	CONSTRAINT pk_deferred_run PRIMARY KEY (task_run_id),
+	CONSTRAINT fk_deferred_run__task_run_id FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_deferred_run__due ON deferred_run (due, task_run_id) WHERE owner IS NULL;
+
+CREATE INDEX ix_deferred_run__owner ON deferred_run (owner) WHERE owner IS NOT NULL;
+
+CREATE INDEX ix_deferred_run__waiting ON deferred_run (task_run_id) WHERE waits_for != '[]';
+
 CREATE TABLE deployment_schedule (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -570,6 +591,18 @@ CREATE TABLE task_run_delivery (
 );
 
 CREATE INDEX ix_task_run_delivery__subscriber_id ON task_run_delivery (subscriber_id);
+
+CREATE TABLE task_run_lease (
+	task_run_id UUID NOT NULL,
+	token BIGINT NOT NULL,
+	holder_name TEXT NOT NULL,
+	expires TIMESTAMP WITH TIME ZONE,
+	unbegun INTEGER NOT NULL,
+	CONSTRAINT pk_task_run_lease PRIMARY KEY (task_run_id),
+	CONSTRAINT fk_task_run_lease__task_run_id FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_task_run_lease__expires ON task_run_lease (expires) WHERE expires IS NOT NULL;
 
 CREATE TABLE task_run_state (
 	id UUID NOT NULL,
@@ -609,4 +642,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0011');
+INSERT INTO alembic_version (version_num) VALUES ('0012');

@@ -32,6 +32,7 @@ from prefect._store.tables.concurrency import (
     concurrency_slot,
     concurrency_waiter,
 )
+from prefect._store.tables.deferred import deferred_run, task_run_lease
 from prefect._store.tables.delivery import cleanup_message, task_run_delivery, task_run_subscriber
 from prefect._store.tables.events import event, event_resource
 from prefect._store.tables.leases import readiness, run_lease
@@ -62,6 +63,7 @@ __all__ = [
     "concurrency_waiter",
     "configuration",
     "csrf_token",
+    "deferred_run",
     "deployment",
     "deployment_schedule",
     "deployment_version",
@@ -80,6 +82,7 @@ __all__ = [
     "schedule_progress",
     "task_run",
     "task_run_delivery",
+    "task_run_lease",
     "task_run_state",
     "task_run_subscriber",
     "variable",
