@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
+
+from prefect._lazy import lazy_module
+
+if TYPE_CHECKING:
+    from sqlalchemy import exc as sa_exc
+else:
+    sa_exc = lazy_module("sqlalchemy.exc")
 
 
 class NotFound(LookupError):
@@ -51,3 +59,35 @@ class Locked(Exception):
 
 class NotLocal(RuntimeError):
     """The settings name a server, or a database that only a server opens."""
+
+
+class Refused(NamedTuple):
+    """What somebody is told whose request fails.
+
+    Attributes:
+        status: the HTTP status.
+        detail: why, for people.
+        retry_after: seconds after which the same request may succeed; None when waiting does not help.
+    """
+
+    status: int
+    detail: str
+    retry_after: float | None = None
+
+
+_STATUSES: dict[type[Exception], int] = {NotFound: 404, Conflict: 409, Forbidden: 403, Gone: 410, Locked: 423}
+
+
+def refusal(error: Exception) -> Refused | None:
+    """What to tell somebody whose request failed with this error; None when the fault is not the request's."""
+    if isinstance(error, Invalid):
+        return Refused(error.status, str(error))
+    for kind, status in _STATUSES.items():
+        if isinstance(error, kind):
+            return Refused(status, str(error), getattr(error, "retry_after", None))
+    if isinstance(error, sa_exc.IntegrityError):
+        detail = "A name or key is taken, or the request refers to an object that is not there."
+        return Refused(409, f"Data integrity conflict: {detail}")
+    if isinstance(error, (OverflowError, sa_exc.DataError)):
+        return Refused(422, "A number or text of the request is outside the range that can be stored.")
+    return None

@@ -17,7 +17,7 @@ from prefect._lazy import lazy_module
 from prefect._operations.errors import Forbidden, Invalid
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.events import STORED, Event, ReceivedEvent
+from prefect._schemas.events import STORED, Event, EventPage, ReceivedEvent
 from prefect._schemas.filters.events import EventFilter, EventOrder
 from prefect._schemas.moments import DateTime
 from prefect._store.events import event_matches, newest_of_each_resource, span_number
@@ -71,14 +71,6 @@ class EventQuery(PrefectBaseModel):
 
     filter: EventFilter | None = Field(default=None, description="Which events.")
     limit: int = Field(default=_PAGE, ge=0, le=_MOST, description="At most so many on a page.")
-
-
-class EventPage(PrefectBaseModel):
-    """A page of events."""
-
-    events: list[ReceivedEvent]
-    total: int = Field(description="How many there are on all pages.")
-    next_page: str | None = Field(description="Address of the next page; None on the last one.")
 
 
 class _Place(PrefectBaseModel):

@@ -171,6 +171,14 @@ class ReceivedEvent(Event):
     received: DateTime = Field(description="When it was recorded.")
 
 
+class EventPage(PrefectBaseModel):
+    """A page of events."""
+
+    events: list[ReceivedEvent]
+    total: int = Field(description="How many events there are on all pages.")
+    next_page: str | None = Field(description="Address of the next page; None on the last one.")
+
+
 def matches(expected: str, value: str | None) -> bool:
     """Whether the value of a label is what is expected.
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pydantic
-from sqlalchemy import exc as sa_exc
 
 from prefect import _operations
 from prefect._clock import now
@@ -182,7 +181,7 @@ class EmbeddedTransport:
             value, status = self._call(operation, arguments)
             if isinstance(value, registry.NotYet):
                 value, status = self._wait(operation, arguments, value, stop or threading.Event())
-        except _ANSWERED as exc:
+        except Exception as exc:
             return _refusal(request, exc)
         if status == 204:
             return Reply(request, status)
@@ -211,7 +210,7 @@ class EmbeddedTransport:
             with local.Changes(self._open(operation.writes).path) as changes:
                 while (left := end - time.monotonic()) > 0 and not stop.is_set():
                     # also the first time: something may have been written before the changes were counted
-                    value, status = self._call(operation, arguments)
+                    value, status = self._look(operation, arguments, answer)
                     if not isinstance(value, registry.NotYet):
                         return value, status
                     answer = value
@@ -224,6 +223,14 @@ class EmbeddedTransport:
             with self._one, self._open(True).write() as tx:
                 answer.abandon(tx)
         return answer.final(), operation.status
+
+    def _look(self, operation: registry.Operation, arguments: dict[str, Any], last: registry.NotYet) -> tuple[Any, int]:
+        if last.look is not None and self._holds_file:
+            with self._open(False).read() as tx:
+                waits = last.look(tx)
+            if waits is not None:
+                return waits, operation.status
+        return self._call(operation, arguments)
 
     def _open(self, writes: bool) -> local.LocalDatabase:
         """The database; its file is made by the first request that writes, and looked for anew until it is there."""
@@ -248,39 +255,16 @@ class EmbeddedTransport:
             database.close()
 
 
-_ANSWERED = (
-    _BadRequest,
-    errors.NotFound,
-    errors.Conflict,
-    errors.Invalid,
-    errors.Forbidden,
-    errors.Gone,
-    errors.Locked,
-    sa_exc.IntegrityError,
-)
-_STATUSES = {
-    errors.NotFound: 404,
-    errors.Conflict: 409,
-    errors.Invalid: 422,
-    errors.Forbidden: 403,
-    errors.Gone: 410,
-    errors.Locked: 423,
-}
-
-
 def _refusal(request: Request, exc: Exception) -> Reply:
     """What a server would answer to the error of an operation."""
     if isinstance(exc, _BadRequest):
         body = {"exception_message": "Invalid request received.", "exception_detail": exc.faults}
         return Reply(request, 422, _adapter(Any).dump_json(body), _JSON)
-    if isinstance(exc, sa_exc.IntegrityError):
-        status, detail = 409, "A name or key is taken, or the request refers to an object that is not there."
-    else:
-        kind = next(kind for kind in _STATUSES if isinstance(exc, kind))
-        status, detail = getattr(exc, "status", _STATUSES[kind]), str(exc)
-    wait = getattr(exc, "retry_after", None)
-    headers = _JSON if wait is None else {**_JSON, "retry-after": str(wait)}
-    return Reply(request, status, _adapter(Any).dump_json({"detail": detail}), headers)
+    refused = errors.refusal(exc)
+    if refused is None:
+        raise exc
+    headers = _JSON if refused.retry_after is None else {**_JSON, "retry-after": str(refused.retry_after)}
+    return Reply(request, refused.status, _adapter(Any).dump_json({"detail": refused.detail}), headers)
 
 
 class AsyncEmbeddedTransport:

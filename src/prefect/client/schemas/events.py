@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.events import ReceivedEvent
+from prefect._schemas.events import EventPage as _EventPage
+from prefect._schemas.events import ReceivedEvent as ReceivedEvent
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 
 
-class EventPage(PrefectBaseModel):
+class EventPage(_EventPage):
     """A page of events."""
-
-    events: list[ReceivedEvent]
-    total: int = Field(description="How many events there are on all pages.")
-    next_page: str | None = Field(description="Address of the next page; None on the last one.")
 
     async def get_next_page(self, client: PrefectClient) -> EventPage | None:
         """The page after this one; None after the last."""

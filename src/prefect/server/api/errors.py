@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import exc as sa_exc
 from starlette.responses import JSONResponse, Response
 
-from prefect._operations.errors import Conflict, Forbidden, Gone, Invalid, Locked, NotFound
+from prefect._operations.errors import refusal
 from prefect._store.sqlite import DatabaseUnavailable
 
 logger = logging.getLogger("prefect.server")
@@ -57,27 +57,10 @@ def response_for(error: Exception) -> Response:
             },
             error.status,
         )
-    if isinstance(error, NotFound):
-        return JSONResponse({"detail": str(error)}, 404)
-    if isinstance(error, Conflict):
-        return JSONResponse({"detail": str(error)}, 409)
-    if isinstance(error, Invalid):
-        return JSONResponse({"detail": str(error)}, error.status)
-    if isinstance(error, Forbidden):
-        return JSONResponse({"detail": str(error)}, 403)
-    if isinstance(error, Gone):
-        return JSONResponse({"detail": str(error)}, 410)
-    if isinstance(error, Locked):
-        wait = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-        return JSONResponse({"detail": str(error)}, 423, wait)
-    if isinstance(error, sa_exc.IntegrityError):
-        detail = (
-            "Data integrity conflict: a name or key is taken, or the request refers to an object that is not there."
-        )
-        return JSONResponse({"detail": detail}, 409)
-    if isinstance(error, (OverflowError, sa_exc.DataError)):
-        detail = "A number or text of the request is outside the range that can be stored."
-        return JSONResponse({"detail": detail}, 422)
+    refused = refusal(error)
+    if refused is not None:
+        wait = None if refused.retry_after is None else {"Retry-After": str(refused.retry_after)}
+        return JSONResponse({"detail": refused.detail}, refused.status, wait)
     if isinstance(error, (DatabaseUnavailable, sa_exc.OperationalError, sa_exc.TimeoutError)):
         logger.error("The database is unavailable: %s", error)
         headers = {"Retry-After": "1"}
