@@ -82,6 +82,7 @@ class GitServer:
     login: str | None = None
     seen: list[str] = field(default_factory=list)
     url: str = ""
+    bad_moments: int = 0
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -98,6 +99,10 @@ class GitServer:
 
             def answer(self) -> None:
                 server.seen.append(self.headers.get("Authorization", ""))
+                if server.bad_moments > 0:
+                    server.bad_moments -= 1
+                    self.send_error(503)
+                    return
                 if server.login is not None:
                     wanted = "Basic " + base64.b64encode(server.login.encode()).decode()
                     if self.headers.get("Authorization") != wanted:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from prefect._storage.credentials import login_for
 from prefect.runner.storage import GitRepository
 
 from .conftest import GitServer, Repository, damage, git
@@ -202,6 +203,17 @@ def test_a_repository_that_is_gone_leaves_the_clone(repository: Repository, tmp_
     assert [path.name for path in folder.parent.iterdir()] == ["flows"]
 
 
+def test_a_bad_moment_of_the_server_passes(
+    git_server: GitServer, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("prefect._storage.repositories._PAUSES", (0.01, 0.01, None))
+    git_server.bad_moments = 2
+    assert (pull(storage(f"{git_server.url}/flows.git", tmp_path)) / "flow.py").exists()
+    git_server.bad_moments = 3
+    with pytest.raises(RuntimeError, match="503"):
+        pull(storage(f"{git_server.url}/flows.git", tmp_path / "other"))
+
+
 def test_a_branch_that_is_not_there(repository: Repository, tmp_path: Path):
     with pytest.raises(RuntimeError, match="has no branch or tag 'nope'"):
         pull(storage(repository.url, tmp_path, branch="nope"))
@@ -266,3 +278,41 @@ def test_a_pull_in_a_git_hook_is_not_confused_by_it(
     folder = pull(storage(repository.url, tmp_path))
     monkeypatch.delenv("GIT_DIR")
     assert (folder / "flow.py").exists()
+
+
+class FormattingCredentials:
+    """As the blocks of git providers are, which know how their addresses look."""
+
+    def format_git_credentials(self, url: str) -> str:
+        return url.replace("://", "://me:t0p%2Fs3cret@")
+
+
+def test_credentials_that_put_themselves_into_the_address(
+    git_server: GitServer, repository: Repository, tmp_path: Path
+):
+    git_server.login = "me:t0p/s3cret"
+    folder = pull(storage(f"{git_server.url}/flows.git", tmp_path, credentials=FormattingCredentials()))
+    assert "t0p" not in (folder / ".git" / "config").read_text()
+
+
+@pytest.mark.parametrize(
+    "url, credentials, login",
+    [
+        ("https://github.com/o/r.git", {"access_token": "t"}, ("x-access-token", "t")),
+        ("https://gitlab.example.com/o/r.git", {"access_token": "t"}, ("oauth2", "t")),
+        ("https://gitlab.example.com/o/r.git", {"token": "deploy:t"}, ("deploy", "t")),
+        ("https://bitbucket.org/o/r.git", {"token": "t"}, ("x-token-auth", "t")),
+        ("https://bitbucketserver.example.com/r.git", {"token": "t", "username": "u"}, ("u", "t")),
+        ("https://git.example.com/r.git", {"password": "t", "username": "u"}, ("u", "t")),
+        ("https://git.example.com/r.git", {"access_token": "t"}, ("t", "")),
+    ],
+)
+def test_the_form_that_each_kind_of_server_wants(url: str, credentials: object, login: tuple[str, str]):
+    assert login_for(url, credentials) == login
+
+
+def test_credentials_without_a_token():
+    with pytest.raises(ValueError, match="hold no token"):
+        login_for("https://git.example.com/r.git", {"username": None})
+    with pytest.raises(ValueError, match="wants a user name"):
+        login_for("https://bitbucketserver.example.com/r.git", {"token": "t"})

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prefect._storage.credentials import without_login
-from prefect._storage.git import Git, GitError
+from prefect._storage.git import Git, GitError, MissingRefError
 
 _log = logging.getLogger("prefect.storage")
 _FETCHED = "FETCH_HEAD"
@@ -75,6 +75,8 @@ class Clone:
                 raise GitError("git cannot read it")
             self._bring_up(self.folder, wanted)
         except GitError as problem:
+            if problem.may_pass or isinstance(problem, MissingRefError):
+                raise  # a new clone would not fare better
             _log.warning("The clone in %s cannot be brought up to date (%s); making a new one.", self.folder, problem)
             self._replace(wanted)
 
@@ -160,7 +162,7 @@ class Clone:
         ref = next((ref for ref in refs if ref in found), None)
         if ref is None:
             what = "is empty" if name is None else f"has no branch or tag {name!r}"
-            raise GitError(f"The repository {without_login(self.git.url)} {what}.")
+            raise MissingRefError(f"The repository {without_login(self.git.url)} {what}.")
         if ref == "HEAD":
             ref = found.get("symref", ref)
         branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None

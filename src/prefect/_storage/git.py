@@ -22,8 +22,25 @@ _TOO_SLOW = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "60"}
 _INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 
 
+# what git says when the network, or the server, had a bad moment
+_PASSING = re.compile(
+    r"returned error: (429|5\d\d)|Could not resolve host|Temporary failure in name resolution|timed out|early EOF"
+    r"|Connection (refused|reset|was reset)|RPC failed|unexpected disconnect|Empty reply|remote end hung up",
+    re.IGNORECASE,
+)
+
+
 class GitError(RuntimeError):
     """A command of git failed; the message has what git said, without secrets."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may work when it is tried again."""
+        return _PASSING.search(str(self)) is not None
+
+
+class MissingRefError(GitError):
+    """The repository has no such branch or tag."""
 
 
 def check_url(url: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
@@ -12,6 +14,10 @@ from prefect._storage.credentials import login_for, split_url, without_login
 from prefect._storage.git import Git, GitError, check_directory, check_ref, check_sha, check_url
 from prefect._storage.locking import destination_lock
 from prefect._storage.references import reference_to
+
+_log = logging.getLogger("prefect.storage")
+_PAUSES = (1.0, 3.0, None)
+"""Seconds before a pull is tried again that failed for what may pass; None: no more."""
 
 
 class GitCredentials(TypedDict, total=False):
@@ -98,7 +104,16 @@ class GitRepository:
     def _pull(self) -> None:
         wanted = Wanted(self._branch, self._commit_sha, self._include_submodules, self._directories)
         with destination_lock(self.destination):
-            self._clone().pull(wanted)
+            for pause in _PAUSES:
+                try:
+                    self._clone().pull(wanted)
+                except GitError as error:
+                    if pause is None or not error.may_pass:
+                        raise
+                    _log.warning("%s Trying again in %s s.", error, pause)
+                    time.sleep(pause)
+                else:
+                    return
 
     async def pull_code(self) -> None:
         """Bring the destination to the newest commit of the branch, or to the commit; it is cloned if it is not there.
