@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect._bridge import run as run_now
@@ -10,18 +10,29 @@ from prefect._engine import flow_run as engine
 from prefect._engine import generators, outcome, transfer
 from prefect._engine.flow_run import FlowRunTimeoutError
 from prefect._engine.port import ASYNC, SYNC
+from prefect._lazy import lazy_module
 
 if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+    from uuid import UUID
+
+    from prefect._dispatch import subprocesses
     from prefect._schemas.flow_runs import FlowRun
     from prefect.flows import Flow
     from prefect.futures import PrefectFuture
+else:
+    subprocesses = lazy_module("prefect._dispatch.subprocesses")
 
 ReturnType = Literal["state", "result"]
 
 __all__ = [
     "FlowRunTimeoutError",
+    "load_flow",
+    "load_flow_and_flow_run",
+    "load_flow_run",
     "run_flow",
     "run_flow_async",
+    "run_flow_in_subprocess",
     "run_flow_sync",
     "run_generator_flow_async",
     "run_generator_flow_sync",
@@ -133,3 +144,54 @@ def run_generator_flow_async(
             True,
         )
     )
+
+
+def load_flow_run(flow_run_id: UUID) -> FlowRun:
+    """Read a flow run.
+
+    Raises:
+        ObjectNotFound: there is no such flow run.
+    """
+    return subprocesses.load_flow_run(flow_run_id)
+
+
+def load_flow(flow_run: FlowRun) -> Flow[..., Any]:
+    """Load the flow of a run, as its deployment says.
+
+    Args:
+        flow_run: the run.
+
+    Raises:
+        NotLoaded: it could not be loaded; the message says at which step, why, and what to do.
+    """
+    return subprocesses.load_flow(flow_run)
+
+
+def load_flow_and_flow_run(flow_run_id: UUID) -> tuple[FlowRun, Flow[..., Any]]:
+    """Read a flow run and load its flow; see `load_flow_run` and `load_flow`."""
+    flow_run = load_flow_run(flow_run_id)
+    return flow_run, load_flow(flow_run)
+
+
+def run_flow_in_subprocess(
+    flow: Flow[..., Any],
+    flow_run: FlowRun | None = None,
+    parameters: dict[str, Any] | None = None,
+    wait_for: Iterable[PrefectFuture[Any]] | None = None,
+    context: dict[str, Any] | None = None,
+    env: Mapping[str, str | None] | None = None,
+) -> SpawnProcess:
+    """Run a flow in a process of its own.
+
+    Args:
+        flow: the flow; it is sent there by cloudpickle.
+        flow_run: a run that exists already; by default a new one.
+        parameters: its arguments by name; those of the run unless given.
+        wait_for: futures or states to wait for first.
+        context: from `prefect.context.serialize_context`: what is current there.
+        env: variables on top of this process's environment; None takes one out.
+
+    Returns:
+        The process, which has been started. Its exit code is 1 when the run failed or crashed, else 0.
+    """
+    return subprocesses.start(flow, flow_run, parameters, wait_for, context, env)

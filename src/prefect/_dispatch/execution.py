@@ -80,6 +80,11 @@ def run_loaded(flow: Flow[..., Any], flow_run: FlowRun, context: dict[str, Any] 
     except (Abort, Pause) as signal:
         _logger(flow_run).info("The flow run stops here: %s", signal)
         return ENDED
+    return status_of(state)
+
+
+def status_of(state: Any) -> int:
+    """The exit status for a run that is in a state; None stands for one that raised without any."""
     return FAILED_STATUS if state is None or state.type.value in (FAILED, CRASHED) else ENDED
 
 
