@@ -247,3 +247,15 @@ def test_the_line_is_found_by_an_index(q: Queues) -> None:
         "AND state_type = 'SCHEDULED' ORDER BY next_scheduled_start_time, id LIMIT 5"
     ).all()
     assert any("ix_flow_run__due" in row[3] for row in plan)
+
+
+def test_a_pending_run_that_nobody_holds_keeps_its_slot_for_a_while_only(q: Queues) -> None:
+    queue = q.queue(pool := q.pool())
+    limited = q.deployment(1, concurrency_options={"collision_strategy": "ENQUEUE", "grace_period_seconds": 60})
+    waiting = q.due(queue, -1, deployment_id=limited)
+    pending = q.flow_run(q.flow_id, state="PENDING", deployment_id=limited, state_timestamp=after(-50))
+    assert q.ask(pool_id=pool) == []
+    q.tx.execute(sa.update(flow_run).where(flow_run.c.id == pending).values(state_timestamp=after(-61)))
+    assert q.ask(pool_id=pool) == [waiting]
+    q.lease(pending, 5)
+    assert q.ask(pool_id=pool) == []

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from prefect._rules.states import CANCELLING, PENDING, RUNNING
 from prefect._schemas.enums import ConcurrencyLimitStrategy
-from prefect._store.tables import concurrency_lease, concurrency_limit, concurrency_slot, deployment, flow_run
+from prefect._store.tables import (
+    concurrency_lease,
+    concurrency_limit,
+    concurrency_slot,
+    deployment,
+    flow_run,
+    run_lease,
+)
+from prefect.settings import get_current_settings
 
 SLOT_STATES = (PENDING, RUNNING, CANCELLING)
 """The states in which a run holds a slot of its deployment, its pool and its queue."""
@@ -30,7 +40,7 @@ def level(limit: Limit, moment: datetime) -> float:
 def taken(tx: sa.Connection, limits: Sequence[Limit], moment: datetime) -> dict[UUID, float]:
     """How many slots of each limit are taken at a moment."""
     ids = [limit["id"] for limit in limits]
-    leased, run = _leased(tx, ids, moment), _held_by_runs(tx, ids)
+    leased, run = _leased(tx, ids, moment), _held_by_runs(tx, ids, moment)
     return {
         id: level(limit, moment) + (0 if limit["slot_decay_per_second"] else leased.get(id, 0) + run.get(id, 0))
         for id, limit in zip(ids, limits, strict=True)
@@ -57,14 +67,41 @@ def _leased(tx: sa.Connection, limit_ids: list[UUID], moment: datetime) -> dict[
     return {limit_id: int(count) for limit_id, count in tx.execute(statement)}
 
 
-def _held_by_runs(tx: sa.Connection, limit_ids: list[UUID]) -> dict[UUID, int]:
-    statement = (
+def _held_by_runs(tx: sa.Connection, limit_ids: list[UUID], moment: datetime) -> Counter[UUID]:
+    """The slots that runs of deployments hold, by the limit of the deployment."""
+    if not limit_ids:
+        return Counter()
+    limited = deployment.c.concurrency_limit_id.in_(limit_ids)
+    runs = deployment.join(flow_run, flow_run.c.deployment_id == deployment.c.id)
+    under_way = (
         sa.select(deployment.c.concurrency_limit_id, sa.func.count())
-        .join(flow_run, flow_run.c.deployment_id == deployment.c.id)
-        .where(deployment.c.concurrency_limit_id.in_(limit_ids), flow_run.c.state_type.in_(SLOT_STATES))
+        .select_from(runs)
+        .where(limited, flow_run.c.state_type.in_((RUNNING, CANCELLING)))
         .group_by(deployment.c.concurrency_limit_id)
     )
-    return dict(tx.execute(statement).tuples().all()) if limit_ids else {}
+    held = Counter(dict(tx.execute(under_way).tuples().all()))
+    begin = (
+        sa.select(
+            deployment.c.concurrency_limit_id.label("limit_id"),
+            deployment.c.concurrency_options.label("options"),
+            flow_run.c.state_timestamp,
+            run_lease.c.expires,
+        )
+        .select_from(runs.outerjoin(run_lease, run_lease.c.flow_run_id == flow_run.c.id))
+        .where(limited, flow_run.c.state_type == PENDING)
+    )
+    for run in tx.execute(begin):
+        if (run.expires is not None and run.expires > moment) or run.state_timestamp + _grace(run.options) > moment:
+            held[run.limit_id] += 1
+    return held
+
+
+def _grace(options: dict[str, Any] | None) -> timedelta:
+    """How long a run that nobody holds may be pending before its slot is given to another."""
+    seconds = (options or {}).get("grace_period_seconds")
+    if seconds is None:
+        seconds = get_current_settings().server.concurrency.initial_deployment_lease_duration
+    return timedelta(seconds=seconds)
 
 
 def collision(tx: sa.Connection, deployment_id: UUID, moment: datetime) -> str | None:
