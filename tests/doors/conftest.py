@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from prefect._engine import recorder
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.testing._hosting import hosted
 
@@ -23,6 +24,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def served(home: Path, server_url: str) -> Iterator[str]:
     with temporary_settings({PREFECT_API_URL: server_url}):
         yield server_url
+        recorder.flush_all()
 
 
 @pytest.fixture
@@ -37,6 +39,6 @@ def api(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def runs(embedded: str) -> str:
+def runs(api: str) -> str:
     """For tests that run flows."""
-    return embedded
+    return api

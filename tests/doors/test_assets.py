@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,12 +13,23 @@ import pytest
 
 import prefect.assets
 from prefect import flow, get_client, task
+from prefect._clock import now
 from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
 from prefect.context import AssetContext, hydrated_context, serialize_context
-from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
+from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventOrder
 from prefect.tasks import MaterializingTask
 
 pytestmark = pytest.mark.usefixtures("runs")
+
+_began: list[datetime] = []
+
+
+@pytest.fixture(autouse=True)
+def since(runs: str) -> Iterator[None]:
+    """Servers are shared by tests: only what happens from here on counts."""
+    _began[:] = [now()]
+    yield
+
 
 TABLE = Asset(
     key="postgres://shop/orders",
@@ -30,7 +42,11 @@ TABLE = Asset(
 def told() -> list[Any]:
     """The events about assets, the oldest first."""
     with get_client(sync_client=True) as client:
-        wanted = EventFilter(event=EventNameFilter(prefix=["prefect.asset."]), order=EventOrder.ASC)
+        wanted = EventFilter(
+            event=EventNameFilter(prefix=["prefect.asset."]),
+            occurred=EventOccurredFilter(since=_began[0]),
+            order=EventOrder.ASC,
+        )
         return client.read_events(wanted, limit=50).events
 
 

@@ -203,7 +203,9 @@ def test_the_current_run_holds_the_slots_and_events_tell_of_them() -> None:
     assert (in_task.type, in_flow.type) == ("task_run", "flow_run")
     assert isinstance(in_task, ConcurrencyLeaseHolder)
     with get_client(sync_client=True) as client:
-        wanted = EventFilter(event=EventNameFilter(prefix=["prefect.concurrency-limit."]))
+        wanted = EventFilter(
+            event=EventNameFilter(name=[f"prefect.concurrency-limit.{what}" for what in ("acquired", "released")])
+        )
         page = client.read_events(wanted, limit=50)
     found = [event for event in page.events if event.resource.get("prefect.resource.name") == name]
     released, acquired = found
@@ -337,3 +339,24 @@ async def test_slots_of_tags_from_asynchronous_code() -> None:
         async with v1_asynchronous.concurrency(tag, holder := uuid4()):
             assert (await client.read_concurrency_limit_by_tag(tag)).active_slots == [holder]
         assert (await client.read_concurrency_limit_by_tag(tag)).active_slots == []
+
+
+@pytest.mark.usefixtures("api")
+def test_who_waits_longest_is_first() -> None:
+    name = make()
+    order: list[int] = []
+
+    def wait(number: int) -> None:
+        with concurrency(name, timeout_seconds=DEADLINE):
+            order.append(number)
+
+    threads = []
+    with concurrency(name):
+        for number in range(4):
+            thread = threading.Thread(target=in_context(lambda number=number: wait(number)))
+            thread.start()
+            threads.append(thread)
+            time.sleep(0.2)  # so that they come one after the other
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert order == [0, 1, 2, 3]
