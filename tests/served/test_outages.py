@@ -183,14 +183,14 @@ def test_a_run_that_was_taken_for_dead_meanwhile_has_ended_as_it_did(own_server:
     @flow
     def survives() -> str:
         id = str(runtime.flow_run.id)
+        state = {"type": "CRASHED", "name": "Crashed", "message": "Nobody has heard of it."}
+        own_server.ask("POST", f"/flow_runs/{id}/set_state", {"state": state, "force": True})
         own_server.kill()
         return id
 
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         id = survives()
         own_server.start()
-        state = {"type": "CRASHED", "name": "Crashed", "message": "Nobody has heard of it."}
-        own_server.ask("POST", f"/flow_runs/{id}/set_state", {"state": state, "force": True})
         get_recorder().flush()
         assert own_server.ask("GET", f"/flow_runs/{id}")["state_name"] == "Completed"
         forget()
@@ -200,13 +200,13 @@ def test_a_run_that_was_cancelled_meanwhile_is_cancelled(own_server: Server) -> 
     @flow
     def survives() -> str:
         id = str(runtime.flow_run.id)
+        own_server.ask("POST", f"/flow_runs/{id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
         own_server.kill()
         return id
 
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         id = survives()
         own_server.start()
-        own_server.ask("POST", f"/flow_runs/{id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
         get_recorder().flush()
         assert own_server.ask("GET", f"/flow_runs/{id}")["state_name"] == "Cancelled"
         forget()

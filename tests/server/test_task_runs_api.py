@@ -82,7 +82,7 @@ def test_records_may_come_twice_and_in_any_order(api: Api) -> None:
     whole = record(run["id"], ("PENDING", 1), ("RUNNING", 2), ("COMPLETED", 3), run_count=1, total_run_time=1.0)
     earlier = {**whole, "states": whole["states"][:2], "name": "old"}
     for sent in (whole, earlier, whole):
-        assert api("POST", "/task_runs/record", {"task_runs": [sent]}) == {"recorded": 1, "orphans": []}
+        assert api("POST", "/task_runs/record", {"task_runs": [sent]}) == {"recorded": 1, "orphans": [], "fenced": []}
     task = api("GET", f"/task_runs/{whole['id']}")
     assert (task["state_type"], task["name"], task["run_count"], task["total_run_time"]) == ("COMPLETED", "t", 1, 1.0)
     states = api("GET", f"/task_run_states/?task_run_id={whole['id']}")
@@ -97,6 +97,6 @@ def test_a_record_of_a_deleted_run_does_not_keep_the_others_out(api: Api) -> Non
         record(run["id"], ("PENDING", 1)),
     )
     answer = api("POST", "/task_runs/record", {"task_runs": [lost, alone, kept]})
-    assert answer == {"recorded": 2, "orphans": [lost["id"]]}
+    assert answer == {"recorded": 2, "orphans": [lost["id"]], "fenced": []}
     assert api("POST", "/task_runs/count", {}) == 2
     api("POST", "/task_runs/record", {"task_runs": [{**kept, "states": []}]}, status=422)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import from_us, now, now_us, to_us
-from prefect._operations import edits
+from prefect._operations import deferred_runs, edits, task_run_deliveries
 from prefect._operations.errors import Conflict
 from prefect._operations.events import SentEvent, create_events
 from prefect._operations.leases import lease_flow_run
@@ -37,6 +37,7 @@ from prefect._schemas.moments import DateTime
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails, StateAcceptDetails
 from prefect._schemas.states import State, StateDetails, StateType, from_public
 from prefect._store import bulk, leases
+from prefect._store.announcements import announce
 from prefect._store.dialects import insert
 from prefect._store.tables import flow, flow_run, flow_run_state, task_run, task_run_state
 
@@ -78,6 +79,7 @@ class TaskRunRecord(ActionBaseModel):
     start_time: DateTime | None = None
     end_time: DateTime | None = None
     total_run_time: timedelta = timedelta(0)
+    lease_token: int | None = Field(default=None, description="Of the claim under which it is carried out.")
     states: list[StateRecord] = Field(min_length=1, description="In the order in which they were entered.")
 
 
@@ -93,6 +95,9 @@ class Recorded(PrefectBaseModel):
     recorded: int
     orphans: list[UUID] = Field(
         default_factory=list, description="Task runs that were not recorded: their flow run has been deleted."
+    )
+    fenced: list[UUID] = Field(
+        default_factory=list, description="Task runs that were not recorded: somebody else has claimed them since."
     )
 
 
@@ -167,9 +172,15 @@ def record_task_runs(tx: sa.Connection, body: RecordTaskRuns) -> Recorded:
     wanted = {record.flow_run_id for record in body.task_runs if record.flow_run_id is not None}
     known = set(tx.execute(sa.select(flow_run.c.id).where(flow_run.c.id.in_(wanted))).scalars()) if wanted else set()
     records = [record for record in body.task_runs if record.flow_run_id is None or record.flow_run_id in known]
-    store_task_runs(tx, records)
-    kept = {record.id for record in records}
-    return Recorded(recorded=len(records), orphans=[record.id for record in body.task_runs if record.id not in kept])
+    orphans = {record.id for record in body.task_runs} - {record.id for record in records}
+    tokens = {record.id: record.lease_token for record in records if record.lease_token is not None}
+    fenced = deferred_runs.stale(tx, tokens)
+    kept = [record for record in records if record.id not in fenced]
+    store_task_runs(tx, kept)
+    if tokens:
+        deferred_runs.recorded(tx, {each.id: each.states[-1].type.value for each in kept if each.id in tokens})
+        announce(tx, deferred_runs.ENDED)
+    return Recorded(recorded=len(kept), orphans=sorted(orphans), fenced=sorted(fenced))
 
 
 @operation("POST", "/runs/record", writes=True)
@@ -190,7 +201,11 @@ def record_runs(tx: sa.Connection, body: RecordRuns) -> RunsRecorded:
         create_events(tx, body.events)
     answers = [_propose(tx, proposal) for proposal in body.proposals]
     return RunsRecorded(
-        recorded=of_task_runs.recorded, orphans=of_task_runs.orphans, flow_ids=flow_ids, proposals=answers
+        recorded=of_task_runs.recorded,
+        orphans=of_task_runs.orphans,
+        fenced=of_task_runs.fenced,
+        flow_ids=flow_ids,
+        proposals=answers,
     )
 
 
@@ -216,7 +231,10 @@ def store_task_runs(tx: sa.Connection, records: list[TaskRunRecord]) -> None:
     for record in records:
         row = record.__dict__.copy()
         entered = row.pop("states")
+        row.pop("lease_token")
         last = entered[-1]
+        if last.type == StateType.SCHEDULED and last.state_details.get("deferred"):
+            announce(tx, task_run_deliveries.topic(record.task_key))
         row["state_id"], row["state_type"], row["state_name"] = last.id, last.type.value, last.name
         row["state_timestamp"], row["updated"] = last.timestamp, moment
         row["created"] = record.created or moment

@@ -95,7 +95,7 @@ def unsubscribe(tx: sa.Connection, subscriber: UUID) -> None:
     announce(tx, *map(topic, keys))
 
 
-def _open(task_keys: list[str], moment: datetime) -> list[Any]:
+def open_runs(task_keys: list[str], moment: datetime) -> list[Any]:
     """The conditions of task runs that can be handed out, now or when they are due."""
     held = sa.exists().where(
         task_run_delivery.c.task_run_id == task_run.c.id,
@@ -120,14 +120,14 @@ def _open(task_keys: list[str], moment: datetime) -> list[Any]:
 def next_due(tx: sa.Connection, task_keys: list[str], moment: datetime) -> datetime | None:
     """When the next run of these tasks that nobody holds is due; None when there is none."""
     first = sa.func.min(task_run.c.next_scheduled_start_time)
-    return tx.execute(sa.select(first).where(*_open(task_keys, moment))).scalar_one()
+    return tx.execute(sa.select(first).where(*open_runs(task_keys, moment))).scalar_one()
 
 
 def reserve(tx: sa.Connection, subscriber: UUID, task_keys: list[str], moment: datetime) -> TaskRun | None:
     """Hand a run that is due to a subscriber; None when there is none. The longest due comes first."""
     due = (
         sa.select(task_run.c.id)
-        .where(*_open(task_keys, moment), task_run.c.next_scheduled_start_time <= moment)
+        .where(*open_runs(task_keys, moment), task_run.c.next_scheduled_start_time <= moment)
         .order_by(task_run.c.next_scheduled_start_time, task_run.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
