@@ -9,26 +9,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
+from uuid import UUID
 
 import sqlalchemy as sa
 
+from prefect._clock import from_us, to_us
+
+_FIRST_ID = "00000000-0000-0000-0000-000000000000"
 _LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+_LAST_MOMENT = 253_000_000_000_000_000  # in the year 9987
+_MOMENTS = {"event": "occurred", "log": "timestamp"}
 
 
 class Place(NamedTuple):
-    """Where one has read to. It can be kept as text, and compared."""
+    """Where one has read to. It can be kept as text, and compared.
+
+    Attributes:
+        number: of the row, on PostgreSQL of its transaction.
+        moment: on PostgreSQL, when it happened, microseconds: the order of what one transaction wrote.
+        id: on PostgreSQL, the row's.
+    """
 
     number: int
+    moment: int = 0
     id: str = ""
 
     def __str__(self) -> str:
-        return f"{self.number}:{self.id}"
+        return f"{self.number}:{self.moment}:{self.id}" if self.id else str(self.number)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A place from its text."""
-        number, _, id = text.partition(":")
-        return cls(int(number), id)
+        """A place from its text.
+
+        Raises:
+            ValueError: it is none.
+        """
+        number, _, rest = text.partition(":")
+        moment, _, id = rest.partition(":")
+        return cls(int(number), int(moment), str(UUID(id))) if rest else cls(int(number))
 
 
 class Read(NamedTuple):
@@ -47,7 +65,7 @@ def end(tx: sa.Connection, table: sa.Table) -> Place:
     """The place after everything that is committed now."""
     if tx.dialect.name == "sqlite":
         return Place(tx.execute(sa.select(sa.func.max(_rowid(table))).select_from(table)).scalar_one() or 0)
-    return Place(_oldest_transaction(tx) - 1, _LAST_ID)
+    return Place(_oldest_transaction(tx) - 1, _LAST_MOMENT, _LAST_ID)
 
 
 def read_after(tx: sa.Connection, table: sa.Table, place: Place, limit: int, *, until: Place | None = None) -> Read:
@@ -63,21 +81,23 @@ def read_after(tx: sa.Connection, table: sa.Table, place: Place, limit: int, *, 
     if tx.dialect.name == "sqlite":
         return _read_sqlite(tx, table, place, limit, until)
     oldest = _oldest_transaction(tx)
-    key = sa.tuple_(table.c.xid, table.c.id)
+    key = sa.tuple_(*_key(table))
     where = [table.c.xid < oldest, key > _literal(table, place)]
     if until is not None:
         where.append(key <= _literal(table, until))
-    statement = sa.select(table).where(*where).order_by(table.c.xid, table.c.id).limit(limit)
+    statement = sa.select(table).where(*where).order_by(*_key(table)).limit(limit)
     rows = tx.execute(statement).mappings().all()
     if rows:
-        place = place_of(rows[-1])
+        place = place_of(table, rows[-1])
     held_back = len(rows) < limit and until is None and _has_newer(tx, table, oldest)
     return Read(rows, place, len(rows) == limit, held_back)
 
 
-def place_of(row: sa.RowMapping) -> Place:
+def place_of(table: sa.Table, row: sa.RowMapping) -> Place:
     """The place of a row that `read_after` gave."""
-    return Place(row["rowid"]) if "rowid" in row else Place(row["xid"], str(row["id"]))
+    if "rowid" in row:
+        return Place(row["rowid"])
+    return Place(row["xid"], to_us(row[_MOMENTS[table.name]]), str(row["id"]))
 
 
 def not_after(tx: sa.Connection, table: sa.Table, place: Place) -> sa.ColumnElement[bool]:
@@ -85,7 +105,7 @@ def not_after(tx: sa.Connection, table: sa.Table, place: Place) -> sa.ColumnElem
     if tx.dialect.name == "sqlite":
         return _rowid(table) <= place.number
     # rows of an older version do not say which transaction wrote them
-    return sa.or_(table.c.xid.is_(None), sa.tuple_(table.c.xid, table.c.id) <= _literal(table, place))
+    return sa.or_(table.c.xid.is_(None), sa.tuple_(*_key(table)) <= _literal(table, place))
 
 
 def _read_sqlite(tx: sa.Connection, table: sa.Table, place: Place, limit: int, until: Place | None) -> Read:
@@ -96,7 +116,7 @@ def _read_sqlite(tx: sa.Connection, table: sa.Table, place: Place, limit: int, u
     statement = sa.select(table, rowid.label("rowid")).where(*where).order_by(rowid).limit(limit)
     rows = tx.execute(statement).mappings().all()
     if rows:
-        return Read(rows, place_of(rows[-1]), len(rows) == limit, False)
+        return Read(rows, place_of(table, rows[-1]), len(rows) == limit, False)
     # numbers begin anew when a table was emptied
     newest = end(tx, table)
     return Read(rows, min(place, newest), False, False)
@@ -115,8 +135,10 @@ def _has_newer(tx: sa.Connection, table: sa.Table, number: int) -> bool:
     return tx.execute(sa.select(sa.literal(1)).where(table.c.xid >= number).limit(1)).first() is not None
 
 
+def _key(table: sa.Table) -> tuple[sa.Column[Any], ...]:
+    return table.c.xid, table.c[_MOMENTS[table.name]], table.c.id
+
+
 def _literal(table: sa.Table, place: Place) -> Any:
-    return sa.tuple_(
-        sa.literal(place.number, sa.BigInteger),
-        sa.literal(place.id or "00000000-0000-0000-0000-000000000000", table.c.id.type),
-    )
+    values = (place.number, from_us(place.moment), place.id or _FIRST_ID)
+    return sa.tuple_(*(sa.literal(value, column.type) for value, column in zip(values, _key(table), strict=True)))

@@ -104,7 +104,7 @@ CREATE INDEX ix_event__occurred ON event (occurred);
 
 CREATE INDEX ix_event__resource_id_occurred ON event (resource_id, occurred);
 
-CREATE INDEX ix_event__xid_id ON event (xid, id) WHERE xid IS NOT NULL;
+CREATE INDEX ix_event__xid_occurred_id ON event (xid, occurred, id) WHERE xid IS NOT NULL;
 
 CREATE TABLE flow (
 	id UUID NOT NULL,
@@ -135,7 +135,7 @@ CREATE INDEX ix_log__flow_run_id_timestamp ON log (flow_run_id, timestamp);
 
 CREATE INDEX ix_log__task_run_id_timestamp ON log (task_run_id, timestamp) WHERE task_run_id IS NOT NULL;
 
-CREATE INDEX ix_log__xid_id ON log (xid, id) WHERE xid IS NOT NULL;
+CREATE INDEX ix_log__xid_timestamp_id ON log (xid, timestamp, id) WHERE xid IS NOT NULL;
 
 CREATE TABLE owner (
 	id UUID NOT NULL,
@@ -642,4 +642,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0012');
+INSERT INTO alembic_version (version_num) VALUES ('0013');

@@ -33,7 +33,7 @@ sa.Index(None, event.c.occurred)
 sa.Index(None, event.c.event, event.c.occurred)
 sa.Index(None, event.c.resource_id, event.c.occurred)
 # what was written last, for those who follow
-index_where_present(event.c.xid, event.c.id)
+index_where_present(event.c.xid, event.c.occurred, event.c.id)
 
 event_resource = sa.Table(
     "event_resource",

@@ -161,7 +161,7 @@ log = sa.Table(
     transaction_column(),
 )
 # what was written last, for those who follow
-index_where_present(log.c.xid, log.c.id)
+index_where_present(log.c.xid, log.c.timestamp, log.c.id)
 # the log of a flow run, of a task run, in order
 sa.Index(None, log.c.flow_run_id, log.c.timestamp)
 sa.Index(

@@ -148,7 +148,9 @@ class Feed(Generic[T]):
     ) -> tuple[list[Entry[T]], tail.Read]:
         found = tail.read_after(tx, self._table, place, _BATCH, until=until)
         loaded = self._load(tx, found.rows)
-        return [Entry(tail.place_of(row), *one) for row, one in zip(found.rows, loaded, strict=True)], found
+        return [
+            Entry(tail.place_of(self._table, row), *one) for row, one in zip(found.rows, loaded, strict=True)
+        ], found
 
     # -- the reader -------------------------------------------------------------------------------------------------
 

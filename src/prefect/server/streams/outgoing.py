@@ -92,7 +92,10 @@ class Outgoing(Generic[T]):
 
     def _load(self, tx: sa.Connection, rows: Sequence[sa.RowMapping]) -> list[tuple[T, str]]:
         found = self._stream.load(tx, rows)
-        return [(one, self._message(one, tail.place_of(row))) for row, one in zip(rows, found, strict=True)]
+        return [
+            (one, self._message(one, tail.place_of(self._stream.table, row)))
+            for row, one in zip(rows, found, strict=True)
+        ]
 
     def _message(self, one: T, place: Place | None = None) -> str:
         standing = "" if place is None else f',"place":"{place}"'
