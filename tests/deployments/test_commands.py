@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from prefect.blocks.system import Secret
 from prefect.cli import main
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import VariableCreate
@@ -223,6 +224,28 @@ def test_all_of_a_file(described: Project, client: SyncPrefectClient, run: Run):
     ]
     two = client.read_deployment_by_name("wait-a-bit/two")
     assert two.global_concurrency_limit is not None and two.global_concurrency_limit.limit == 3
+
+
+def test_secrets_of_job_variables_are_left_to_the_worker(
+    project: Project, client: SyncPrefectClient, pool: str, run: Run
+):
+    Secret(value="t0ps3cret").save("token")
+    file = """
+        deployments:
+        - name: d
+          entrypoint: flows.py:add
+          work_pool:
+            name: pool
+            job_variables:
+              env: {TOKEN: "{{ prefect.blocks.secret.%s }}", CITY: "{{ $A_CITY }}"}
+        """
+    project.write("prefect.yaml", file % "token")
+    assert run("deploy")[0] == 0
+    known = client.read_deployment_by_name("add/d")
+    assert known.job_variables == {"env": {"TOKEN": "{{ prefect.blocks.secret.token }}", "CITY": ""}}
+    project.write("prefect.yaml", file % "nope")
+    status, said = run("deploy")
+    assert status == 1 and "There is no block 'nope' of the type 'secret'" in said
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -50,6 +51,8 @@ async def deploy(
     pool = await _read_pool(name)
     wanted = docker_image.DockerImage(name=image) if isinstance(image, str) else image
     _check_code(deployments, pool, wanted)
+    if wanted is not None and build:
+        _check_inside(deployments)
     if say and not ignore_warnings:
         _warn(deployments, pool)
     if wanted is not None and build:
@@ -85,6 +88,19 @@ def _check_code(deployments: Sequence[RunnerDeployment], pool: WorkPool, image: 
                 "Either an image or remote storage location must be provided when deploying a deployment: the workers of "
                 f"{pool.name!r} would not find the code of {deployment.full_name!r}. Give an `image`, or load the flow with "
                 "`flow.from_source(...)`; or use `flow.serve(...)` to run it where you are."
+            )
+
+
+def _check_inside(deployments: Sequence[RunnerDeployment]) -> None:
+    """Check that the files of flows will be in an image of the working directory."""
+    for deployment in deployments:
+        entrypoint = deployment.entrypoint or ""
+        if deployment.storage is None and (
+            entrypoint.startswith("../") or os.path.isabs(entrypoint.rpartition(":")[0])
+        ):
+            raise ValueError(
+                f"The flow of {deployment.full_name!r} is in {entrypoint.rpartition(':')[0]}, which is outside of the "
+                "working directory, of which the image is built. Deploy from a folder that holds it."
             )
 
 

@@ -212,13 +212,21 @@ async def _filled(config: dict[str, Any], outputs: Mapping[str, Any], *, final: 
     if final:
         return await fill_in(config, {kinds.STANDARD: output})
     value_of: dict[Any, Resolve] = {kinds.ENV_VAR: environment_variable}
-    if {place.type for place in templating.find_placeholders(config)} & {kinds.VARIABLE, kinds.BLOCK_DOCUMENT}:
-        async with client_or_new(None) as client:
-            values = Values(client, strict=True)
-            return await fill_in(
-                config, value_of | {kinds.VARIABLE: values.variable, kinds.BLOCK_DOCUMENT: values.block}
-            )
-    return await fill_in(config, value_of)
+    if not {place.type for place in templating.find_placeholders(config)} & {kinds.VARIABLE, kinds.BLOCK_DOCUMENT}:
+        return await fill_in(config, value_of)
+    async with client_or_new(None) as client:
+        values = Values(client, strict=True)
+
+        async def named(name: str) -> str:
+            await values.block(name)  # it is there
+            return f"{{{{ {name} }}}}"
+
+        value_of |= {kinds.VARIABLE: values.variable}
+        filled = await fill_in(config, value_of | {kinds.BLOCK_DOCUMENT: values.block})
+        if isinstance(config.get("work_pool"), Mapping):
+            # a secret in a job variable is looked up by the worker; here it would be kept with the deployment, to be read
+            filled["work_pool"] = await fill_in(config["work_pool"], value_of | {kinds.BLOCK_DOCUMENT: named})
+        return filled
 
 
 def _described(config: Mapping[str, Any], texts: Mapping[str, str]) -> RunnerDeployment:

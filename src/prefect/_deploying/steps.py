@@ -157,16 +157,15 @@ async def run_steps(
 ) -> dict[str, Any]:
     """Run steps, one after the other. The arguments are those of `prefect.deployments.steps.core.run_steps`."""
     outputs = dict(upstream_outputs or {})
-    told = [logger.info] if logger is not None else []
+    tell = logger.info if logger is not None and print_function is print else print_function
     for step in steps or ():
         if not step:
             continue
         name = "a step"
         try:
             name, inputs = take_apart(step)
-            for tell in (print_function, *told):
-                tell(f" > Running {name.rpartition('.')[2]} step...")
-            output = await run_step(step, outputs, print_function)
+            tell(f" > Running {name.rpartition('.')[2]} step...")
+            output = await run_step(step, outputs, tell)
         except Exception as error:  # a step can raise anything
             where = f" of the deployment {getattr(deployment, 'name', deployment)!r}" if deployment is not None else ""
             raise StepExecutionError(f"Encountered error while running {name}{where}: {describe(error)}") from error

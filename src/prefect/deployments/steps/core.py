@@ -48,7 +48,7 @@ async def run_steps(
         upstream_outputs: outputs to begin with.
         print_function: what to tell the progress with.
         deployment, flow_run: what the steps are for, if there is such.
-        logger: told of the progress, too.
+        logger: told of the progress instead, unless there is a `print_function`.
 
     Returns:
         All outputs: those of each step by name, later ones over earlier ones, and those of a step with an `id` under that.
