@@ -11,7 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from prefect._clock import now, to_us
+from prefect._clock import from_us, now, to_us
 from prefect._operations import deployments, flow_runs, flows, queue_runs, work_pools, work_queues
 from prefect._operations.errors import Invalid
 from prefect._operations.leases import announce_short, as_row
@@ -22,8 +22,7 @@ from prefect._schemas.leases import ClaimedRun, ClaimRequest
 from prefect._store import leases
 from prefect._store.tables import flow_run, work_queue
 
-_POLL_NOTED = timedelta(seconds=15)
-_POLLED_LATELY = timedelta(seconds=60)
+_EVER = from_us(0)
 
 
 @operation("POST", "/flow_runs/claim", writes=True)
@@ -45,8 +44,18 @@ def claim_flow_runs(tx: sa.Connection, body: ClaimRequest) -> list[ClaimedRun] |
     if found.runs:
         announce_short(tx, body.lease_seconds)
         return [_claim(tx, run.id, body, moment) for run in found.runs]
-    first = queue_runs.next_due(tx, scope, after=moment + ahead)
-    return NotYet([], ("scheduled",), None if first is None else first - ahead)
+    return _not_yet(queue_runs.next_due(tx, scope, after=moment + ahead), body)
+
+
+def _not_yet(due: datetime | None, body: ClaimRequest) -> NotYet:
+    """Nothing may start now; the next run is due at a moment, if one is."""
+    ahead = timedelta(seconds=body.prefetch_seconds)
+
+    def look(tx: sa.Connection) -> NotYet | None:
+        first = queue_runs.next_due(tx, _scope(tx, body), after=_EVER)
+        return None if first is not None and first <= now() + ahead else _not_yet(first, body)
+
+    return NotYet([], ("scheduled",), None if due is None else due - ahead, look)
 
 
 def _scope(tx: sa.Connection, body: ClaimRequest) -> queue_runs.Scope:

@@ -216,7 +216,7 @@ def _wait(tx: sa.Connection, limits: list[sa.RowMapping], body: SlotRequest, ful
     def leave(tx: sa.Connection) -> None:
         slot_line.tell(tx, slot_line.leave(tx, waiter_id), now())
 
-    return NotYet(full, (slot_line.topic(waiter_id),), moment + min(pause, slot_line.ASK_AGAIN), leave)
+    return NotYet(full, (slot_line.topic(waiter_id),), moment + min(pause, slot_line.ASK_AGAIN), abandon=leave)
 
 
 @operation("POST", "/v2/concurrency_limits/leases/{lease_id}/renew", writes=True, status=204)

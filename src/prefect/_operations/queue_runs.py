@@ -23,11 +23,13 @@ from prefect._operations.state_changes import propose_flow_run_state
 from prefect._rules.orchestration import AWAITING_SLOT
 from prefect._rules.states import CANCELLED, SCHEDULED, RunState
 from prefect._schemas.enums import ConcurrencyLimitStrategy
+from prefect._store.announcements import announce
 from prefect._store.dialects import json_member
 from prefect._store.tables import concurrency_limit, deployment, flow_run, run_lease, work_pool, work_queue
 
 _AAWAITING_SLOT_RETRY = "AwaitingRetry"
 _TOLD_AT_ONCE = 50
+_READY = timedelta(seconds=60)
 _POLL_NOTED = timedelta(seconds=15)
 
 
@@ -177,11 +179,14 @@ def note_poll(tx: sa.Connection, scope: Scope, moment: datetime) -> None:
 
 def _note(tx: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool], moment: datetime) -> None:
     old = sa.or_(table.c.last_polled.is_(None), table.c.last_polled < moment - _POLL_NOTED)
-    ids = tx.execute(sa.select(table.c.id).where(where, old).with_for_update(skip_locked=True)).scalars().all()
-    if ids:
+    statement = sa.select(table.c.id, table.c.last_polled).where(where, old).with_for_update(skip_locked=True)
+    found = tx.execute(statement).all()
+    if found:
         # it has not changed: who reads `updated` wants to know of changes that somebody made
         values = {"last_polled": moment, "updated": table.c.updated}
-        tx.execute(sa.update(table).where(table.c.id.in_(ids)).values(values))
+        tx.execute(sa.update(table).where(table.c.id.in_([row.id for row in found])).values(values))
+        if any(row.last_polled is None or row.last_polled < moment - _READY for row in found):
+            announce(tx, "polled")  # somebody tells that it is ready
 
 
 def next_due(tx: sa.Connection, scope: Scope, *, after: datetime) -> datetime | None:

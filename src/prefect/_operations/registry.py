@@ -60,6 +60,9 @@ class NotYet:
     """The announcements after which it is worth asking again (`_store.announcements`)."""
     until: datetime | None = None
     """When it is worth asking again without any."""
+    look: Callable[[Any], NotYet | None] | None = None
+    """Called with a transaction that reads, before the operation is called again: None when that is worth it, otherwise
+    what to wait for now. An operation that writes and has many who wait for it has one, so that they keep nobody."""
     abandon: Callable[[Any], None] | None = None
     """Called with a transaction that may write, when whoever waited has gone without an answer."""
 

@@ -116,14 +116,19 @@ class Endpoint:
         last: Response | NotYet = first
         if seconds > 0:
             try:
-                last = await self._waits.wait(
-                    request, first, seconds, lambda: run_in_threadpool(self._answer, arguments)
-                )
+                last = await self._waits.wait(request, first, seconds, lambda last: self._look(arguments, last))
             except ClientDisconnect:
                 if first.abandon is not None:
                     await run_in_threadpool(self._database.write, first.abandon)
                 raise
         return self._respond(last.final(), self.operation.status) if isinstance(last, NotYet) else last
+
+    async def _look(self, arguments: dict[str, Any], last: NotYet) -> Response | NotYet:
+        if last.look is not None:
+            waits = await run_in_threadpool(self._database.read, last.look)
+            if waits is not None:
+                return waits
+        return await run_in_threadpool(self._answer, arguments)
 
     def _respond(self, value: Any, status: int) -> Response:
         if isinstance(value, PlainText):

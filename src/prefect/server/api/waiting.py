@@ -41,7 +41,7 @@ class Waits:
             event.set()
 
     async def wait(
-        self, request: Request, first: NotYet, seconds: float, look: Callable[[], Awaitable[T | NotYet]]
+        self, request: Request, first: NotYet, seconds: float, look: Callable[[NotYet], Awaitable[T | NotYet]]
     ) -> T | NotYet:
         """Look again whenever something may have changed, until there is an answer or the time is over.
 
@@ -49,7 +49,7 @@ class Waits:
             request: who waits; when it goes away nobody looks any more.
             first: what the first look gave.
             seconds: how long to wait at most.
-            look: calls the operation.
+            look: calls the operation, if it is worth it; given what the last call gave.
 
         Returns:
             the answer, or the last `NotYet`.
@@ -63,6 +63,7 @@ class Waits:
         gone = asyncio.ensure_future(_gone(request))
         gone.add_done_callback(lambda _: changed.set())
         self._events.add(changed)
+        last = first
         try:
             with self._bus.subscribe(*first.topics, wake=functools.partial(loop.call_soon_threadsafe, changed.set)):
                 while True:
@@ -70,10 +71,11 @@ class Waits:
                     if gone.done():
                         raise ClientDisconnect
                     # also the first time: something may have been announced before there was a subscription
-                    answer = await look()
+                    answer = await look(last)
                     left = end - loop.time()
                     if not isinstance(answer, NotYet) or self._ended or left <= 0:
                         return answer
+                    last = answer
                     if answer.until is not None:
                         left = min(left, max((answer.until - now()).total_seconds(), _SHORTEST))
                     await _told(changed, left)
