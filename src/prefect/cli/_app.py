@@ -215,7 +215,7 @@ def _run_command(command: Command, rest: list[str]) -> int:
     try:
         root([command.name, *rest], exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as problem:
-        raise UsageError(_one_line(problem)) from problem
+        raise UsageError(_told(problem)) from problem
     except _console.expected_errors() as problem:
         return _say_error(_console.explain(problem), getattr(problem, "status", 1))
     return 0
@@ -232,8 +232,13 @@ def show_warning(message: Warning | str, category: type[Warning], *where: Any) -
 _python_shows_warning = warnings.showwarning
 
 
-def _one_line(problem: Exception) -> str:
-    return " ".join(str(problem).split())
+def _told(problem: cyclopts.CycloptsError) -> str:
+    """What is wrong with a command line, and where to read how it is written."""
+    said = " ".join(str(problem).split())
+    if isinstance(problem, cyclopts.UnusedCliTokensError):
+        said = f"There is no place for {' '.join(map(repr, problem.unused_tokens or ()))}."
+    command = " ".join(("prefect", *(word for word in problem.command_chain or () if word != "prefect")))
+    return f"{said} `{command} --help` explains it."
 
 
 def _say_error(message: str, status: int = 1) -> int:

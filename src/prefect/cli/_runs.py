@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect._lazy import lazy_module
-from prefect._operations.errors import NotFound, NotLocal
 from prefect._rules.states import STATE_TYPES
-from prefect._store.sqlite import DatabaseUnavailable
 from prefect.cli import _api
 from prefect.cli._console import fail, say
 from prefect.cli._output import (
@@ -54,7 +51,6 @@ __all__ = [
     "ago_text",
     "as_uuid",
     "check_limit",
-    "command",
     "compact_json",
     "console",
     "duration_text",
@@ -69,7 +65,6 @@ __all__ = [
     "time_text",
 ]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 _NUM_LOGS = 20
@@ -91,19 +86,6 @@ _STATE_STYLES = {
 
 _LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 _LEVEL_STYLES = {10: "dim", 30: "yellow", 40: "red", 50: "bold red"}
-
-
-def command(function: Callable[P, R]) -> Callable[P, R]:
-    """Give the errors of the local database the form of a command's own: one line, exit status 1."""
-
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except (NotFound, NotLocal, DatabaseUnavailable) as exc:
-            fail(str(exc))
-
-    return run
 
 
 def print_details(details: Mapping[str, Any], states: list[State[Any]]) -> None:
