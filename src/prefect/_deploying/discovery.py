@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
     filesystem = lazy_module("prefect.utilities.filesystem")
 
-_ELSEWHERE = ["__pycache__/", "node_modules/", ".*/", "venv/", "build/", "dist/", "site-packages/"]
+_ELSEWHERE = ["__pycache__/", "node_modules/", ".*/", "venv/", "build/", "dist/"]
 _MOST = 200
 _LARGEST = 1_000_000  # bytes; larger files are not written by hand
 
