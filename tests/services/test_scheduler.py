@@ -24,9 +24,9 @@ from prefect._schemas.actions.deployments import (
 )
 from prefect._schemas.deployments import DeploymentResponse
 from prefect._services import scheduler
-from prefect._services.framework import Database
 from prefect._services.loops import Loops
 from prefect._store.tables import deployment_schedule, flow_run, flow_run_state
+from prefect.server.database import Database, make_database
 from prefect.settings import get_current_settings
 
 from .conftest import NOON, Town, at
@@ -253,11 +253,15 @@ def wait_for(holds: Any, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def test_schedulers_and_deploys_at_once_leave_every_instant_once(town: Town) -> None:
+def test_schedulers_and_deploys_at_once_leave_every_instant_once(town: Town, url: str) -> None:
     names = [f"d{number}" for number in range(6)]
     for name in names:
         put(town, name, [HOURLY])
     stop = threading.Event()
+
+    servers = [make_database(url) for _ in range(3)]
+    for server in servers:
+        server.open()
 
     def schedule(database: Database) -> int:
         made = 0
@@ -283,12 +287,14 @@ def test_schedulers_and_deploys_at_once_leave_every_instant_once(town: Town) -> 
                 )
 
     with ThreadPoolExecutor(5) as pool:
-        makers = [pool.submit(schedule, town.database) for _ in range(3)]
+        makers = [pool.submit(schedule, server) for server in servers]
         for disturber in [pool.submit(disturb, seed) for seed in range(2)]:
             disturber.result(60)
         stop.set()
         for maker in makers:
             maker.result(60)
+    for server in servers:
+        server.close()
     for number in range(3):
         look(town, now() + timedelta(milliseconds=number))
     for name in names:
