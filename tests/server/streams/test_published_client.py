@@ -99,7 +99,7 @@ from prefect.client.orchestration import get_client
 @flow
 async def followed():
     get_run_logger().info("said")
-    await asyncio.sleep(1)
+    await asyncio.sleep(3)
 
 async def main():
     wanted = EventFilter(event=EventNameFilter(prefix=["mine."]))
@@ -111,8 +111,10 @@ async def main():
     async with get_client() as api:
         run = await api.create_flow_run(followed)
         task = asyncio.create_task(followed())
-        await asyncio.sleep(0.3)
-        runs = [run for run in await api.read_flow_runs() if run.state and run.state.is_running()]
+        runs = []
+        while not runs:
+            await asyncio.sleep(0.1)
+            runs = [run for run in await api.read_flow_runs() if run.state and run.state.is_running()]
     seen = []
     async with FlowRunSubscriber(runs[0].id, straggler_timeout=2) as items:
         async for item in items:
