@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
+import threading
+import time
 from datetime import datetime, timedelta
 
 import pytest
 
 from prefect._clock import now
+from prefect.client.orchestration import get_client
 
-from .conftest import Cli, Make
+from .conftest import DEADLINE_SECONDS, Cli, Make
 
 NO_ONE = "01900000-0000-7000-8000-000000000000"
 
@@ -70,28 +72,27 @@ def test_runs_that_cannot_be_made(cli: Cli, deployed: Make) -> None:
     assert "--watch" in cli.fails("deployment", "run", "nightly", "--watch-timeout", "1", status=2)
 
 
-def test_a_run_is_watched_until_it_has_ended(cli: Cli, deployed: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_watched_until_it_has_ended(cli: Cli, deployed: Make) -> None:
     deployed("etl", "nightly")
-    state = {"type": "COMPLETED", "name": "Completed", "message": "all done"}
-
-    def work(_: float) -> None:  # what a worker does while the command waits
-        for run in json.loads(cli_requests(cli, "POST", "/flow_runs/filter", {})):
-            cli_requests(cli, "POST", f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
-
-    monkeypatch.setattr("prefect.cli._watching.time.sleep", work)
-    said = cli.run("deployment", "run", "nightly", "--watch")
-    assert said[0] == 0
-    state.update(type="FAILED", name="Failed")
-    status, _, err = cli.run("deployment", "run", "nightly", "--watch")
-    assert (status, "ended as Failed: all done" in err) == (1, True)
+    for type, name, expected in (("COMPLETED", "Completed", 0), ("FAILED", "Failed", 1)):
+        state = {"type": type, "name": name, "message": "all done"}
+        worker = threading.Thread(target=work, args=(state,))
+        worker.start()
+        status, out, err = cli.run("deployment", "run", "nightly", "--watch", "--watch-timeout", "60")
+        worker.join()
+        assert (status, "Scheduled" in out, f"{name}  all done" in out) == (expected, True, True)
+        assert ("ended as Failed: all done" in err) == (expected == 1)
 
 
-def cli_requests(cli: Cli, method: str, path: str, body: object) -> str:
-    """What another process would do, in between."""
-    from prefect.client.orchestration import get_client
-
+def work(state: dict[str, str]) -> None:
+    """What a worker does while the command waits."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    waiting = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
     with get_client(sync_client=True) as api:
-        return api.request(method, path, json=body).text
+        while not (found := api.request("POST", "/flow_runs/filter", json=waiting).json()):
+            assert time.monotonic() < end
+            time.sleep(0.02)  # between two looks, until the deadline
+        api.request("POST", f"/flow_runs/{found[0]['id']}/set_state", json={"state": state, "force": True})
 
 
 def test_watching_has_an_end(cli: Cli, deployed: Make) -> None:
