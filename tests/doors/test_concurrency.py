@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -141,9 +141,10 @@ def test_a_rate() -> None:
     for _ in range(6):
         rate_limit(name, timeout_seconds=DEADLINE)
     assert time.monotonic() - began >= 0.15  # four of them waited for a slot each
+    slow = make(2, decay=0.001)
+    rate_limit(slow, occupy=2)
     with pytest.raises(AcquireConcurrencySlotTimeoutError):
-        for _ in range(100):
-            rate_limit(name, occupy=2, timeout_seconds=0.01)
+        rate_limit(slow, timeout_seconds=0.01)
 
 
 @pytest.mark.usefixtures("api")
@@ -344,19 +345,16 @@ async def test_slots_of_tags_from_asynchronous_code() -> None:
 @pytest.mark.usefixtures("api")
 def test_who_waits_longest_is_first() -> None:
     name = make()
-    order: list[int] = []
+    with get_client(sync_client=True) as client:
 
-    def wait(number: int) -> None:
-        with concurrency(name, timeout_seconds=DEADLINE):
-            order.append(number)
+        def ask(waiter_id: UUID) -> Any:
+            return client.request_concurrency_slots([name], 1, "concurrency", 60, None, 0.01, waiter_id)
 
-    threads = []
-    with concurrency(name):
-        for number in range(4):
-            thread = threading.Thread(target=in_context(lambda number=number: wait(number)))
-            thread.start()
-            threads.append(thread)
-            time.sleep(0.2)  # so that they come one after the other
-    for thread in threads:
-        thread.join(DEADLINE)
-    assert order == [0, 1, 2, 3]
+        first, second = uuid4(), uuid4()
+        with concurrency(name):
+            assert ask(first).retry_after is not None and ask(second).retry_after is not None
+        assert ask(second).retry_after is not None
+        taken_slots = ask(first)
+        assert taken_slots.retry_after is None
+        client.release_concurrency_slots_with_lease(lease_id=taken_slots.lease_id)
+        assert ask(second).retry_after is None
