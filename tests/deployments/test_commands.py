@@ -224,6 +224,7 @@ def test_all_of_a_file(described: Project, client: SyncPrefectClient, run: Run):
     ]
     two = client.read_deployment_by_name("wait-a-bit/two")
     assert two.global_concurrency_limit is not None and two.global_concurrency_limit.limit == 3
+    assert said.count("Running run_shell_script step") == 1  # the steps of both are the same
 
 
 def test_secrets_of_job_variables_are_left_to_the_worker(

@@ -165,9 +165,12 @@ def served(home: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
         env={**os.environ, "PREFECT_HOME": str(home)}, cwd=tmp_path,
     ) as process:  # fmt: skip
         assert process.stdout is not None
+        lines = []
         for line in process.stdout:
+            lines.append(line)
             if "prefect deployment run" in line:
                 break
+        assert process.poll() is None, "".join(lines)
         yield process
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

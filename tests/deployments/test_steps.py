@@ -229,3 +229,16 @@ def test_pulling_from_a_remote_file_system(in_a_folder: Path):
     assert (in_a_folder / "bucket" / "flows" / "sub" / "flow.py").read_text() == "X = 1"
     with pytest.raises(StepExecutionError, match=r"pip install .prefect\[remote\]. s3fs|Copying"):
         steps({"prefect.deployments.steps.pull_from_remote_storage": {"url": "s3://bucket/flows"}})
+
+
+def test_what_is_required_is_installed_first(monkeypatch: pytest.MonkeyPatch, in_a_folder: Path):
+    """With an installer that puts a module there, and with one that fails."""
+    code = "import sys; open('late_step_of_test.py', 'w').write('def step(): return dict(asked=' + repr(sys.argv[-1]) + ')')"
+    monkeypatch.setattr("prefect._deploying.requirements.installer", lambda: [sys.executable, "-c", code])
+    step = {"late_step_of_test.step": {"requires": ["late-package-of-test>=1"]}}
+    assert steps(step)["asked"] == "late-package-of-test>=1"
+    monkeypatch.setattr(
+        "prefect._deploying.requirements.installer", lambda: [sys.executable, "-c", "exit('not to be had')"]
+    )
+    with pytest.raises(StepExecutionError, match="Installing late-package-of-test>=1 failed: not to be had"):
+        steps(step)

@@ -163,7 +163,11 @@ class Made:
 
 
 async def make(
-    config: Mapping[str, Any], file: ProjectFile | None, say: Callable[[str], object], texts: Mapping[str, str]
+    config: Mapping[str, Any],
+    file: ProjectFile | None,
+    say: Callable[[str], object],
+    texts: Mapping[str, str],
+    done: dict[str, dict[str, Any]],
 ) -> Made:
     """Make a deployment: run its build and push steps, and make it known.
 
@@ -172,6 +176,8 @@ async def make(
         file: the steps of the project.
         say: told of the progress.
         texts: parameters of the command line, as they were typed.
+        done: the outputs of the build and push steps that ran already, for the next deployment that has the same: an image
+            for five deployments is built once.
 
     Raises:
         DeployError: something lacks, or does not fit.
@@ -184,16 +190,27 @@ async def make(
     # what can be said without running the steps is said before they are run
     deployment = None if waits else _described(known, texts)
     await _check_pool(_pool(known)["name"])
-    outputs: dict[str, Any] = {}
-    for kind in ("build", "push"):
-        if steps[kind]:
-            say(f"Running deployment {kind} steps...")
-            outputs = await run_steps(steps[kind], outputs, print_function=say)
+    outputs = await _build(steps, say, done)
     if deployment is None:
         deployment = _described(await _filled(known, outputs, final=True), texts)
     deployment.storage = PullSteps(await _pull_steps(steps, outputs, say, deployment.entrypoint))
     id = await deployment.aapply()
     return Made(id, deployment.full_name, str(deployment.work_pool_name), {**config, "name": deployment.name})
+
+
+async def _build(
+    steps: Mapping[str, Any], say: Callable[[str], object], done: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Run the build and push steps, unless the same ones ran already; returns their outputs."""
+    key = json.dumps([steps["build"], steps["push"]], default=str, sort_keys=True)
+    if key not in done:
+        outputs: dict[str, Any] = {}
+        for kind in ("build", "push"):
+            if steps[kind]:
+                say(f"Running deployment {kind} steps...")
+                outputs = await run_steps(steps[kind], outputs, print_function=say)
+        done[key] = outputs
+    return done[key]
 
 
 async def _filled(config: dict[str, Any], outputs: Mapping[str, Any], *, final: bool) -> dict[str, Any]:

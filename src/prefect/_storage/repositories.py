@@ -79,6 +79,8 @@ class GitRepository:
         self._pull_interval = pull_interval
         self._named = name
         self._name = name or _folder_name(url, branch)
+        if Path(self._name).is_absolute() or not {"..", ""}.isdisjoint({self._name, *Path(self._name).parts}):
+            raise ValueError(f"{self._name!r} cannot be the name of the folder to clone to: it leads elsewhere.")
         self._storage_base_path = Path.cwd()
 
     @property

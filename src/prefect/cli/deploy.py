@@ -114,18 +114,21 @@ def deploy(
 
 def _deploy_all(configs: list[dict[str, Any]], file: ProjectFile | None, options: Options, prefect_file: Path) -> None:
     made: list[Made] = []
+    done: dict[str, dict[str, Any]] = {}
     for config in configs:
         if len(configs) > 1:
             _console.say(f"Deploying {config.get('name')}...")
-        made.append(asyncio.run(_deploy(config, file, options)))
+        made.append(asyncio.run(_deploy(config, file, options, done)))
         _console.say(f"Deployment '{made[-1].name}' successfully created with id '{made[-1].id}'.")
     _offer_to_save(made, file, prefect_file)
     _say_next_steps(made)
 
 
-async def _deploy(config: dict[str, Any], file: ProjectFile | None, options: Options) -> Made:
+async def _deploy(
+    config: dict[str, Any], file: ProjectFile | None, options: Options, done: dict[str, dict[str, Any]]
+) -> Made:
     try:
-        return await project.make(config, file, _console.say, options.texts)
+        return await project.make(config, file, _console.say, options.texts, done)
     except steps.StepExecutionError as error:
         raise RuntimeError(str(error)) from error
 
