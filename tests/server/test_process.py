@@ -46,9 +46,9 @@ def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         connection.close()
 
 
-def start(folder: Path, port: int) -> subprocess.Popen[str]:
+def start(folder: Path, port: int, *more: str) -> subprocess.Popen[str]:
     """A server that answers."""
-    server = command(folder, "start", "--port", str(port))
+    server = command(folder, "start", "--port", str(port), *more)
     end = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < end:
         if server.poll() is not None:
@@ -142,3 +142,48 @@ def test_in_the_background(tmp_path: Path, port: int) -> None:
         assert run("start", "--background", "--port", str(port))[0] == 1
     finally:
         assert run("stop")[0] == 0
+
+
+def children(pid: int) -> list[int]:
+    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return [int(line) for line in done.stdout.split()]
+
+
+def workers_of(server: subprocess.Popen[str]) -> list[int]:
+    """The processes of a server that answer requests."""
+    return [pid for pid in children(server.pid) if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs to look at processes")
+def test_several_processes_answer(tmp_path: Path, port: int, servers: list[subprocess.Popen[str]]) -> None:
+    servers.append(start(tmp_path, port, "--workers", "2"))
+    workers = workers_of(servers[0])
+    assert len(workers) == 2
+    made = {ask(port, "POST", "/flows/", {"name": str(number % 5)})[1]["id"] for number in range(20)}
+    assert len(made) == 5
+    os.kill(workers[0], signal.SIGKILL)
+    end = time.monotonic() + DEADLINE_SECONDS
+    while len(now := workers_of(servers[0])) < 2 or workers[0] in now:
+        assert time.monotonic() < end
+        time.sleep(0.05)  # between two looks, until the deadline
+    servers[0].send_signal(signal.SIGTERM)
+    assert servers[0].wait(DEADLINE_SECONDS) == 0
+    with pytest.raises(OSError):
+        ask(port, "GET", "/health")
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs to look at processes")
+def test_processes_end_with_the_one_that_started_them(
+    tmp_path: Path, port: int, servers: list[subprocess.Popen[str]]
+) -> None:
+    servers.append(start(tmp_path, port, "--workers", "2"))
+    servers[0].kill()
+    end = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        try:
+            ask(port, "GET", "/health")
+        except OSError:
+            return
+        assert time.monotonic() < end
+        time.sleep(0.05)  # between two looks, until the deadline

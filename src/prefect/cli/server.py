@@ -21,16 +21,11 @@ if TYPE_CHECKING:
     import urllib.error as urllib_error
     import urllib.request as urllib_request
 
-    import uvicorn
-
     from prefect.server import serving
-    from prefect.server.api import server as api_server
 else:
     urllib_error = lazy_module("urllib.error")
     urllib_request = lazy_module("urllib.request")
-    uvicorn = lazy_module("uvicorn")
     serving = lazy_module("prefect.server.serving")
-    api_server = lazy_module("prefect.server.api.server")
 
 app = App(name="server", help="Run the server, and see how it does.")
 app.command(server_database.app)
@@ -53,6 +48,7 @@ def start(
     ] = False,
     scheduler: Annotated[bool | None, Parameter(help="Create the runs of schedules.")] = None,
     late_runs: Annotated[bool | None, Parameter(help="Mark runs that did not start in time.")] = None,
+    workers: Annotated[int, Parameter(help="Processes that answer requests.")] = 1,
     background: Annotated[bool, Parameter(name=["--background", "-b"], help="Return; the server goes on.")] = False,
 ) -> None:
     """Run the server until it is interrupted."""
@@ -65,22 +61,26 @@ def start(
     host, port = host or api.host, api.port if port is None else port
     if log_level.lower() not in _LOG_LEVELS:
         _console.fail(f"--log-level is {log_level!r}, which is none of {', '.join(_LOG_LEVELS)}.")
+    if workers < 1:
+        _console.fail(f"--workers is {workers}; a server needs at least one.")
     _check_address(host)
     if background:
-        _start_in_background(host, port, log_level, ["--no-services"] if no_services else [], given)
+        more = ["--workers", str(workers), *(["--no-services"] if no_services else [])]
+        _start_in_background(host, port, log_level, more, given)
         return
-    application = api_server.create_app(get_current_settings().copy_with_update(given), services=not no_services)
-    config = uvicorn.Config(
-        application,
-        host=host,
-        port=port,
-        log_level=log_level.lower(),
-        timeout_keep_alive=api.keepalive_timeout if keep_alive_timeout is None else keep_alive_timeout,
-        timeout_graceful_shutdown=5,
-    )
+    options = {
+        "host": host,
+        "port": port,
+        "log_level": log_level.lower(),
+        "timeout_keep_alive": api.keepalive_timeout if keep_alive_timeout is None else keep_alive_timeout,
+        "timeout_graceful_shutdown": 5,
+    }
     _console.say(f"Pluperfect listens on http://{host}:{port}", f"API: http://{host}:{port}/api")
     sys.stdout.flush()
-    serving.Server(application, config).run()
+    if workers > 1:
+        serving.serve_side_by_side(given, options, workers, services=not no_services)
+    else:
+        serving.serve(given, options, services=not no_services)
 
 
 @app.command
