@@ -154,7 +154,8 @@ async def submit_by_storage(
     if task_status is not None:
         task_status.started(run)
     try:
-        key = await _upload(flow, run, upload)
+        key = new_id()
+        await _upload(flow, run, upload, key)
         command = processutils.command_to_string(bundles.convert_step_to_command(execution, key))
         configuration = await _configuration(worker, run, {**(job_variables or {}), "command": command})
         await worker._initiate_run(run, configuration)
@@ -178,10 +179,9 @@ def _steps(pool: WorkPool, flow: Flow[..., Any]) -> tuple[dict[str, Any], dict[s
     )
 
 
-async def _upload(flow: Flow[..., Any], run: FlowRun, step: dict[str, Any]) -> str:
-    """Put a bundle, and its files, into storage; returns its key."""
+async def _upload(flow: Flow[..., Any], run: FlowRun, step: dict[str, Any], key: str) -> None:
+    """Put a bundle, and its files, into storage."""
     made = bundles.create_bundle_for_flow_run(flow, run)
-    key = new_id()
     with tempfile.TemporaryDirectory(prefix="prefect-bundle-") as name:
         folder = Path(name)
         (folder / key).write_text(json.dumps(made["bundle"]), encoding="utf-8")
@@ -193,7 +193,6 @@ async def _upload(flow: Flow[..., Any], run: FlowRun, step: dict[str, Any]) -> s
             keys.append(files_key)
         for one in keys:
             await asyncio.to_thread(_run_command, bundles.convert_step_to_command(step, one, quiet=True), folder)
-    return key
 
 
 def _run_command(command: list[str], folder: Path) -> None:
@@ -217,16 +216,17 @@ async def submit_to_pool(client: PrefectClient, flow: AnyFlow, parameters: dict[
     """
     pool = await client.read_work_pool(flow.work_pool)
     upload, execution = _steps(pool, flow)
+    key = new_id()
+    command = processutils.command_to_string(bundles.convert_step_to_command(execution, key))
     run = await client.create_flow_run(
         flow, parameters=parameters, state=states.Pending(message="The flow is being put into storage."),
-        job_variables=flow.job_variables, work_pool_name=pool.name, tags=context.TagsContext.get().current_tags,
+        job_variables={**flow.job_variables, "command": command}, work_pool_name=pool.name,
+        tags=context.TagsContext.get().current_tags,
     )  # fmt: skip
     try:
-        key = await _upload(flow, run, upload)
+        await _upload(flow, run, upload, key)
     except Exception as exc:
         await client.set_flow_run_state(run.id, states.Crashed(message=f"Flow run could not be submitted: {exc}"))
         raise
-    command = processutils.command_to_string(bundles.convert_step_to_command(execution, key))
-    await client.update_flow_run(run.id, job_variables={**flow.job_variables, "command": command})
     await client.set_flow_run_state(run.id, states.Scheduled(), force=True)
     return futures.PrefectFlowRunFuture(run.id)

@@ -73,7 +73,7 @@ async def settle(source: ClaimSource, claim: Claim, status: int | None, *, cance
         return await source.propose(
             claim, states.Cancelled(message="The flow run was cancelled, and its process ended.")
         )
-    if status == 0 and claim.token is not None:
+    if status == 0 and source.has_leases is not False:
         # it may have reported its end to where it is not read yet; if not, the lease ends and says so
         return None
     message = f"Flow run process ended without an end of the run: {describe_status(status)}. {explain_status(status)}"

@@ -42,6 +42,12 @@ def of_run(claim: Claim, deployment: Any = None, more: Mapping[str, str] | None 
     return env
 
 
+def token_of(flow_run_id: Any) -> int | None:
+    """The token of the claim under which this very process was started for a run, if it was."""
+    token = os.environ.get(LEASE_TOKEN)
+    return int(token) if token and os.environ.get("PREFECT__FLOW_RUN_ID") == str(flow_run_id) else None
+
+
 def put(env: dict[str, str], changes: Mapping[str, Any]) -> None:
     """Put variables on top of an environment; None takes one out."""
     for name, value in changes.items():

@@ -221,6 +221,9 @@ class ForkServer:
             if not answer.done():
                 answer.set_exception(wire.Closed())
         self._asked.clear()
+        self._watch_orphans()
+
+    def _watch_orphans(self) -> None:
         for child in self._children.values():
             watching = self._loop.create_task(_until_gone(child))
             self._watching.add(watching)
@@ -228,10 +231,11 @@ class ForkServer:
         self._children.clear()
 
     def close(self) -> None:
-        """End the server."""
+        """End the server. What it has started goes on."""
         if not self.closed:
             self._let_go()
         self._asked.clear()
+        self._watch_orphans()
 
     def _let_go(self) -> None:
         self.closed = True

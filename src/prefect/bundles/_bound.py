@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextvars
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,7 +157,8 @@ class InfrastructureBoundFlow(Flow[P, R]):
                 else:
                     raise
 
-        threading.Thread(target=run, name=f"submit-{self.name}").start()
+        here = contextvars.copy_context()  # settings and tags that are in force
+        threading.Thread(target=here.run, args=(run,), name=f"submit-{self.name}").start()
         return begun.result()
 
     @staticmethod

@@ -341,7 +341,7 @@ class Runner:
             the process that has ended, with `pid` and `returncode`; None if it could not be started.
         """
         async with self:
-            claim = Claim(await self._client.read_flow_run(flow_run_id))
+            claim = Claim(await self._client.read_flow_run(flow_run_id), environment.token_of(flow_run_id))
             if claim.flow_run.state is not None and claim.flow_run.state.is_scheduled():
                 await self._source.make_pending(claim.flow_run)
             run = self._running[claim.id] = _Run(claim)
@@ -364,7 +364,8 @@ class Runner:
             env: variables on top of the environment of this process; None takes one out.
         """
         async with self:
-            claim = Claim(await self._client.read_flow_run(UUID(bundle["flow_run"]["id"])))
+            flow_run_id = UUID(bundle["flow_run"]["id"])
+            claim = Claim(await self._client.read_flow_run(flow_run_id), environment.token_of(flow_run_id))
             run = self._running[claim.id] = _Run(claim)
             run.options = {"cwd": str(cwd) if cwd else None, "env": env or {}, "bundle": bundle}
             self._tending.hold(claim)
