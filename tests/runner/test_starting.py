@@ -1,0 +1,157 @@
+"""Processes are forked from a warm server where that is the same as a new interpreter, and started anew elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from prefect._dispatch import wire
+from prefect._dispatch.children import end_group, gone, is_alive
+from prefect._dispatch.ending import describe_status, explain_status, parse_identifier
+from prefect._dispatch.starting import CAN_FORK, Job, Starter, StartError
+
+HERE = "runner.test_starting"
+
+
+def says(file: str, *names: str) -> int:
+    lines = [os.getcwd(), str(os.getpid() == os.getpgid(0)), *(os.environ.get(name, "-") for name in names)]
+    Path(file).write_text("\n".join(lines))
+    return 5
+
+
+def ignores(file: str) -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path(file).write_text("deaf")
+    while True:
+        signal.pause()
+
+
+async def until_written(file: Path) -> None:
+    async with asyncio.timeout(30):
+        while not (file.exists() and file.read_text()):  # noqa: ASYNC110, ASYNC240
+            await asyncio.sleep(0.02)
+
+
+def fails() -> int:
+    raise ValueError("it fails")
+
+
+def leaves(code: object) -> int:
+    sys.exit(code)  # type: ignore[arg-type]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This one, with what the functions above are found by; both kinds of interpreter have it."""
+    return {**os.environ, **more}
+
+
+@pytest.fixture(autouse=True)
+def found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+
+
+@pytest.mark.parametrize("warm", [pytest.param(True, marks=pytest.mark.skipif(not CAN_FORK, reason="no fork")), False])
+async def test_what_a_process_is_given(warm: bool, tmp_path: Path) -> None:
+    starter = Starter(warm)
+    file = tmp_path / "said"
+    env = environment(MINE="yes")
+    env.pop("HOME", None)
+    child = await starter.start(Job(env, str(tmp_path), call=f"{HERE}:says", args=[str(file), "MINE", "HOME"]))
+    assert await child.wait() == 5 and not child.running
+    assert file.read_text().split("\n") == [str(tmp_path), "True", "yes", "-"]
+    statuses = []
+    for call, args in (("fails", []), ("leaves", [0]), ("leaves", [3]), ("leaves", [None]), ("leaves", ["a word"])):
+        if not warm and args == [None]:
+            continue
+        statuses.append(
+            await (
+                await starter.start(Job(env, str(tmp_path), call=f"{HERE}:{call}", args=args, stream_output=False))
+            ).wait()
+        )
+    assert statuses[0] == 1 and statuses[-1] == 1
+    nowhere = Job(env, str(tmp_path / "nowhere"), call=f"{HERE}:says", args=[str(file)], stream_output=False)
+    if warm:
+        assert await (await starter.start(nowhere)).wait() == 1
+    else:
+        with pytest.raises(StartError, match="nowhere"):
+            await starter.start(nowhere)
+    await starter.close()
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="no fork")
+async def test_another_interpreter_is_not_forked(tmp_path: Path) -> None:
+    starter = Starter()
+    env = environment(PYTHONHASHSEED="7", MINE="1")
+    child = await starter.start(Job(env, str(tmp_path), call=f"{HERE}:says", args=[str(tmp_path / "x"), "MINE"]))
+    assert starter._server is None  # it could not have been one
+    assert await child.wait() == 5
+    await starter.close()
+
+
+async def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="no-such-program"):
+        await Starter(False).start(Job(environment(), str(tmp_path), command=["no-such-program"]))
+
+
+async def test_ending_with_all_that_was_started(tmp_path: Path) -> None:
+    starter = Starter()
+    script = f"sleep 300 & echo $! > {tmp_path / 'pid'}; wait"
+    child = await starter.start(Job(environment(), str(tmp_path), command=["sh", "-c", script]))
+    await until_written(tmp_path / "pid")
+    inner = int((tmp_path / "pid").read_text())
+    assert await child.end(10) == -signal.SIGTERM
+    await asyncio.wait_for(gone(inner), 10)
+    deaf = await starter.start(Job(environment(), str(tmp_path), call=f"{HERE}:ignores", args=[str(tmp_path / "deaf")]))
+    await until_written(tmp_path / "deaf")
+    assert await deaf.end(0.2) == -signal.SIGKILL
+    await starter.close()
+
+
+async def test_ending_a_process_of_others(tmp_path: Path) -> None:
+    starter = Starter(False)
+    child = await starter.start(Job(environment(), str(tmp_path), command=["sleep", "300"]))
+    await end_group(child.pid, 10)
+    assert not is_alive(child.pid) or await child.wait() is not None
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="no fork")
+async def test_processes_outlive_their_fork_server(tmp_path: Path) -> None:
+    starter = Starter()
+    child = await starter.start(Job(environment(), str(tmp_path), call="time:sleep", args=[0.5]))
+    await starter.close()
+    assert await child.wait() is None  # nobody knows how it ended, only that it has
+
+
+def test_frames() -> None:
+    frames = wire.Frames()
+    one, other = socket.socketpair()
+    with one, other:
+        for message in ({"a": 1}, {"b": "ü" * 1000}):
+            wire.send(one, message)
+        data = other.recv(1 << 16)
+        found = [message for byte in data for message in frames.feed(bytes([byte]))]
+        assert found == [{"a": 1}, {"b": "ü" * 1000}]
+        with open(os.devnull) as file:
+            wire.send(one, {"c": 3}, [file.fileno()])
+            message, fds = wire.receive(other)
+        assert message == {"c": 3} and len(fds) == 1
+        os.close(fds[0])
+    with pytest.raises(wire.Closed):
+        one, other = socket.socketpair()
+        one.close()
+        wire.receive(other)
+
+
+def test_words_for_statuses() -> None:
+    assert describe_status(3) == "exit status 3" and describe_status(None) == "its exit status is not known"
+    assert describe_status(-9) == "ended by signal SIGKILL" and describe_status(-200) == "ended by signal 200"
+    assert "memory" in explain_status(-9) and explain_status(3) == ""
+    assert parse_identifier("host:12") == ("host", 12)
+    with pytest.raises(ValueError, match="host:pid"):
+        parse_identifier("12")
