@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from prefect._clock import from_us
 from prefect._operations.state_changes import current_state, enter_state, locked_task_run
 from prefect._rules.states import CANCELLED, CANCELLING, CRASHED, TERMINAL, RunState
+from prefect._store import leases
 from prefect._store.tables import flow_run, run_lease, task_run
 
 MOST_AT_ONCE = 200
@@ -28,7 +29,10 @@ def end_children(tx: sa.Connection, flow_run_id: UUID, end: RunState) -> None:
     parents = [flow_run_id]
     while parents and left > 0:
         for child in _sub_flow_runs(tx, parents.pop(), left):
-            enter_state(tx, flow_run, child, _end_of_child(child["name"], "sub-flow run", end))
+            state = _end_of_child(child["name"], "sub-flow run", end)
+            enter_state(tx, flow_run, child, state)
+            # of what has crashed its process may come back
+            (leases.end if state.type == CRASHED else leases.forget)(tx, child["id"])
             parents.append(child["id"])
             left -= 1
             left -= end_task_runs(tx, child["id"], end, left)
@@ -52,14 +56,20 @@ def end_task_runs(tx: sa.Connection, flow_run_id: UUID, end: RunState, limit: in
     return len(ids)
 
 
+def is_apart(child: sa.FromClause, parent_id: Any) -> sa.ColumnElement[bool]:
+    """Whether a sub-flow run is carried out elsewhere than its parent: by a deployment, or by another holder of leases."""
+    own, of_parent = run_lease.alias("own_lease"), run_lease.alias("lease_of_parent")
+    with_parent = sa.exists().where(of_parent.c.flow_run_id == parent_id, of_parent.c.holder_id == own.c.holder_id)
+    held = sa.exists().where(own.c.flow_run_id == child.c.id, own.c.expires.is_not(None), sa.not_(with_parent))
+    return sa.or_(child.c.deployment_id.is_not(None), held)
+
+
 def _sub_flow_runs(tx: sa.Connection, parent: UUID, limit: int) -> list[sa.RowMapping]:
-    """The unfinished sub-flow runs in the process of their parent: not those of a deployment, or with a lease."""
-    held = sa.exists().where(run_lease.c.flow_run_id == flow_run.c.id, run_lease.c.expires.is_not(None))
+    """The unfinished sub-flow runs in the process of their parent."""
     statement = sa.select(flow_run).where(
         flow_run.c.parent_flow_run_id == parent,
         flow_run.c.state_type.not_in(TERMINAL),
-        flow_run.c.deployment_id.is_(None),
-        sa.not_(held),
+        sa.not_(is_apart(flow_run, parent)),
     )
     return list(tx.execute(statement.order_by(flow_run.c.id).limit(limit).with_for_update()).mappings())
 

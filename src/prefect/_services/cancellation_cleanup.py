@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from prefect._clock import to_us
 from prefect._operations.errors import NotFound
-from prefect._operations.run_children import end_children
+from prefect._operations.run_children import end_children, is_apart
 from prefect._operations.state_changes import enter_state, locked_flow_run, propose_flow_run_state
 from prefect._rules.states import CANCELLED, CANCELLING, PAUSED, TERMINAL, RunState
 from prefect._services.framework import Database, Round, Service
@@ -34,18 +34,14 @@ def run_once(database: Database, now: datetime) -> Round:
     return Round(more, None if first is None else first + timeout, done)
 
 
-def _own_process(child: sa.FromClause) -> sa.ColumnElement[bool]:
-    """Whether a sub-flow run is carried out apart from its parent."""
-    held = sa.exists().where(run_lease.c.flow_run_id == child.c.id, run_lease.c.expires.is_not(None))
-    return sa.or_(child.c.deployment_id.is_not(None), held)
-
-
 def _parents(tx: sa.Connection, since: datetime) -> list[UUID]:
     child = flow_run.alias("child")
     of_cancelled = sa.and_(flow_run.c.state_type == CANCELLED, child.c.state_type.not_in([*TERMINAL, CANCELLING]))
     # a run that stops takes along what is in its process
     of_cancelling = sa.and_(
-        flow_run.c.state_type == CANCELLING, child.c.state_type.not_in([*TERMINAL, CANCELLING]), _own_process(child)
+        flow_run.c.state_type == CANCELLING,
+        child.c.state_type.not_in([*TERMINAL, CANCELLING]),
+        is_apart(child, flow_run.c.id),
     )
     statement = (
         sa.select(flow_run.c.id)
@@ -66,7 +62,7 @@ def _cancel_children(tx: sa.Connection, id: UUID, now: datetime) -> int:
     apart = sa.select(flow_run.c.id, flow_run.c.state_type).where(
         flow_run.c.parent_flow_run_id == id,
         flow_run.c.state_type.not_in([*TERMINAL, CANCELLING]),
-        _own_process(flow_run),
+        is_apart(flow_run, id),
     )
     message = "The flow run that this sub-flow run belongs to was cancelled."
     children = tx.execute(apart.order_by(flow_run.c.id)).all()
@@ -120,4 +116,5 @@ SERVICE = Service(
     description="Cancels what cancelled runs had started, and runs that nobody stops",
     run_once=run_once,
     topics=("cancelled",),
+    is_local=True,
 )

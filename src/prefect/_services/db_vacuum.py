@@ -120,4 +120,5 @@ SERVICE = Service(
     run_once=run_once,
     every=3600.0,
     first_after=60.0,
+    is_local=True,
 )
