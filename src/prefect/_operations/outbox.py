@@ -21,6 +21,7 @@ from prefect._rules.states import PAUSED, RunState
 from prefect._store import bulk
 from prefect._store.announcements import announce
 from prefect._store.tables import deployment, event, event_resource, flow, flow_run, task_run, work_pool, work_queue
+from prefect.settings import get_current_settings
 
 Labels = dict[str, str]
 """A resource: `prefect.resource.id`, for a related one `prefect.resource.role`, and whatever describes it."""
@@ -28,6 +29,7 @@ Labels = dict[str, str]
 _EVENT_COLUMNS = ("id", "occurred", "event", "resource_id", "payload", "follows", "received")
 _RESOURCE_COLUMNS = ("event_id", "position", "resource_id", "role", "labels", "occurred")
 _BATCH = 500
+_LONGEST_MESSAGE = 100_000
 
 
 class NewEvent(NamedTuple):
@@ -193,7 +195,7 @@ def flow_runs_made(tx: sa.Connection, runs: Sequence[Mapping[Any, Any]], states:
 
 def _state_labels(state: RunState) -> Labels:
     return {
-        "prefect.state-message": (state.message or "")[:100_000],
+        "prefect.state-message": (state.message or "")[:_LONGEST_MESSAGE],
         "prefect.state-name": state.name,
         "prefect.state-timestamp": from_us(state.timestamp).isoformat(),
         "prefect.state-type": state.type,
@@ -211,7 +213,7 @@ def _transition(before: RunState | None, entered: RunState) -> dict[str, Any]:
 def _described(state: RunState) -> dict[str, str]:
     described = {"type": state.type, "name": state.name}
     if state.message:
-        described["message"] = state.message[:100_000]
+        described["message"] = state.message[:_LONGEST_MESSAGE]
     if state.type == PAUSED:
         described["pause_reschedule"] = str(bool(state.details.get("pause_reschedule"))).lower()
     return described
@@ -252,6 +254,77 @@ def _related(run: Mapping[Any, Any], found: Mapping[Any, Any]) -> list[Labels]:
 def tag_resources(*lists: Iterable[str] | None) -> list[Labels]:
     """Tags as related resources, each once, in alphabetical order."""
     return [resource("tag", tag, None, "tag") for tag in sorted({tag for tags in lists for tag in tags or ()})]
+
+
+# -- task runs ------------------------------------------------------------------------------------------------------
+
+_OF_THE_RUN = (
+    "name",
+    "task_key",
+    "dynamic_key",
+    "tags",
+    "labels",
+    "empirical_policy",
+    "run_count",
+    "flow_run_run_count",
+)
+
+
+def task_runs_entered(tx: sa.Connection, records: Sequence[Any]) -> None:
+    """Write that task runs entered states, which their processes decided.
+
+    Which of the states is the setting `server.events.task_run_events`: a short task has left all but the last one when
+    it is reported, and an event for each would cost several times what the task run itself costs.
+
+    Args:
+        tx: the transaction in which the states are written.
+        records: task runs with the states that they entered, as `prefect._operations.recording` has them.
+    """
+    which = get_current_settings().server.events.task_run_events
+    if not records or which == "none":
+        return
+    around = _flow_runs(tx, {record.flow_run_id for record in records if record.flow_run_id is not None})
+    told = [one for record in records for one in _of_task_run(record, around, every=which == "every")]
+    write(tx, told)
+
+
+def _of_task_run(record: Any, around: Mapping[UUID, list[Labels]], *, every: bool) -> Iterable[NewEvent]:
+    labels = {**resource("task-run", record.id, record.name), "prefect.orchestration": "client"}
+    related = [*tag_resources(record.tags), *around.get(record.flow_run_id, ())]
+    run = {name: getattr(record, name) for name in _OF_THE_RUN}
+    states = record.states
+    for place in range(len(states)) if every else (len(states) - 1,):
+        state, before = states[place], states[place - 1] if place else None
+        type, message = state.type.value, (state.message or "")[:_LONGEST_MESSAGE]
+        subject = {
+            **labels,
+            "prefect.run-count": str(record.run_count),
+            "prefect.state-message": message,
+            "prefect.state-name": state.name,
+            "prefect.state-timestamp": state.timestamp.isoformat(),
+            "prefect.state-type": type,
+        }
+        payload = {
+            "intended": {"from": None if before is None else before.type.value, "to": type},
+            "initial_state": None if before is None else {"type": before.type.value, "name": before.name},
+            "validated_state": {"type": type, "name": state.name, "message": message},
+            "task_run": run,
+        }
+        follows = before.id if every and before is not None else None
+        name = f"prefect.task-run.{state.name}"
+        yield NewEvent(name, subject, related, payload, state.timestamp, state.id, follows)
+
+
+def _flow_runs(tx: sa.Connection, ids: set[UUID]) -> dict[UUID, list[Labels]]:
+    """What the task runs of these flow runs have to do with: the flow run and its flow."""
+    columns = (flow_run.c.id, flow_run.c.name, flow.c.id.label("flow_id"), flow.c.name.label("flow"))
+    statement = sa.select(*columns).join(flow, flow.c.id == flow_run.c.flow_id).where(flow_run.c.id.in_(ids))
+    return {
+        row.id: [
+            resource("flow-run", row.id, row.name, "flow-run"), resource("flow", row.flow_id, row.flow, "flow")
+        ]
+        for row in (tx.execute(statement) if ids else ())
+    }  # fmt: skip
 
 
 # -- pools, queues, deployments -------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import from_us, now, now_us, to_us
-from prefect._operations import deferred_runs, edits, task_run_deliveries
+from prefect._operations import deferred_runs, edits, outbox, task_run_deliveries
 from prefect._operations.errors import Conflict
 from prefect._operations.events import SentEvent, create_events
 from prefect._operations.leases import lease_flow_run
@@ -169,14 +169,25 @@ def record_task_runs(tx: sa.Connection, body: RecordTaskRuns) -> Recorded:
 
     A record may be sent again, and records may arrive in any order: a state is kept once, and the newest one counts.
     """
-    wanted = {record.flow_run_id for record in body.task_runs if record.flow_run_id is not None}
+    return keep_task_runs(tx, body.task_runs, tell=True)
+
+
+def keep_task_runs(tx: sa.Connection, reported: list[TaskRunRecord], *, tell: bool) -> Recorded:
+    """As `record_task_runs`.
+
+    Args:
+        tell: write events of the states, too; no, when it is by events that they were reported.
+    """
+    wanted = {record.flow_run_id for record in reported if record.flow_run_id is not None}
     known = set(tx.execute(sa.select(flow_run.c.id).where(flow_run.c.id.in_(wanted))).scalars()) if wanted else set()
-    records = [record for record in body.task_runs if record.flow_run_id is None or record.flow_run_id in known]
-    orphans = {record.id for record in body.task_runs} - {record.id for record in records}
+    records = [record for record in reported if record.flow_run_id is None or record.flow_run_id in known]
+    orphans = {record.id for record in reported} - {record.id for record in records}
     tokens = {record.id: record.lease_token for record in records if record.lease_token is not None}
     fenced = deferred_runs.stale(tx, tokens)
     kept = [record for record in records if record.id not in fenced]
     store_task_runs(tx, kept)
+    if tell:
+        outbox.task_runs_entered(tx, kept)
     if tokens:
         deferred_runs.recorded(tx, {each.id: each.states[-1].type.value for each in kept if each.id in tokens})
         announce(tx, deferred_runs.ENDED)

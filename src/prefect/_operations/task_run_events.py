@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from prefect._operations import heartbeats, outbox
-from prefect._operations.recording import RecordTaskRuns, StateRecord, TaskRunRecord, record_task_runs
+from prefect._operations.recording import StateRecord, TaskRunRecord, keep_task_runs
 from prefect._schemas.events import Event
 
 _log = logging.getLogger("prefect.server")
@@ -30,7 +30,7 @@ def receive_events(tx: sa.Connection, events: Sequence[Event]) -> None:
     heartbeats.receive(tx, [one.resource.id for one in events if one.event == heartbeats.HEARTBEAT])
     records = [record for one in events if is_report(one) if (record := _record(one)) is not None]
     if records:
-        record_task_runs(tx, RecordTaskRuns.model_construct(task_runs=records))
+        keep_task_runs(tx, records, tell=False)
 
 
 def new_event(one: Event) -> outbox.NewEvent:

@@ -231,6 +231,11 @@ class ServerEventsSettings(Group, path="server.events"):
         "prefect.server.events.ordering.memory", "Module that puts events in the order of their causes."
     )
     maximum_event_name_length: int = setting(1024, "Longest name of an event, in characters.", positive=True)
+    task_run_events: str = setting(
+        "latest",
+        "Which states of task runs become events: `every` one; of those reported at once, the `latest`; or `none`.",
+        choices=("every", "latest", "none"),
+    )
 
 
 class ServerFlowRunGraphSettings(Group, path="server.flow_run_graph"):
