@@ -130,9 +130,21 @@ def test_a_flow_with_options(project: Project, client: SyncPrefectClient, pool: 
     ]
 
 
-def test_a_parameter_that_is_text_is_taken_as_typed(project: Project, client: SyncPrefectClient, pool: str, run: Run):
-    assert run("deploy", "flows.py:wait_a_bit", "-n", "d", "-p", pool, "--param", "label=0123")[0] == 0
-    assert client.read_deployment_by_name("wait-a-bit/d").parameters == {"label": "0123"}
+@pytest.mark.parametrize("typed, meant", [("0123", "0123"), ("123", "123"), ("true", "true"), ('"a b"', "a b")])
+def test_what_is_typed_is_what_the_flow_wants(
+    project: Project, client: SyncPrefectClient, pool: str, run: Run, typed: str, meant: str
+):
+    assert run("deploy", "flows.py:wait_a_bit", "-n", "d", "-p", pool, "--param", f"label={typed}")[0] == 0
+    assert client.read_deployment_by_name("wait-a-bit/d").parameters == {"label": meant}
+
+
+def test_what_is_typed_is_what_the_work_pool_wants(
+    project: Project, client: SyncPrefectClient, image_pool: str, run: Run
+):
+    assert run("deploy", "flows.py:add", "-n", "d", "-p", image_pool, "--job-variable", "image=1.20")[0] == 0
+    assert client.read_deployment_by_name("add/d").job_variables == {"image": "1.20"}
+    status, said = run("deploy", "flows.py:add", "-n", "d", "-p", image_pool, "--job-variable", '{"image": 3}')
+    assert status == 1 and "3 is not of type 'string'" in said
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,10 @@ from prefect._deploying.references import Resolve, Values, client_or_new, enviro
 from prefect._deploying.runner_deployment import RunnerDeployment
 from prefect._deploying.steps import run_steps
 from prefect._lazy import lazy_module
+from prefect._schemas.actions.deployments import DeploymentUpdate
 from prefect._schemas.concurrency import ConcurrencyLimitConfig
+from prefect._schemas.json_schema import mismatches
+from prefect._schemas.work_pools import WorkPool
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.utilities.annotations import NotSet
@@ -56,14 +59,15 @@ class Options:
     schedules: list[dict[str, Any]] = field(default_factory=list)
     triggers: list[dict[str, Any]] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    """Parameters as they were typed: a flow that wants text gets that."""
+    parameter_texts: dict[str, str] = field(default_factory=dict)
+    job_variable_texts: dict[str, str] = field(default_factory=dict)
+    """What was typed for them; what it means depends on what the flow, or the work pool, wants."""
     enforce_parameter_schema: bool | None = None
     sla: list[dict[str, Any]] = field(default_factory=list)
 
     def given(self) -> list[str]:
         """The names of what is said, but for the entrypoint."""
-        skip = {"entrypoint", "texts"}
+        skip = {"entrypoint", "parameter_texts", "job_variable_texts"}
         return [name for name, value in vars(self).items() if name not in skip and value not in (None, [], {})]
 
     def over(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +170,7 @@ async def make(
     config: Mapping[str, Any],
     file: ProjectFile | None,
     say: Callable[[str], object],
-    texts: Mapping[str, str],
+    options: Options,
     done: dict[str, dict[str, Any]],
 ) -> Made:
     """Make a deployment: run its build and push steps, and make it known.
@@ -175,7 +179,7 @@ async def make(
         config: as it stands in a file, with what the command line says over it.
         file: the steps of the project.
         say: told of the progress.
-        texts: parameters of the command line, as they were typed.
+        options: what the command line says.
         done: the outputs of the build and push steps that ran already, for the next deployment that has the same: an image
             for five deployments is built once.
 
@@ -187,15 +191,25 @@ async def make(
     steps = {kind: config.get(kind) or (getattr(file, kind) if file is not None else None) for kind in _STEPS}
     known = await _filled({name: value for name, value in config.items() if name not in _STEPS}, {}, final=False)
     waits = any(place.type is templating.PlaceholderType.STANDARD for place in templating.find_placeholders(known))
+    _check_named(known)
+    pool = await _read_pool(_pool(known)["name"])
     # what can be said without running the steps is said before they are run
-    deployment = None if waits else _described(known, texts)
-    await _check_pool(_pool(known)["name"])
+    deployment = None if waits else _described(known, options, pool)
     outputs = await _build(steps, say, done)
     if deployment is None:
-        deployment = _described(await _filled(known, outputs, final=True), texts)
+        deployment = _described(await _filled(known, outputs, final=True), options, pool)
     deployment.storage = PullSteps(await _pull_steps(steps, outputs, say, deployment.entrypoint))
     id = await deployment.aapply()
-    return Made(id, deployment.full_name, str(deployment.work_pool_name), {**config, "name": deployment.name})
+    return Made(id, deployment.full_name, pool.name, _as_saved(config, deployment, options))
+
+
+def _as_saved(config: Mapping[str, Any], deployment: RunnerDeployment, options: Options) -> dict[str, Any]:
+    saved = deepcopy({**config, "name": deployment.name})
+    for name in options.parameter_texts:
+        saved["parameters"][name] = deployment.parameters[name]
+    for name in options.job_variable_texts:
+        saved["work_pool"]["job_variables"][name] = deployment.job_variables[name]
+    return saved
 
 
 async def _build(
@@ -246,20 +260,27 @@ async def _filled(config: dict[str, Any], outputs: Mapping[str, Any], *, final: 
         return filled
 
 
-def _described(config: Mapping[str, Any], texts: Mapping[str, str]) -> RunnerDeployment:
-    """The deployment that a configuration describes."""
-    name, entrypoint = config.get("name"), config.get("entrypoint")
-    if not entrypoint:
+def _check_named(config: Mapping[str, Any]) -> None:
+    if not config.get("entrypoint"):
         raise DeployError(
             "An entrypoint must be provided:\n\n    prefect deploy path/to/file.py:flow_function\n\n"
             "You can also provide an entrypoint in a prefect.yaml file."
         )
-    if not name:
+    if not config.get("name"):
         raise DeployError("A deployment name must be provided: add `--name NAME`.")
+
+
+def _described(config: Mapping[str, Any], options: Options, work_pool: WorkPool) -> RunnerDeployment:
+    """The deployment that a configuration describes.
+
+    Raises:
+        DeployError: it does not fit the flow or the work pool.
+    """
+    name = config["name"]
     pool = _pool(config)
     try:
         deployment = RunnerDeployment.from_entrypoint(
-            entrypoint,
+            config["entrypoint"],
             name=str(name),
             schedules=_schedules(config),
             concurrency_limit=_limit(config.get("concurrency_limit")),
@@ -281,7 +302,13 @@ def _described(config: Mapping[str, Any], texts: Mapping[str, str]) -> RunnerDep
         )
         raise DeployError(f"Deployment {name!r}: {problems}") from error
     deployment.version_type = config.get("version_type")
-    _take_texts(deployment, texts)
+    _take_texts(deployment, options, work_pool)
+    deployment.validate_deployment_parameters()
+    try:
+        wanted = DeploymentUpdate(job_variables=deployment.job_variables)
+        wanted.check_valid_configuration(work_pool.base_job_template)
+    except ValueError as error:
+        raise DeployError(f"Deployment {name!r}, work pool {work_pool.name!r}: {error}") from error
     return deployment
 
 
@@ -292,12 +319,22 @@ def _pool(config: Mapping[str, Any]) -> dict[str, Any]:
     return pool
 
 
-def _take_texts(deployment: RunnerDeployment, texts: Mapping[str, str]) -> None:
-    """Give parameters that are text what was typed for them, whatever else it could be read as (`--param zip=01234`)."""
-    properties = (deployment._parameter_openapi_schema or {}).get("properties", {})
-    for name, text in texts.items():
-        if properties.get(name, {}).get("type") == "string":
-            deployment.parameters[name] = text
+def _take_texts(deployment: RunnerDeployment, options: Options, work_pool: WorkPool) -> None:
+    """Read what was typed on the command line as what is wanted there."""
+    schema = deployment._parameter_openapi_schema or {}
+    for name, text in options.parameter_texts.items():
+        deployment.parameters[name] = _fitting([parse_value(text), text], schema, name)
+    variables = work_pool.base_job_template.get("variables") or {}
+    for name, text in options.job_variable_texts.items():
+        # these are text, `--job-variable image=1.20`, unless something else is wanted or it looks like that
+        values = [text, parse_value(text)]
+        deployment.job_variables[name] = _fitting(values[::-1] if text[:1] in ("{", "[") else values, variables, name)
+
+
+def _fitting(candidates: list[Any], schema: Mapping[str, Any], name: str) -> Any:
+    """The first of the values that fits a property of a schema, or else the first."""
+    wanted = schema.get("properties", {}).get(name, {})
+    return next((value for value in candidates if not any(mismatches(value, wanted, schema))), candidates[0])
 
 
 def _schedules(config: Mapping[str, Any]) -> list[Any] | None:
@@ -325,7 +362,7 @@ def _triggers(given: Any) -> list[Any]:
     return [adapter.validate_python(trigger) if isinstance(trigger, Mapping) else trigger for trigger in given]
 
 
-async def _check_pool(name: str | None) -> None:
+async def _read_pool(name: str | None) -> WorkPool:
     if not name:
         raise DeployError(
             "A work pool is required to deploy this flow. Please specify a work pool name via the '--pool' flag or in "
@@ -333,7 +370,7 @@ async def _check_pool(name: str | None) -> None:
         )
     async with client_or_new(None) as client:
         try:
-            await client.read_work_pool(name)
+            return await client.read_work_pool(name)
         except ObjectNotFound as error:
             raise DeployError(
                 f"This deployment configuration references work pool {name!r} which does not exist. "

@@ -57,7 +57,7 @@ def deploy(
     work_queue: Annotated[str | None, Parameter(name=["--work-queue", "-q"], help="The queue of the pool.")] = None,
     job_variable: Annotated[
         list[str] | None,
-        Parameter(help="Over a default of the pool's job template: key=value, value as JSON, or JSON with several."),
+        Parameter(help="Over a default of the pool's job template: key=value, or a JSON object with several."),
     ] = None,
     cron: Annotated[list[str] | None, Parameter(help="When to run, as a cron expression; can be repeated.")] = None,
     interval: Annotated[list[float] | None, Parameter(help="Seconds between runs; can be repeated.")] = None,
@@ -99,7 +99,8 @@ def deploy(
         schedules=_schedules(cron or [], interval or [], rrule or [], anchor_date, timezone),
         triggers=[item for text in trigger or () for item in _document(text, "--trigger")],
         parameters={key: project.parse_value(text) for key, text in texts.items()} | _object(params, "--params"),
-        texts=texts,
+        parameter_texts=texts,
+        job_variable_texts=_texts(job_variable or []),
         enforce_parameter_schema=enforce_parameter_schema,
         sla=[item for text in sla or () for item in _document(text, "--sla")],
     )
@@ -128,7 +129,7 @@ async def _deploy(
     config: dict[str, Any], file: ProjectFile | None, options: Options, done: dict[str, dict[str, Any]]
 ) -> Made:
     try:
-        return await project.make(config, file, _console.say, options.texts, done)
+        return await project.make(config, file, _console.say, options, done)
     except steps.StepExecutionError as error:
         raise RuntimeError(str(error)) from error
 
@@ -254,6 +255,11 @@ def _variables(texts: list[str]) -> dict[str, Any]:
             key, value = _pair(text, "--job-variable")
             found[key] = project.parse_value(value)
     return found
+
+
+def _texts(texts: list[str]) -> dict[str, str]:
+    """Job variables given as key=value, as they were typed."""
+    return dict(_pair(text, "--job-variable") for text in texts if not text.lstrip().startswith("{"))
 
 
 def _schedules(
