@@ -31,6 +31,7 @@ PAGE = 200
 
 _MIN_PREFIX = 4
 _FEW = 8
+_NO_ROUTE = "Not Found"
 
 
 @contextlib.contextmanager
@@ -130,6 +131,21 @@ def find(
         choice = ", ".join(f"{names(one)[0]} ({one.id})" for one in called[:10])  # type: ignore[attr-defined]
         _console.fail(f"More than one {kind} is called {given!r}: {choice}. Give an id.")
     return not_found(kind, given, [names(one)[0] for one in others])
+
+
+@contextlib.contextmanager
+def not_everywhere(what: str) -> Iterator[None]:
+    """Say so when a server lacks what is asked for, as those of Prefect itself do.
+
+    Args:
+        what: it lacks, such as `backfills`.
+    """
+    try:
+        yield
+    except exceptions.ObjectNotFound as problem:
+        if _console.explain(problem) == _NO_ROUTE:
+            _console.fail(f"The server at {get_current_settings().api.url} knows no {what}.")
+        raise
 
 
 def not_found(kind: str, name: str, others: Iterable[str]) -> NoReturn:

@@ -60,7 +60,7 @@ def create(
     elif timezone is not None:
         _console.usage("--timezone is for --interval, --cron and --rrule.")
     wanted = _api.made(backfills.BackfillCreate, fields)
-    with _api.client() as api:
+    with _api.client() as api, _api.not_everywhere("backfills"):
         deployment, full_name = _deployments.find(api, name)
         chosen = None if schedule is None else _deployments.find_schedule(api, deployment, schedule).id
         made = api.create_backfill(
@@ -92,7 +92,7 @@ def ls(
 ) -> None:
     """List the backfills of a deployment, the newest first."""
     most = _output.check_limit(limit)
-    with _api.client() as api:
+    with _api.client() as api, _api.not_everywhere("backfills"):
         deployment, full_name = _deployments.find(api, name)
         found = list(
             _api.everything(lambda size, skip: api.read_backfills(deployment.id, limit=size, offset=skip), most)
@@ -113,7 +113,7 @@ def ls(
 @app.command
 def inspect(id: Id, *, output: Output = None) -> None:
     """Show a backfill, and how far it has come."""
-    with _api.client() as api:
+    with _api.client() as api, _api.not_everywhere("backfills"):
         found = api.read_backfill(id)
     if output == "json":
         _output.print_json(found)
@@ -139,7 +139,7 @@ def inspect(id: Id, *, output: Output = None) -> None:
 @app.command
 def cancel(id: Id, *, yes: Yes = False, output: Output = None) -> None:
     """Make no more runs of a backfill, and cancel those that have not begun."""
-    with _api.client() as api:
+    with _api.client() as api, _api.not_everywhere("backfills"):
         found = api.read_backfill(id)
         _console.agree(f"Cancel backfill {found.id}?", yes)
         found = api.cancel_backfill(id)

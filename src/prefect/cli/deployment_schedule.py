@@ -117,7 +117,7 @@ def preview(
     output: Output = None,
 ) -> None:
     """Show the next instants of a deployment's schedules."""
-    with _api.client() as api:
+    with _api.client() as api, _api.not_everywhere("previews of schedules"):
         deployment, name = _deployments.find(api, deployment_name)
         if schedule_id is None:
             chosen = api.read_deployment_schedules(deployment.id)

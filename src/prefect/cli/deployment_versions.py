@@ -26,7 +26,7 @@ def versions(
 ) -> None:
     """List what a deployment was after each change of it, the newest first."""
     most = _output.check_limit(limit)
-    with _api.client() as api:
+    with _api.client() as api, _api.not_everywhere("versions of deployments"):
         deployment, full_name = _deployments.find(api, name)
         found = _read(api, deployment.id, most + 1)  # one more, to say what the oldest one changed
     if output == "json":
@@ -51,7 +51,7 @@ def rollback(
     output: Output = None,
 ) -> None:
     """Make a deployment what it was in an earlier version, its schedules included. That is a new version."""
-    with _api.client() as api:
+    with _api.client() as api, _api.not_everywhere("versions of deployments"):
         deployment, full_name = _deployments.find(api, name)
         _console.agree(f"Make {full_name} what it was in version {version}?", yes)
         now = api.roll_back_deployment(deployment.id, version)
