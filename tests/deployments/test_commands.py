@@ -189,7 +189,7 @@ pull:
     repository: https://example.com/r.git
     branch: "{{ rev.stdout }}"
     access_token: "{{ prefect.blocks.secret.token }}"
-    directories: ["{{ $LATER }}"]
+    directories: ["{{ $LATER }}", "{{ another-pull-step.directory }}"]
 deployments:
 - name: one
   entrypoint: flows.py:add
@@ -212,6 +212,7 @@ deployments:
 @pytest.fixture
 def described(project: Project, client: SyncPrefectClient, pool: str, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("A_TEXT", "some")
+    monkeypatch.setenv("LATER", "now")
     client.create_variable(VariableCreate(name="region", value="eu"))
     project.write("prefect.yaml", FILE)
     return project
@@ -230,7 +231,7 @@ def test_all_of_a_file(described: Project, client: SyncPrefectClient, run: Run):
                 "repository": "https://example.com/r.git",
                 "branch": "r7",
                 "access_token": "{{ prefect.blocks.secret.token }}",
-                "directories": ["{{ $LATER }}"],
+                "directories": ["{{ $LATER }}", "{{ another-pull-step.directory }}"],
             }
         }
     ]

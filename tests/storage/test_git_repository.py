@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -191,6 +193,24 @@ def test_a_lock_that_a_killed_pull_left_is_no_obstacle(repository: Repository, t
     (pull(made) / ".git" / "index.lock").touch()
     repository.commit({"flow.py": "ONE = 2\n"})
     assert (pull(made) / "flow.py").read_text() == "ONE = 2\n"
+
+
+@pytest.mark.faults
+def test_a_pull_that_is_killed_leaves_nothing_in_the_way(repository: Repository, tmp_path: Path):
+    made = storage(repository.url, tmp_path / "code")
+    program = (
+        "import asyncio, os, pathlib, sys\n"
+        "from prefect._storage import clone\n"
+        "from prefect.runner.storage import GitRepository\n"
+        "clone.Clone._check_out = lambda *_: os.kill(os.getpid(), 9)\n"
+        "made = GitRepository(sys.argv[1])\n"
+        "made.set_base_path(pathlib.Path(sys.argv[2]))\n"
+        "asyncio.run(made.pull_code())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, repository.url, str(tmp_path / "code")], check=False)
+    assert done.returncode == -signal.SIGKILL and len(list((tmp_path / "code").iterdir())) == 1
+    assert (pull(made) / "flow.py").exists()
+    assert [path.name for path in (tmp_path / "code").iterdir()] == ["flows"]
 
 
 def test_a_repository_that_is_gone_leaves_the_clone(repository: Repository, tmp_path: Path):

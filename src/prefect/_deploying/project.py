@@ -382,8 +382,14 @@ async def _pull_steps(
     steps: Mapping[str, Any], outputs: Mapping[str, Any], say: Callable[[str], object], entrypoint: str | None
 ) -> list[dict[str, Any]]:
     """The pull steps, with the outputs of the other steps; the rest is filled in where the flow runs."""
+
+    async def output(path: str) -> Any:
+        placeholder = f"{{{{ {path} }}}}"
+        value = templating.apply_values(placeholder, outputs)
+        return placeholder if value is NotSet else value  # that of another pull step, perhaps
+
     if steps["pull"]:
-        return templating.apply_values(steps["pull"], {**outputs}, remove_notset=False, skip_prefixes=["$"])
+        return await fill_in(steps["pull"], {templating.PlaceholderType.STANDARD: output})
     built = any("build_docker_image" in name for step in steps["build"] or () for name in step)
     folder = f"/opt/prefect/{Path.cwd().name}" if built else str(Path.cwd().resolve())
     if not built and entrypoint and ":" in entrypoint:

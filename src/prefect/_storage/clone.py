@@ -8,6 +8,7 @@ beside it and takes its place when it is complete.
 from __future__ import annotations
 
 import contextlib
+import glob
 import logging
 import os
 import shutil
@@ -112,6 +113,8 @@ class Clone:
     def _replace(self, wanted: Wanted) -> None:
         """Make a new clone and put it in the folder's place."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.parent.glob(f".{glob.escape(self.folder.name)}.{'[0-9a-f]' * 12}*"):
+            shutil.rmtree(left, ignore_errors=True)  # by a pull that was killed: whoever holds the lock is alone
         new = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex[:12]}")
         old = new.with_name(f"{new.name}.old")
         try:

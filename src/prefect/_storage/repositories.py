@@ -99,8 +99,13 @@ class GitRepository:
 
     def _clone(self) -> Clone:
         address, login = split_url(self._url)
-        if self._credentials is not None and urlsplit(address).scheme in ("http", "https"):
-            login = login_for(address, self._credentials)
+        if self._credentials is not None:
+            if urlsplit(address).scheme in ("http", "https"):
+                login = login_for(address, self._credentials)
+            else:
+                _log.warning(
+                    "Credentials are for addresses by HTTP; %s is reached without them.", without_login(address)
+                )
         return Clone(Git(address, login), self.destination)
 
     def _pull(self) -> None:
