@@ -10,8 +10,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
+from prefect._lazy import lazy_module
+
+if TYPE_CHECKING:
+    from packaging import requirements as _packaging
+    from packaging.requirements import Requirement
+else:
+    _packaging = lazy_module("packaging.requirements")  # most steps require nothing
 
 
 class RequirementError(RuntimeError):
@@ -27,8 +34,8 @@ def parse(requirements: str | list[str]) -> list[Requirement]:
     parsed: list[Requirement] = []
     for text in [requirements] if isinstance(requirements, str) else requirements:
         try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
+            requirement = _packaging.Requirement(text)
+        except _packaging.InvalidRequirement as error:
             raise RequirementError(f"{text!r} is not a requirement (PEP 508), such as 'prefect-aws>=0.5'.") from error
         if requirement.url:
             # whoever may change a deployment could otherwise run any code on its workers
