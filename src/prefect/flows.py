@@ -269,6 +269,9 @@ class Flow(Deployable, Generic[P, R]):
         """Whether the function is a static method."""
         return self._kind == "staticmethod"
 
+    # a checker takes `@classmethod` for a function whose first parameter is a class
+    @overload
+    def __get__(self: Flow[Concatenate[type[Any], Q], R], instance: None, owner: type | None = None) -> Flow[Q, R]: ...
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Self: ...
     @overload

@@ -306,6 +306,9 @@ class Task(Generic[P, R]):
         """Whether the function was a static method."""
         return self._kind == "staticmethod"
 
+    # a checker takes `@classmethod` for a function whose first parameter is a class
+    @overload
+    def __get__(self: Task[Concatenate[type[Any], Q], R], instance: None, owner: type | None = None) -> Task[Q, R]: ...
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Self: ...
     @overload

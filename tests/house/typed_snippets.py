@@ -126,7 +126,7 @@ class Shop:
 
     @flow
     def sell(self, item: str, count: int = 1) -> float:
-        return self.price(item) * count  # not yet
+        return self.price(item) * count
 
     @flow
     @classmethod
@@ -138,10 +138,19 @@ class Shop:
     def tax(price: float) -> float:
         return price * 0.2
 
+    @task(retries=1)
+    @classmethod
+    def opened(cls, year: int) -> bool:
+        return year > 2000
 
-assert_type(Shop().sell("pen"), float)  # not yet
-assert_type(Shop.found("Corner"), str)  # not yet
+
+assert_type(Shop().sell("pen"), float)
+assert_type(Shop.found("Corner"), str)
+assert_type(Shop().found("Corner"), str)
 assert_type(Shop.tax(1.0), float)
+assert_type(Shop.opened(2001), bool)
+assert_type(Shop().opened(2001), bool)
+Shop.found(1)  # wrong
 Shop().sell(1)  # wrong
 
 
