@@ -6,7 +6,9 @@ Who is willing to wait is answered as soon as a run is due.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,7 +18,7 @@ from prefect._operations import deployments, flow_runs, flows, queue_runs, work_
 from prefect._operations.errors import Invalid
 from prefect._operations.leases import announce_short, as_row
 from prefect._operations.registry import NotYet, operation
-from prefect._operations.state_changes import current_state, enter_state, locked_flow_run
+from prefect._operations.state_changes import current_states, enter_state
 from prefect._rules.states import PENDING, RunState
 from prefect._schemas.leases import ClaimedRun, ClaimRequest
 from prefect._store import leases
@@ -43,7 +45,7 @@ def claim_flow_runs(tx: sa.Connection, body: ClaimRequest) -> list[ClaimedRun] |
     queue_runs.tell_those_without_room(tx, scope, found, moment=moment)
     if found.runs:
         announce_short(tx, body.lease_seconds)
-        return [_claim(tx, run.id, body, moment) for run in found.runs]
+        return _claim(tx, [run.id for run in found.runs], body, moment)
     return _not_yet(queue_runs.next_due(tx, scope, after=moment + ahead), body)
 
 
@@ -68,20 +70,49 @@ def _scope(tx: sa.Connection, body: ClaimRequest) -> queue_runs.Scope:
     return queue_runs.Scope(pool_id=pool_id, queue_ids=queues, deployment_ids=body.deployment_ids)
 
 
-def _claim(tx: sa.Connection, id: UUID, body: ClaimRequest, moment: datetime) -> ClaimedRun:
-    row = locked_flow_run(tx, id)
-    due = row["next_scheduled_start_time"]
+def _claim(tx: sa.Connection, ids: list[UUID], body: ClaimRequest, moment: datetime) -> list[ClaimedRun]:
+    """Claim runs, which are locked."""
+    found = tx.execute(sa.select(flow_run).where(flow_run.c.id.in_(ids))).mappings().all()
+    rows = {row["id"]: row for row in found}
+    states = current_states(tx, flow_run, found)
+    held = {id: _hold(tx, rows[id], states.get(id), body, moment) for id in ids}
+    runs = flow_runs.flow_runs_by_id(tx, ids)
+    # many runs have the same ones
+    of_flow = _Once(lambda id: flows.read_flow(tx, id))
+    of_deployment = _Once(lambda id: deployments.read_deployment(tx, id))
+    of_queue = _Once(lambda id: work_queues.read_work_queue(tx, id))
+    return [
+        ClaimedRun(
+            flow_run=runs[id],
+            token=token,
+            expires=expires,
+            flow=of_flow[rows[id]["flow_id"]],
+            deployment=of_deployment[rows[id]["deployment_id"]],
+            work_queue=of_queue[rows[id]["work_queue_id"]],
+        )
+        for id, (token, expires) in held.items()
+    ]
+
+
+def _hold(
+    tx: sa.Connection, row: sa.RowMapping, current: RunState | None, body: ClaimRequest, moment: datetime
+) -> tuple[int, datetime]:
     # a run that is claimed early is held until it is due, and as long as usual
-    expires = max(moment, due or moment) + timedelta(seconds=body.lease_seconds)
-    token = leases.take(tx, id, as_row(body.holder), moment, expires, claim=True)
-    current = current_state(tx, flow_run, row)
+    expires = max(moment, row["next_scheduled_start_time"] or moment) + timedelta(seconds=body.lease_seconds)
+    token = leases.take(tx, row["id"], as_row(body.holder), moment, expires, claim=True)
     details = {} if current is None else {n: v for n, v in current.details.items() if n == "scheduled_time"}
-    enter_state(tx, flow_run, row, RunState(PENDING, details=details, timestamp=to_us(moment)))
-    return ClaimedRun(
-        flow_run=flow_runs.read_flow_run(tx, id),
-        token=token,
-        expires=expires,
-        flow=flows.read_flow(tx, row["flow_id"]),
-        deployment=None if row["deployment_id"] is None else deployments.read_deployment(tx, row["deployment_id"]),
-        work_queue=None if row["work_queue_id"] is None else work_queues.read_work_queue(tx, row["work_queue_id"]),
-    )
+    state = RunState(PENDING, details=details, timestamp=to_us(moment))
+    enter_state(tx, flow_run, row, state, current=current)
+    return token, expires
+
+
+class _Once(dict[UUID | None, Any]):
+    """Objects by their ids, each read once; without an id there is none."""
+
+    def __init__(self, read: Callable[[UUID], Any]) -> None:
+        super().__init__({None: None})
+        self._read = read
+
+    def __missing__(self, id: UUID) -> Any:
+        self[id] = found = self._read(id)
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -143,17 +144,19 @@ def enter_state(
     row: sa.RowMapping,
     state: RunState,
     *,
+    current: RunState | None = None,
     policy: dict[str, Any] | None = None,
     run_count: int | None = None,
 ) -> None:
     """Let a run, which is locked, enter a state whatever the rules say. Its lease stays as it is.
 
     Args:
+        current: the state that it is in, if that has been read already.
         policy: members of its policy that change.
         run_count: its count of attempts before it enters the state; unless given, what it is.
     """
     decision = Decision("ACCEPT", state, policy=policy or {}, run_count=run_count)
-    current = current_state(tx, run, row)
+    current = current or current_state(tx, run, row)
     if run is flow_run:
         _write_flow_run(tx, row, current, decision)
     else:
@@ -176,11 +179,22 @@ def current_state(tx: sa.Connection, run: sa.Table, row: sa.RowMapping) -> RunSt
     states, run_column = _STATES[run]
     where = sa.and_(states.c[run_column] == row["id"], states.c.id == row["state_id"])
     found = tx.execute(sa.select(states).where(where)).mappings().one_or_none()
-    if found is None:
-        return None
+    return None if found is None else _state_of_row(found)
+
+
+def current_states(tx: sa.Connection, run: sa.Table, rows: Sequence[sa.RowMapping]) -> dict[UUID, RunState]:
+    """The states that runs are in, by run; those that have none are left out."""
+    states, run_column = _STATES[run]
+    where = sa.and_(
+        states.c[run_column].in_([row["id"] for row in rows]), states.c.id.in_([row["state_id"] for row in rows])
+    )
+    return {row[run_column]: _state_of_row(row) for row in tx.execute(sa.select(states).where(where)).mappings()}
+
+
+def _state_of_row(row: sa.RowMapping) -> RunState:
     return RunState(
-        found["type"], found["name"], found["message"], found["data"], found["state_details"],
-        to_us(found["timestamp"]), str(found["id"]),
+        row["type"], row["name"], row["message"], row["data"], row["state_details"],
+        to_us(row["timestamp"]), str(row["id"]),
     )  # fmt: skip
 
 
