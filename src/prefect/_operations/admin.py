@@ -55,10 +55,38 @@ def read_version(tx: sa.Connection) -> str:
     return prefect.__version__.partition("+")[0]
 
 
+class ShownSettings(PrefectBaseModel):
+    """Settings as they are shown: groups of values by name."""
+
+    home: str
+    profiles_path: str
+    debug_mode: bool
+    api: dict[str, Any]
+    cli: dict[str, Any]
+    client: dict[str, Any]
+    cloud: dict[str, Any]
+    deployments: dict[str, Any]
+    events: dict[str, Any]
+    experiments: dict[str, Any]
+    flows: dict[str, Any]
+    internal: dict[str, Any]
+    logging: dict[str, Any]
+    plugins: dict[str, Any]
+    results: dict[str, Any]
+    runner: dict[str, Any]
+    server: dict[str, Any]
+    tasks: dict[str, Any]
+    telemetry: dict[str, Any]
+    testing: dict[str, Any]
+    worker: dict[str, Any]
+    ui_url: str | None
+    silence_api_url_misconfiguration: bool
+
+
 @operation("GET", "/admin/settings")
-def read_settings(tx: sa.Connection) -> dict[str, Any]:
+def read_settings(tx: sa.Connection) -> ShownSettings:
     """The settings of the server; secret values are masked."""
-    return get_current_settings().model_dump(mode="json")
+    return ShownSettings.model_validate(get_current_settings().model_dump(mode="json"))
 
 
 class ResultStorage(PrefectBaseModel):

@@ -18,11 +18,12 @@ from prefect._operations.task_runs import TaskRunSelection
 from prefect._rules.states import COMPLETED, CRASHED, FAILED, SCHEDULED
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.task_runs import TaskRunFilter
+from prefect._schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
 from prefect._schemas.moments import DateTime
 from prefect._schemas.sorting import FlowRunSort
 from prefect._schemas.states import StateType
 from prefect._schemas.task_runs import TaskRun
-from prefect._store import queries
+from prefect._store import placement, queries
 from prefect._store.intervals import interval_index
 from prefect._store.tables import flow_run, task_run
 
@@ -88,6 +89,12 @@ class TaskRunDashboard(TaskRunSelection):
     """The task runs that match; the range of their start times says what is shown."""
 
     task_runs: TaskRunFilter  # type: ignore[assignment]
+    work_pools: WorkPoolFilter | None = None  # type: ignore[assignment]
+    work_queues: WorkQueueFilter | None = None
+
+    def clause(self) -> sa.ColumnElement[bool]:
+        placed = placement.where_task_runs_placed(work_pools=self.work_pools, work_queues=self.work_queues)
+        return sa.and_(super().clause(), placed)
 
 
 class TaskRunCount(PrefectBaseModel):

@@ -6,7 +6,7 @@ import base64
 from collections import defaultdict
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 from prefect._clock import to_us
 from prefect._lazy import lazy_module
 from prefect._operations.errors import Forbidden, Invalid
-from prefect._operations.registry import operation
+from prefect._operations.registry import SentAs, operation
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.events import STORED, Event, EventPage, ReceivedEvent
 from prefect._schemas.filters.events import EventFilter, EventOrder
@@ -102,7 +102,7 @@ def read_events(tx: sa.Connection, body: EventQuery) -> EventPage:
 
 
 @operation("GET", "/events/filter/next")
-def read_next_events(tx: sa.Connection, page_token: str) -> EventPage:
+def read_next_events(tx: sa.Connection, page_token: Annotated[str, SentAs("page-token")]) -> EventPage:
     """The page of events after another one.
 
     Raises:

@@ -79,6 +79,13 @@ def waiting_seconds(arguments: Mapping[str, Any]) -> float:
     return min(max(given or 0.0, 0.0), LONGEST_WAIT)
 
 
+@dataclass(frozen=True)
+class SentAs:
+    """Marks a parameter that has another name on the wire: `Annotated[str, SentAs("page-token")]`."""
+
+    name: str
+
+
 class PlainText(str):
     """Text that is sent as it is, not as JSON.
 
@@ -136,6 +143,12 @@ class Operation:
         """Names of the parameters that have no default."""
         empty = inspect.Parameter.empty
         return frozenset(name for name, parameter in self._parameters.items() if parameter.default is empty)
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """The HTTP statuses of success: what was found is a 200, what was made a 201."""
+        declared = self._hints["return"]
+        return (200, 201) if Answer in (get_origin(declared), *map(get_origin, get_args(declared))) else (self.status,)
 
     @property
     def body(self) -> Any:

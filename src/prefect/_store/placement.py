@@ -33,11 +33,12 @@ def _queues(work_pools: Any, work_queues: Any) -> sa.Select[Any]:
     return queues
 
 
-def where_task_runs_placed(*, deployments: Any = None) -> Clause:
-    """The task runs of flow runs of deployments that match."""
-    if deployments is None:
+def where_task_runs_placed(*, deployments: Any = None, work_pools: Any = None, work_queues: Any = None) -> Clause:
+    """The task runs of flow runs of deployments that match, in pools that match, in queues that match."""
+    if deployments is None and work_pools is None and work_queues is None:
         return sa.true()
-    return task_run.c.flow_run_id.in_(sa.select(flow_run.c.id).where(where_placed(deployments=deployments)))
+    placed = where_placed(deployments=deployments, work_pools=work_pools, work_queues=work_queues)
+    return task_run.c.flow_run_id.in_(sa.select(flow_run.c.id).where(placed))
 
 
 def where_flows_placed(*, deployments: Any = None, work_pools: Any = None) -> Clause:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 import prefect
-from prefect._operations.registry import Operation, PlainText
+from prefect._operations.registry import Operation, PlainText, SentAs
 from prefect.server.api.mounting import adapter_of
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -55,7 +55,7 @@ def _describe(operation: Operation, schemas: Mapping[Any, Any]) -> dict[str, Any
         "description": documentation.partition("\n\nRaises:")[0].partition("\n\nArgs:")[0],
         "operationId": operation.name,
         "parameters": _parameters(operation),
-        "responses": {str(operation.status): _success(operation, schemas), "422": _INVALID},
+        "responses": {**{str(status): _success(operation, schemas) for status in operation.statuses}, "422": _INVALID},
     }
     if operation.body is not None:
         schema = schemas[(operation.name, "body"), "validation"]
@@ -78,8 +78,15 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     for where, hints in (("path", operation.path_parameters), ("query", operation.query_parameters)):
         for name, hint in hints.items():
             schema = adapter_of(hint).json_schema()
-            described.append({"name": name, "in": where, "required": name in operation.required, "schema": schema})
+            required = name in operation.required
+            described.append({"name": _sent_name(name, hint), "in": where, "required": required, "schema": schema})
     return described
+
+
+def _sent_name(name: str, hint: Any) -> str:
+    """What a parameter is called on the wire."""
+    marks = (mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, SentAs))
+    return next((mark.name for mark in marks), name)
 
 
 def page(described: dict[str, Any]) -> str:
