@@ -75,14 +75,6 @@ def test_an_argument_that_cannot_be_pickled_is_named_and_nothing_is_left(jobs, q
     assert len(query("SELECT id FROM task_run")) == 1
 
 
-def test_a_server_is_not_supported_yet(jobs):
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4200/api"}):
-        with pytest.raises(ConfigurationError, match="PREFECT_API_URL"):
-            jobs.add.delay(1)
-        with pytest.raises(ConfigurationError, match="PREFECT_API_URL"):
-            TaskWorker(jobs.add)
-
-
 def test_map_defers_all_or_none(jobs, query, home):
     futures = jobs.add.map([1, 2, 3], deferred=True)
     assert isinstance(futures, PrefectFutureList)

@@ -75,7 +75,7 @@ class ClaimRecorder:
         if self._over:
             return
         if state.type == FAILED:
-            state = _with_stored_exception(frame, state)
+            state = with_stored_exception(frame, state)
         if self._claim.dependencies:
             frame.inputs = {**self._claim.dependencies, **(frame.inputs or {})}
         frame.enter(state)
@@ -127,7 +127,7 @@ class _Unit:
             bells.ring(self._recorder.writer.path, bells.WORK)
 
 
-def _with_stored_exception(frame: TaskFrame, state: RunState) -> RunState:
+def with_stored_exception(frame: TaskFrame, state: RunState) -> RunState:
     """The state with its exception kept as a result, so that whoever waits elsewhere can raise it."""
     data = state.data
     if not (
@@ -145,16 +145,9 @@ def _with_stored_exception(frame: TaskFrame, state: RunState) -> RunState:
     return state
 
 
-def frame_of(
-    recorder: LocalRecorder,
-    claim: Claim,
-    task: Any,
-    parameters: dict[str, Any],
-    wait_for: Any,
-    postpone: Callable[[Unit], None],
-) -> TaskFrame:
-    """The frame of a claimed run. What is current belongs to the run: see `payloads.keep`."""
-    frame = TaskFrame(ClaimRecorder(recorder, claim, postpone), task, parameters, claim.id)  # type: ignore[arg-type]
+def frame_of(recorder: Any, claim: Claim, task: Any, parameters: dict[str, Any], wait_for: Any) -> TaskFrame:
+    """The frame of a claimed run, recorded by `recorder`. What is current belongs to the run: see `payloads.keep`."""
+    frame = TaskFrame(recorder, task, parameters, claim.id)
     frame.name, frame.tags, frame.dynamic_key = claim.name, claim.tags, claim.dynamic_key
     frame.created_us, frame.expected_us, frame.start_us = claim.created_us, claim.expected_us, claim.start_us
     frame.flow_frame, frame.parent = current_flow.get(), current_task.get()
@@ -170,15 +163,19 @@ def frame_of(
     return frame
 
 
-def fail_unread(
-    recorder: LocalRecorder, claim: Claim, exc: Exception, postpone: Callable[[Unit], None], task: Any
-) -> None:
-    """Record that a run failed because its parameters cannot be had."""
+def fail_unread(make: Callable[[Claim], TaskFrame], claim: Claim, exc: Exception) -> None:
+    """Record that a run failed because its parameters cannot be had.
+
+    Args:
+        make: makes a frame for the claim.
+        claim: the claim.
+        exc: why they cannot.
+    """
     message = (
         f"The parameters of task run {claim.name!r} cannot be read by the task worker: {type(exc).__name__}: {exc}. "
         "The worker needs the storage in which they are kept and the modules that define their types."
     )
     _log.error(message)
-    frame = frame_of(recorder, replace(claim, run_count=0), task, {}, None, postpone)
+    frame = make(replace(claim, run_count=0))
     frame.run_count = claim.run_count
     frame.recorder.task_state(frame, RunState(FAILED, message=message, data=Value(RuntimeError(message))))

@@ -11,16 +11,18 @@ from prefect._background import bells, payloads, queue
 from prefect._clock import now_us
 from prefect._engine import inputs, submission
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
-from prefect._engine.recorder import get_local_recorder
+from prefect._engine.recorder import get_local_recorder, get_recorder, is_served
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
 from prefect._rules.states import SCHEDULED, RunState, pending
 from prefect.logging.configuration import ensure_logging_setup
 
 if TYPE_CHECKING:
+    from prefect._background import served
     from prefect._engine import public
     from prefect._schemas.task_runs import TaskRun
 else:
+    served = lazy_module("prefect._background.served")
     public = lazy_module("prefect._engine.public")
 
 Call = tuple[dict[str, Any], Any]
@@ -55,33 +57,43 @@ def defer(
     Raises:
         TypeError: a parameter cannot be pickled.
         DatabaseUnavailable: the database cannot be written; nothing is queued.
-        ConfigurationError: the settings name a server.
+        ServerUnreachable: the server does not answer.
     """
-    recorder = get_local_recorder()
     if current_flow.get() is None:
         ensure_logging_setup()
-    prepared = [_Deferred(recorder, task, parameters, wait_for, dependencies, id) for parameters, wait_for in calls]
+    prepared = [_Deferred(task, parameters, wait_for, dependencies, id) for parameters, wait_for in calls]
     try:
         for run in prepared:
             run.keep()
-
-        def work(connection: sqlite3.Connection) -> None:
-            for run in prepared:
-                run.write(connection)
-
-        recorder.writer.commit(work)
+        (_put_served if is_served() else _put_local)(prepared)
     except BaseException:
         for run in prepared:
             run.forget()
         raise
-    bells.ring(recorder.writer.path, bells.WORK)
     return [run.frame for run in prepared]
+
+
+def _put_local(prepared: Sequence[_Deferred]) -> None:
+    recorder = get_local_recorder()
+
+    def work(connection: sqlite3.Connection) -> None:
+        for run in prepared:
+            run.write(recorder, connection)
+
+    recorder.writer.commit(work)
+    bells.ring(recorder.writer.path, bells.WORK)
+
+
+def _put_served(prepared: Sequence[_Deferred]) -> None:
+    for run in prepared:
+        run.frame.enter(run.state)
+    served.put((run.frame, run.state) for run in prepared)
 
 
 def new_frame(task: Any, parameters: dict[str, Any], id: str | None = None) -> TaskFrame:
     """The frame of a run called here that something else will carry out; pending and not recorded."""
     flow_frame, parent = current_flow.get(), current_task.get()
-    frame = TaskFrame(flow_frame.recorder if flow_frame is not None else get_local_recorder(), task, parameters, id)
+    frame = TaskFrame(flow_frame.recorder if flow_frame is not None else get_recorder(), task, parameters, id)
     frame.name = f"{task.name}-{frame.id[-3:]}"
     frame.flow_frame, frame.parent = flow_frame, parent
     frame.flow_run_id = flow_frame.id if flow_frame is not None else None
@@ -93,10 +105,7 @@ def new_frame(task: Any, parameters: dict[str, Any], id: str | None = None) -> T
 class _Deferred:
     """One run on its way into the queue."""
 
-    def __init__(
-        self, recorder: Any, task: Any, parameters: dict[str, Any], wait_for: Any, dependencies: Any, id: str | None
-    ) -> None:
-        self._recorder = recorder
+    def __init__(self, task: Any, parameters: dict[str, Any], wait_for: Any, dependencies: Any, id: str | None) -> None:
         self.frame = frame = new_frame(task, parameters, id)
         self._waits_for: list[str] = []
         self._dependencies = recorded(dependencies or {})
@@ -124,10 +133,10 @@ class _Deferred:
         if self._identifier is not None:
             payloads.forget(self._identifier)
 
-    def write(self, connection: sqlite3.Connection) -> None:
+    def write(self, recorder: Any, connection: sqlite3.Connection) -> None:
         frame, state = self.frame, self.state
         frame.enter(state)
-        self._recorder._task_runs.write(connection, [(frame, state, 0, None, None, 0, frame.expected_us)])
+        recorder._task_runs.write(connection, [(frame, state, 0, None, None, 0, frame.expected_us)])
         queue.put(
             connection,
             frame.id,
@@ -185,7 +194,7 @@ def create_run(
         if deferred and not local:
             frame = defer(task, [(parameters, wait_for)], dependencies=dependencies, id=text_id)[0]
         elif deferred:
-            run = _Deferred(get_local_recorder(), task, parameters, wait_for, dependencies, text_id)
+            run = _Deferred(task, parameters, wait_for, dependencies, text_id)
             run.keep()
             frame = run.frame
             frame.enter(run.state)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect._background import bells
 from prefect._background.rescue import EVERY_SECONDS, rescue
-from prefect._engine.recorder import get_local_recorder
+from prefect._engine.recorder import get_local_recorder, is_served
 from prefect._engine.recording.local import LocalRecorder
 from prefect._lazy import lazy_module
 from prefect._rules.states import TERMINAL, RunState
@@ -27,8 +27,10 @@ from prefect.logging.loggers import get_logger
 from prefect.settings.context import get_current_settings, push_settings
 
 if TYPE_CHECKING:
+    from prefect._background import served_waiting
     from prefect._schemas import states as models
 else:
+    served_waiting = lazy_module("prefect._background.served_waiting")
     models = lazy_module("prefect._schemas.states")
 
 _log = get_logger("task_runs")
@@ -97,6 +99,8 @@ def public_state(row: Any) -> Any:
 
 def state_now(task_run_id: str) -> tuple[Any, bool] | None:
     """A run's state now, and whether it is its last one; None when there is no such run."""
+    if is_served():
+        return served_waiting.state_now(task_run_id)
     found = read_states(get_local_recorder(), [task_run_id]).get(task_run_id)
     return (public_state(found[0]), found[1]) if found is not None else None
 
@@ -191,12 +195,14 @@ class Waiter:
                     _log.exception("A callback for the end of task run %s raised:", task_run_id)
 
 
-_waiters: dict[str, Waiter] = {}
+_waiters: dict[str, Any] = {}
 _waiters_lock = threading.Lock()
 
 
-def get_waiter() -> Waiter:
-    """The waiter for the database of the current settings."""
+def get_waiter() -> Any:
+    """The waiter for the database, or the server, of the current settings."""
+    if is_served():
+        return served_waiting.get_waiter(_waiters, _waiters_lock)
     recorder = get_local_recorder()
     path = recorder.writer.path
     with _waiters_lock:

@@ -9,34 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
-import sqlite3
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prefect._background import bells, claims, payloads, queue
+from prefect._background import claims, payloads
 from prefect._background.deferral import place_of
 from prefect._background.queue import Claim, ClaimLost
-from prefect._background.rescue import EVERY_SECONDS, rescue, settle
+from prefect._background.sources import REST_SECONDS, LocalSource, Source
 from prefect._background.waiting import current_slot
 from prefect._bridge import run as run_now
-from prefect._clock import now_us
 from prefect._engine import failing, task_run, transfer
 from prefect._engine.frames import TaskFrame
 from prefect._engine.pool import ThreadPool
 from prefect._engine.port import ASYNC, SYNC
-from prefect._engine.recorder import get_local_recorder
-from prefect._engine.recording.local import LocalRecorder
-from prefect._store.sqlite import DatabaseUnavailable
+from prefect._engine.recorder import is_served
+from prefect._lazy import lazy_module
 from prefect.logging.loggers import get_logger
+
+if TYPE_CHECKING:
+    from prefect._background import served
+else:
+    served = lazy_module("prefect._background.served")
 
 _log = get_logger("task_worker")
 
-REST_SECONDS = 0.5
-"""How long to rest when no bell rings and nothing is due."""
 AT_A_TIME = 500
 """How many runs are claimed in one transaction, at most."""
 MANY_THREADS = 100_000
@@ -72,13 +69,11 @@ class Worker:
         self.limit = limit
         self._by_key = {task.task_key: task for task in tasks}
         self._by_place = {place: task for task in tasks if (place := place_of(task))}
-        self._recorder: LocalRecorder = get_local_recorder()
+        self._source: Source = _source(self._by_key, self._by_place)
         self._lock = threading.Lock()
         self._quiet = threading.Condition(self._lock)
         self._running: dict[str, Claim] = {}
         self._waiting = 0
-        self._late: deque[Any] = deque()
-        self._bell: bells.Bell | None = None
         self._thread: threading.Thread | None = None
         self._pool: ThreadPool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,17 +96,17 @@ class Worker:
 
     def start(self) -> None:
         """Begin to claim runs, on a thread."""
-        self._bell = bells.Bell(self._recorder.writer.path, bells.WORK)
+        self._source.open()
         context = contextvars.copy_context()  # the settings in force here
         self._thread = threading.Thread(
-            target=context.run, args=(self._claim_runs, self._bell), name="prefect-task-worker-claims", daemon=True
+            target=context.run, args=(self._claim_runs,), name="prefect-task-worker-claims", daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
         """Claim no more runs. Those that run go on; those that would wait for a retry go back to the queue."""
         self._stopping = True
-        self._ring()
+        self._source.wake()
 
     def drain(self) -> None:
         """Wait until no run is left and everything is on disk."""
@@ -121,25 +116,22 @@ class Worker:
         with self._lock:
             while self._running:
                 self._quiet.wait()
-        self._write_late()
-        self._recorder.flush()
+        self._source.drain()
 
     def close(self) -> None:
         """Let the threads end."""
         if self._pool is not None:
             self._pool.close()
-        if self._bell is not None:
-            self._bell.close()
-            self._bell = None
+        self._source.close()
 
     def abandon(self) -> None:
         """Give up the runs that are left as if this process had died: what they have yet to report is refused."""
         self.stop()
         with self._lock:
-            left = len(self._running)
+            left = list(self._running.values())
         if left:
-            _log.error("The task worker ends with %d task runs unfinished.", left)
-            settle(self._recorder, [(self._recorder.owner.id, os.getpid())])
+            _log.error("The task worker ends with %d task runs unfinished.", len(left))
+            self._source.abandon(left)
         for run in self._async_runs:
             run.cancel()
 
@@ -147,72 +139,35 @@ class Worker:
         with self._lock:
             self._waiting += change
         if change > 0:
-            self._ring()
-
-    def _ring(self) -> None:
-        bell = self._bell
-        if bell is not None:
-            bell.ring()
+            self._source.wake()
 
     def claim_one(self, task_run_id: str) -> Claim | None:
         """Claim one run, whether due or not."""
-        owner = self._recorder.owner
-        return self._recorder.writer.commit(lambda c: queue.claim_one(c, owner.ensure(c), task_run_id))
+        return self._source.claim_one(task_run_id)
 
     # -- claiming ----------------------------------------------------------------------------------------------------
 
-    def _claim_runs(self, bell: bells.Bell) -> None:
-        next_rescue = 0.0
+    def _claim_runs(self) -> None:
         while not self._stopping:
-            rest = REST_SECONDS
             try:
-                self._write_late()
-                if time.monotonic() >= next_rescue:
-                    rescue(self._recorder)
-                    next_rescue = time.monotonic() + EVERY_SECONDS
-                rest = self._claim_due()
+                claimed = self._source.claim(self._free())
                 self._told_of_outage = False
-            except (DatabaseUnavailable, sqlite3.Error) as exc:
+            except self._source.unavailable as exc:
                 if not self._told_of_outage:
                     _log.error("Task runs cannot be claimed now, and it is tried again: %s", exc)
                 self._told_of_outage = True
+                self._source.rest(REST_SECONDS)
             except Exception:  # whatever it is, runs must go on being claimed
                 _log.exception("The task worker could not claim runs, and tries again:")
-            if rest > 0:
-                bell.wait(rest)
-
-    def _claim_due(self) -> float:
-        """Claim and launch what is due; return how many seconds to wait before looking again."""
-        free = self._free()
-        if free <= 0:
-            return REST_SECONDS
-        keys, places = list(self._by_key), list(self._by_place)
-        writer, owner = self._recorder.writer, self._recorder.owner
-        due = writer.read(lambda c: queue.next_due(c, keys, places))
-        if due is None:
-            return REST_SECONDS
-        early = (due - now_us()) / 1e6
-        if early > 0:
-            return min(early, REST_SECONDS)
-        for claim in writer.commit(lambda c: queue.claim(c, owner.ensure(c), keys, places, free)):
-            self.launch(claim)
-        return 0.0
+                self._source.rest(REST_SECONDS)
+            else:
+                for claim in claimed:
+                    self.launch(claim)
 
     def _free(self) -> int:
         with self._lock:
             free = (self.limit or MANY_THREADS) - len(self._running) + self._waiting
         return min(free, AT_A_TIME)
-
-    def _write_late(self) -> None:
-        """Write states that could not be written when they were entered."""
-        while self._late:
-            unit = self._late[0]
-            try:
-                self._recorder.writer.commit(unit)
-            except ClaimLost as exc:
-                _log.error("%s", exc)
-            self._late.popleft()
-            unit.tell()
 
     # -- carrying out ------------------------------------------------------------------------------------------------
 
@@ -242,7 +197,7 @@ class Worker:
             if call is not None:
                 parameters, waits_for, context = call
                 with transfer.unpacked(context):
-                    frame = claims.frame_of(self._recorder, claim, task, parameters, waits_for, self._late.append)
+                    frame = self._source.frame_of(claim, task, parameters, waits_for)
                     if task.isgenerator:
                         _exhaust(frame)
                     else:
@@ -259,7 +214,7 @@ class Worker:
             if call is not None:
                 parameters, waits_for, context = call
                 with transfer.unpacked(context):
-                    frame = claims.frame_of(self._recorder, claim, task, parameters, waits_for, self._late.append)
+                    frame = self._source.frame_of(claim, task, parameters, waits_for)
                     if task.isgenerator:
                         frame.collect = True
                         async for _ in task_run.iterate(ASYNC, frame, True):
@@ -278,7 +233,7 @@ class Worker:
         try:
             return payloads.read(claim.parameters)
         except Exception as exc:  # unpickling runs whatever the parameters' types do
-            claims.fail_unread(self._recorder, claim, exc, self._late.append, task)
+            claims.fail_unread(lambda again: self._source.frame_of(again, task, {}, None), claim, exc)
             return None
 
     def _ended_badly(self, claim: Claim, frame: TaskFrame | None, exc: BaseException) -> None:
@@ -287,9 +242,9 @@ class Worker:
             return
         if isinstance(exc, ClaimLost):
             _log.error("%s", exc)
-        elif isinstance(exc, DatabaseUnavailable):
+        elif isinstance(exc, self._source.unavailable):
             _log.error("Task run %r did not begin, and goes back to the queue: %s", claim.name, exc)
-            self._late.append(_Release(claim, self._recorder.writer.path))
+            self._source.give_back(claim)
         elif frame is None or not frame.state.is_final:  # type: ignore[union-attr]
             _log.error("Task run %r could not be carried out:", claim.name, exc_info=exc)
             if frame is not None:
@@ -305,21 +260,11 @@ class Worker:
                 self._quiet.notify_all()
         if ended is not None:
             ended()
-        self._ring()
+        self._source.ended(claim)
 
 
-class _Release:
-    """Gives a run back that was claimed and has not begun."""
-
-    def __init__(self, claim: Claim, path: str) -> None:
-        self._claim, self._path = claim, path
-
-    def __call__(self, connection: sqlite3.Connection) -> None:
-        queue.check(connection, self._claim)
-        queue.release(connection, self._claim)
-
-    def tell(self) -> None:
-        bells.ring(self._path, bells.WORK)
+def _source(by_key: dict[str, Any], by_place: dict[str, Any]) -> Source:
+    return served.ServedSource(by_key) if is_served() else LocalSource(by_key, by_place)
 
 
 def _exhaust(frame: TaskFrame) -> None:

@@ -44,6 +44,11 @@ def get_recorder() -> Recorder:
     return recorder
 
 
+def is_served() -> bool:
+    """Whether the current settings name a server."""
+    return bool(get_current_settings().api.url)
+
+
 def get_local_recorder() -> local.LocalRecorder:
     """The recorder for the current settings, by those who work on the local database themselves.
 

@@ -38,6 +38,7 @@ class ClaimTaskRuns(ActionBaseModel):
 
     worker: str = Field(description="What the worker is called.")
     task_keys: list[str] = Field(min_length=1)
+    task_run_ids: list[UUID] | None = Field(default=None, description="Only these, whether they are due or not.")
     limit: int = Field(default=1, ge=1, le=500, description="At most so many.")
     wait_seconds: float = Field(default=0, ge=0, description="How long to wait for one.")
 
@@ -47,6 +48,8 @@ class ClaimedTaskRun(PrefectBaseModel):
 
     task_run: TaskRun
     token: int = Field(description="To be shown with every state that is recorded.")
+    unbegun: int = Field(description="How often it was claimed, this time included, since it last began.")
+    task_parameters_id: UUID | None = Field(default=None, description="Under which its parameters are kept.")
 
 
 class HeldTaskRun(PrefectBaseModel):
@@ -80,9 +83,12 @@ def claim_task_runs(tx: sa.Connection, body: ClaimTaskRuns) -> list[ClaimedTaskR
     """Claim deferred runs that are due, those due longest first; they are pending from now on."""
     moment = now()
     waiting = task_run_deliveries.open_runs(body.task_keys, moment)
+    wanted = task_run.c.next_scheduled_start_time <= moment
+    if body.task_run_ids is not None:
+        wanted = task_run.c.id.in_(body.task_run_ids)
     due = (
         sa.select(task_run.c.id)
-        .where(*waiting, task_run.c.next_scheduled_start_time <= moment)
+        .where(*waiting, wanted)
         .order_by(task_run.c.next_scheduled_start_time, task_run.c.id)
         .limit(body.limit)
         .with_for_update(skip_locked=True)
@@ -106,8 +112,14 @@ def _claim(tx: sa.Connection, id: UUID, worker: str, moment: datetime) -> Claime
     values["token"] = sa.case((last >= statement.excluded.token, last + 1), else_=statement.excluded.token)
     statement = statement.on_conflict_do_update(
         index_elements=["task_run_id"], set_={**values, "unbegun": task_run_lease.c.unbegun + 1}
-    ).returning(task_run_lease.c.token)
-    return ClaimedTaskRun(task_run=task_runs.read_task_run(tx, id), token=tx.execute(statement).scalar_one())
+    ).returning(task_run_lease.c.token, task_run_lease.c.unbegun)
+    held = tx.execute(statement).one()
+    return ClaimedTaskRun(
+        task_run=task_runs.read_task_run(tx, id),
+        token=held.token,
+        unbegun=held.unbegun,
+        task_parameters_id=_deferred_details(tx, id).get("task_parameters_id"),
+    )
 
 
 @operation("POST", "/task_runs/leases/renew", writes=True)

@@ -253,6 +253,16 @@ class Connection:
         reason = "it took too long to answer" if isinstance(exc, socket.timeout) else str(exc) or type(exc).__name__
         return ServerUnreachable(f"There is no answer from {self.address.shown}: {reason}.")
 
+    def interrupt(self) -> None:
+        """Let a request that waits for its answer fail now; called from another thread than that which sent it."""
+        connection = self._connection
+        sock = connection.sock if connection is not None else None
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it is closed already
+                pass
+
     def close(self) -> None:
         """Let go of the connection; the next request makes another one."""
         connection, self._connection = self._connection, None

@@ -24,6 +24,7 @@ from prefect._ids import new_id
 from prefect._lazy import lazy_module
 from prefect._rules.states import TERMINAL, RunState
 from prefect._rules.transitions import Verdict, decide
+from prefect._store import state_events
 from prefect._store import statements as sql
 from prefect._store.owners import Owner, reconcile
 from prefect._store.sqlite import DatabaseUnavailable
@@ -443,6 +444,7 @@ class LocalRecorder:
                 details_json(state), data_json(state),
             ),
         )  # fmt: skip
+        state_events.flow_run_entered(connection, flow_run_id, state)
 
     # -- the end ------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _moment(microseconds: int | None) -> datetime | None:
+def moment(microseconds: int | None) -> datetime | None:
+    """A moment as it is sent."""
     return from_us(microseconds) if microseconds is not None else None
 
 
@@ -122,9 +123,9 @@ def _task_run(
         "empirical_policy": orjson.Fragment(task.policy_json),
         "flow_run_run_count": flow_frame.run_count if flow_frame is not None else 0,
         "run_count": run_count,
-        "expected_start_time": _moment(expected_us),
-        "start_time": _moment(start_us),
-        "end_time": _moment(end_us),
+        "expected_start_time": moment(expected_us),
+        "start_time": moment(start_us),
+        "end_time": moment(end_us),
         "total_run_time": total_us / 1e6,
     }
     if frame.inputs:
@@ -132,9 +133,9 @@ def _task_run(
     if frame.tags:
         said["tags"] = sorted(frame.tags)
     if frame.cache_key is not None:
-        said["cache_key"], said["cache_expiration"] = frame.cache_key, _moment(frame.cache_expiration_us)
+        said["cache_key"], said["cache_expiration"] = frame.cache_key, moment(frame.cache_expiration_us)
     if "scheduled_time" in entered.details:
-        said["next_scheduled_start_time"] = _moment(entered.details["scheduled_time"])
+        said["next_scheduled_start_time"] = moment(entered.details["scheduled_time"])
     return said
 
 

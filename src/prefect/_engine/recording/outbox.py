@@ -152,6 +152,12 @@ class Outbox:
         with self._lock:
             self._drain(now=True)
 
+    def keep(self, message: Message) -> None:
+        """Have a message sent later, that could not be sent now."""
+        with self._lock:
+            self._append(message, durable=True)
+        self.notify()
+
     def notify(self) -> None:
         """Say that there are records; they are sent within `FLUSH_SECONDS`."""
         if not self._wake.is_set():
@@ -208,7 +214,7 @@ class Outbox:
                     message["flow_runs"].append(unit.flow_run)
                 if unit.proposal is not None:
                     message["proposals"].append(unit.proposal)
-            if any(message.values()) or (self._away is not None and self.spool):
+            if any(message.values()) or self.spool:
                 self._deliver(message, units, now=now)
         except BaseException as exc:
             for unit in units:

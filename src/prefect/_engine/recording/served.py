@@ -97,20 +97,23 @@ class ServedRecorder:
         content = messages.encode(body) if body is not None else None
         return read_answer(self._request(self._connection, method, route, content), self.address.shown)
 
-    def ask(self, method: str, route: str, body: Any = None, *, patient: bool = True) -> Any:
-        """Send a request that is not a record, on a connection of its own, and return what JSON the answer holds.
+    def ask(
+        self, method: str, route: str, body: Any = None, *, patient: bool = True, on: Connection | None = None
+    ) -> Any:
+        """Send a request that is not a record, and return what JSON the answer holds.
 
         Args:
             method, route: what is asked for.
             body: anything that JSON knows.
             patient: try again while the server does not answer.
+            on: a connection of the caller's; unless given, one for this request alone.
 
         Raises:
             ServerUnreachable: there is no answer.
             Refused: the answer is an error.
         """
         content = messages.encode(body) if body is not None else None
-        connection, attempt = Connection(self.address), 0
+        connection, attempt = on if on is not None else Connection(self.address), 0
         try:
             while True:
                 try:
@@ -122,7 +125,8 @@ class ServedRecorder:
                     attempt += 1
                     time.sleep(max(wait, exc.retry_after or 0.0))
         finally:
-            connection.close()
+            if on is None:
+                connection.close()
 
     # -- records -----------------------------------------------------------------------------------------------------
 
@@ -251,6 +255,11 @@ class ServedRecorder:
                 return None
             raise
         return messages.read_verdict(answer, proposed)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the server, as far as is known, has only the published operations."""
+        return self._published is not None
 
     def flow_id_of(self, name: str) -> str | None:
         """The id of the flow of that name, None when there is none or nobody can be asked."""
