@@ -13,13 +13,16 @@ from uuid import UUID, uuid4
 import pytest
 
 from prefect import flow, get_client, task
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.concurrency import _holding, _slots
 from prefect.concurrency import asyncio as asynchronous
 from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
+from prefect.concurrency.context import ConcurrencyContext
 from prefect.concurrency.sync import concurrency, rate_limit
 from prefect.concurrency.v1 import asyncio as v1_asynchronous
+from prefect.concurrency.v1.context import ConcurrencyContext as V1ConcurrencyContext
 from prefect.concurrency.v1.sync import concurrency as v1_concurrency
 from prefect.events.filters import EventFilter, EventNameFilter
 
@@ -358,3 +361,23 @@ def test_who_waits_longest_is_first() -> None:
         assert taken_slots.retry_after is None
         client.release_concurrency_slots_with_lease(lease_id=taken_slots.lease_id)
         assert ask(second).retry_after is None
+
+
+@pytest.mark.usefixtures("api")
+def test_what_could_not_be_given_back_is_given_back_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, tag = make(), f"tag-{uuid4().hex}"
+    with get_client(sync_client=True) as client:
+        client.create_concurrency_limit(tag, 1)
+    with ConcurrencyContext() as context, V1ConcurrencyContext() as v1_context:
+        with monkeypatch.context() as broken:
+
+            def fails(*args: Any, **kwargs: Any) -> None:
+                raise ConnectionError("the server is away")
+
+            with concurrency(name), v1_concurrency(tag, uuid4()):
+                broken.setattr(SyncPrefectClient, "release_concurrency_slots_with_lease", fails)
+                broken.setattr(SyncPrefectClient, "decrement_v1_concurrency_slots", fails)
+        assert taken(name) == 1 and len(context.cleanup_lease_ids) == 1 and len(v1_context.cleanup_slots) == 1
+    assert taken(name) == 0
+    with get_client(sync_client=True) as client:
+        assert client.read_concurrency_limit_by_tag(tag).active_slots == []

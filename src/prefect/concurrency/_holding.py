@@ -20,6 +20,7 @@ from prefect._bridge import run
 from prefect._lazy import lazy_module
 from prefect.client.utilities import sync_client
 from prefect.concurrency._slots import ConcurrencySlotAcquisitionError, Taken, give_back
+from prefect.concurrency.context import ConcurrencyContext
 from prefect.logging.loggers import get_logger
 
 ctypes = lazy_module("ctypes")  # for a rare case; loading it costs more than the slots
@@ -134,6 +135,9 @@ def _give_back_now(taken: Taken) -> None:
 
 def could_not_give_back(taken: Taken, exc: Exception) -> None:
     """Say that slots stay taken for a while. What was done with them is done: this is no error of the program."""
+    around = ConcurrencyContext.get()
+    if around is not None and taken.lease_id is not None:
+        around.cleanup_lease_ids.append(taken.lease_id)  # it is tried again when that is left
     get_logger("concurrency").warning(
         "Slots of %s could not be given back; they come free when their lease ends: %s", taken.wish.names, exc
     )

@@ -42,6 +42,7 @@ __all__ = [
     "mock_anyio_sleep",
     "puppeteer",
     "recorder",
+    "test_database_connection_url",
     "use_hosted_api_server",
 ]
 
@@ -56,10 +57,18 @@ def is_port_in_use(port: int) -> bool:
 
 
 @pytest.fixture(scope="session")
-def hosted_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def test_database_connection_url(tmp_path_factory: pytest.TempPathFactory) -> str | None:
+    """The database of `hosted_api_server`; define a fixture of this name to choose another."""
+    return f"sqlite:///{tmp_path_factory.mktemp('hosted-api-server')}/pluperfect.db"
+
+
+@pytest.fixture(scope="session")
+def hosted_api_server(
+    unused_tcp_port_factory: Callable[[], int], test_database_connection_url: str | None
+) -> Iterator[str]:
     """A server of this test process, with a database of its own; the address of its API."""
-    folder = tmp_path_factory.mktemp("hosted-api-server")
-    with hosted({"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite:///{folder}/pluperfect.db"}) as url:
+    settings = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": test_database_connection_url}
+    with hosted(settings, unused_tcp_port_factory()) as url:
         yield url
 
 

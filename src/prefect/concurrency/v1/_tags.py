@@ -9,6 +9,7 @@ from uuid import UUID
 from prefect._bridge import settle
 from prefect._engine.port import Port
 from prefect.concurrency._slots import wait_for_slots
+from prefect.concurrency.v1.context import ConcurrencyContext
 
 if TYPE_CHECKING:
     from prefect.client._wire import SlotAnswer
@@ -26,4 +27,10 @@ async def acquire(io: Port, api: Any, names: list[str], task_run_id: UUID, timeo
 async def give_back(api: Any, names: list[str], task_run_id: UUID, since: float) -> None:
     """Give back what a task run holds of tags."""
     held = max(time.monotonic() - since, 1e-6)
-    await settle(api.decrement_v1_concurrency_slots(names, task_run_id, held))
+    try:
+        await settle(api.decrement_v1_concurrency_slots(names, task_run_id, held))
+    except Exception:
+        around = ConcurrencyContext.get()
+        if around is None:
+            raise
+        around.cleanup_slots.append((names, held, task_run_id))  # it is tried again when that is left
