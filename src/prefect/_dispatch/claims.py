@@ -23,8 +23,8 @@ from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.flows import Flow
 from prefect._schemas.orchestration import OrchestrationResult
+from prefect._store.sqlite import DatabaseUnavailable
 from prefect._transport.errors import OperationUnavailable
-from prefect.exceptions import PrefectException
 
 if TYPE_CHECKING:
     from prefect import states
@@ -224,11 +224,13 @@ async def ask(client: PrefectClient, method: str, route: str, body: Any, **optio
 
 
 def is_passing(exc: Exception) -> bool:
-    """Whether an error of a request may be over when it is made again: the server is away, or has trouble."""
-    if isinstance(exc, PrefectException) or hasattr(exc, "response"):
-        status = getattr(getattr(exc, "response", None), "status_code", None)
-        return status is not None and (status >= 500 or status in (408, 425, 429))
-    return isinstance(exc, (OSError, TimeoutError)) or type(exc).__module__.partition(".")[0] in ("httpx", "httpcore")
+    """Whether an error of a request may be over when it is made again: the API is away, or has trouble."""
+    if isinstance(exc, (ConnectionError, TimeoutError, DatabaseUnavailable)):
+        return True
+    status = getattr(getattr(exc, "response", None), "status_code", None)
+    if status is not None:
+        return status >= 500 or status in (408, 425, 429)
+    return type(exc).__module__.partition(".")[0] in ("httpx", "httpcore")
 
 
 _CLAIMS: TypeAdapter[list[Claim]] = TypeAdapter(list[Claim])

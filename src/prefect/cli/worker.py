@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
     import asyncio
 
     from prefect import exceptions
+    from prefect._dispatch import claims
     from prefect._schemas.work_pools import WorkPool
     from prefect.workers import _types, process
     from prefect.workers.base import BaseWorker
 else:
     asyncio = lazy_module("asyncio")
+    claims = lazy_module("prefect._dispatch.claims")
     exceptions = lazy_module("prefect.exceptions")
     _types = lazy_module("prefect.workers._types")
     process = lazy_module("prefect.workers.process")
 
 app = App(name="worker", help="Carry out the runs of a work pool.")
+
+_WAIT_SECONDS = 2.0
 
 InstallPolicy = Literal["always", "if-not-present", "never", "prompt"]
 
@@ -141,11 +146,20 @@ def _type_for(pool: str, given: str | None, may_make: bool) -> str:
 
 
 def _read_pool(name: str) -> WorkPool | None:
-    with _api.client() as api:
+    told = False
+    while True:
         try:
-            return api.read_work_pool(name)
+            with _api.client() as api:
+                return api.read_work_pool(name)
         except exceptions.ObjectNotFound:
             return None
+        except Exception as problem:  # a worker may be started before its server
+            if not claims.is_passing(problem):
+                raise
+            if not told:
+                print(f"{problem} The worker starts when it answers.", file=sys.stderr, flush=True)
+            told = True
+            time.sleep(_WAIT_SECONDS)
 
 
 def _worker_class(type_: str, policy: InstallPolicy) -> type[BaseWorker[Any, Any, Any]]:

@@ -169,6 +169,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         self._freed: asyncio.Event = None  # type: ignore[assignment]
         self._stop: asyncio.Event = None  # type: ignore[assignment]
         self._queues_made = False
+        self._is_started = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # -- what there is -----------------------------------------------------------------------------------------------
@@ -297,7 +298,8 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         self._loop = asyncio.get_running_loop()
         self._freed, self._stop = asyncio.Event(), asyncio.Event()
         self._limiter = anyio.CapacityLimiter(self._limit if self._limit is not None else float("inf"))
-        self._client = await self._exit_stack.enter_async_context(get_client())
+        client = await self._patiently(lambda: self._exit_stack.enter_async_context(get_client()))
+        self._client = client
         settings = get_current_settings().worker
         self._source = ClaimSource(
             self._client, "worker", self.name, work_pool_name=self._work_pool_name,
@@ -309,8 +311,12 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         self._exit_stack.callback(tend.cancel)
         # entered last, and so left first: runs that are waited for are held on to
         self._exit_stack.push_async_callback(self._until_quiet)
-        await self.sync_with_backend()
+        await self._patiently(self.sync_with_backend)
         self.is_setup = True
+
+    async def _patiently(self, work: Callable[[], Any]) -> Any:
+        """Do something that `start` does not give up for want of an API."""
+        return await (looping.persistently(work, self._logger) if self._is_started else work())
 
     async def teardown(self, *exc_info: Any) -> None:
         """Wait for the runs that go on, and let go of everything."""
@@ -331,7 +337,8 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             with_healthcheck: answer questions about its health over HTTP, as the settings `worker.webserver` say.
             printer: what is told to people is given to it.
         """
-        await self._begin_listening(with_healthcheck)
+        self._begin_listening(with_healthcheck)
+        self._is_started = not run_once
         async with self as worker:
             printer(f"Worker {worker.name!r} started!")
             if not run_once:
@@ -342,7 +349,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
                 await self._until_quiet()
         printer(f"Worker {worker.name!r} stopped!")
 
-    async def _begin_listening(self, with_healthcheck: bool) -> None:
+    def _begin_listening(self, with_healthcheck: bool) -> None:
         if with_healthcheck:
             web = get_current_settings().worker.webserver
             query = get_current_settings().worker.query_seconds
