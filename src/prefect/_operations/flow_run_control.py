@@ -24,6 +24,7 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.enums import SetStateStatus
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.flow_runs import FlowRun
+from prefect._schemas.leases import Token
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails
 from prefect._store import queries
 from prefect._store.tables import flow, flow_run, task_run, work_pool, work_queue
@@ -41,7 +42,7 @@ class SetState(PrefectBaseModel):
 
     state: StateCreate
     force: bool = Field(default=False, description="Enter it whatever the rules say.")
-    lease_token: int | None = Field(
+    lease_token: Token | None = Field(
         default=None, description="Of the claim under which it is proposed, if there is one."
     )
 

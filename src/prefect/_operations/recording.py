@@ -32,7 +32,7 @@ from prefect._rules.states import CANCELLING, CRASHED, RUNNING, RunState
 from prefect._schemas.base import ActionBaseModel, PrefectBaseModel
 from prefect._schemas.enums import SetStateStatus
 from prefect._schemas.fields import KeyValueLabelsField
-from prefect._schemas.leases import LeaseHolder, LeaseRequest
+from prefect._schemas.leases import LeaseHolder, LeaseRequest, Token
 from prefect._schemas.moments import DateTime
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails, StateAcceptDetails
 from prefect._schemas.states import State, StateDetails, StateType, from_public
@@ -79,7 +79,7 @@ class TaskRunRecord(ActionBaseModel):
     start_time: DateTime | None = None
     end_time: DateTime | None = None
     total_run_time: timedelta = timedelta(0)
-    lease_token: int | None = Field(default=None, description="Of the claim under which it is carried out.")
+    lease_token: Token | None = Field(default=None, description="Of the claim under which it is carried out.")
     states: list[StateRecord] = Field(min_length=1, description="In the order in which they were entered.")
 
 
@@ -133,7 +133,7 @@ class FlowRunProposal(ActionBaseModel):
     holder: LeaseHolder | None = Field(
         default=None, description="Hold the run from now on; with a token, take over the claim of who started it."
     )
-    lease_token: int | None = Field(default=None, description="By which the process holds the run.")
+    lease_token: Token | None = Field(default=None, description="By which the process holds the run.")
 
 
 class RecordRuns(RecordTaskRuns):
@@ -153,7 +153,7 @@ class ProposalResult(OrchestrationResult[Any]):
     flow_run_status: Literal["known", "unknown"] = Field(
         default="known", description="Whether there is such a flow run; of an unknown one nothing is recorded."
     )
-    lease_token: int | None = Field(default=None, description="By which the run is held.")
+    lease_token: Token | None = Field(default=None, description="By which the run is held.")
 
 
 class RunsRecorded(Recorded):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -16,6 +16,9 @@ from prefect._schemas.work_pools import WorkQueue
 
 LEASE_SECONDS = 60.0
 """How long a lease lasts unless it is renewed, when nothing else is asked for."""
+
+Token = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""The number of a claim."""
 
 _SHORTEST, _LONGEST = 1.0, 86_400.0
 _MOST_RENEWED = 1_000
@@ -34,7 +37,7 @@ class LeaseRequest(ActionBaseModel):
     """That a run is to be held."""
 
     holder: LeaseHolder
-    token: int | None = Field(
+    token: Token | None = Field(
         default=None, description="Of the claim that is taken over; none for a lease of one's own."
     )
     lease_seconds: float = Field(
@@ -45,7 +48,7 @@ class LeaseRequest(ActionBaseModel):
 class Lease(PrefectBaseModel):
     """A run that is held."""
 
-    token: int = Field(description="To be shown with every state that is proposed.")
+    token: Token = Field(description="To be shown with every state that is proposed.")
     expires: DateTime
 
 
@@ -53,7 +56,7 @@ class HeldRun(PrefectBaseModel):
     """A run, and the token it is held by."""
 
     flow_run_id: UUID
-    token: int
+    token: Token
 
 
 class LeaseRenewals(ActionBaseModel):
@@ -77,7 +80,7 @@ class RenewedLeases(PrefectBaseModel):
 class LeaseReturn(ActionBaseModel):
     """That a claimed run is given back."""
 
-    token: int
+    token: Token
 
 
 class ClaimRequest(ActionBaseModel):
@@ -99,7 +102,7 @@ class ClaimedRun(PrefectBaseModel):
     """A run that is claimed, with what one needs to know to start it."""
 
     flow_run: FlowRun
-    token: int = Field(description="To be shown with every state that is proposed.")
+    token: Token = Field(description="To be shown with every state that is proposed.")
     expires: DateTime = Field(description="When somebody else may have the run, unless the claim is renewed.")
     flow: Flow
     deployment: DeploymentResponse | None = None
