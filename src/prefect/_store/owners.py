@@ -8,6 +8,7 @@ crashed, once. There is no heartbeat to miss, so a busy or suspended process is 
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 from functools import lru_cache
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from prefect._clock import now_us
 from prefect._ids import new_id
-from prefect._store import statements
+from prefect._store import state_events, statements
 
 try:
     import fcntl
@@ -120,7 +121,8 @@ def reconcile(connection: sqlite3.Connection, database_path: str) -> int:
     marked = 0
     for owner_id, pid in dead_owners(connection, database_path):
         message = f"The process that ran this flow run (process {pid}) ended without reporting how it went."
-        marked += statements.crash_runs_of(connection, owner_id, message)
+        tell = functools.partial(state_events.flow_run_entered, connection)
+        marked += statements.crash_runs_of(connection, owner_id, message, tell)
         try:
             Path(f"{database_path}.owners", owner_id).unlink()
         except OSError:

@@ -7,10 +7,10 @@ databases. Times are microseconds since the epoch, JSON is text.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import Final
 
-from prefect._clock import now_us
-from prefect._ids import new_id
+from prefect._rules.states import RunState
 
 FLOW_ID_BY_NAME: Final = "SELECT id FROM flow WHERE name = ?"
 
@@ -148,13 +148,19 @@ WHERE id = :id
 """
 
 
-def crash_runs_of(connection: sqlite3.Connection, owner_id: str, message: str) -> int:
-    """Mark the unfinished flow runs of an owner, and their unfinished task runs, as crashed; return how many flow runs."""
+def crash_runs_of(
+    connection: sqlite3.Connection, owner_id: str, message: str, tell: Callable[[str, RunState], None]
+) -> int:
+    """Mark the unfinished flow runs of an owner, and their unfinished task runs, as crashed; return how many flow runs.
+
+    Args:
+        tell: told of each flow run and the state that it entered.
+    """
     runs = connection.execute(_UNFINISHED_RUNS_OF_OWNER, (owner_id,)).fetchall()
     for (flow_run_id,) in runs:
         for (task_run_id,) in connection.execute(_UNFINISHED_TASK_RUNS, (flow_run_id,)).fetchall():
             _crash(connection, _CRASH_TASK_RUN, INSERT_TASK_RUN_STATE, task_run_id, message)
-        _crash(connection, _CRASH_FLOW_RUN, INSERT_FLOW_RUN_STATE, flow_run_id, message)
+        tell(flow_run_id, _crash(connection, _CRASH_FLOW_RUN, INSERT_FLOW_RUN_STATE, flow_run_id, message))
     return len(runs)
 
 
@@ -163,7 +169,8 @@ def crash_task_run(connection: sqlite3.Connection, task_run_id: str, message: st
     _crash(connection, _CRASH_TASK_RUN, INSERT_TASK_RUN_STATE, task_run_id, message)
 
 
-def _crash(connection: sqlite3.Connection, update: str, insert_state: str, run_id: str, message: str) -> None:
-    state_id, now = new_id(), now_us()
-    connection.execute(insert_state, (state_id, run_id, now, "CRASHED", "Crashed", message, "{}", None))
-    connection.execute(update, {"now": now, "state": state_id, "id": run_id})
+def _crash(connection: sqlite3.Connection, update: str, insert_state: str, run_id: str, message: str) -> RunState:
+    state = RunState("CRASHED", "Crashed", message)
+    connection.execute(insert_state, (state.id, run_id, state.timestamp, "CRASHED", "Crashed", message, "{}", None))
+    connection.execute(update, {"now": state.timestamp, "state": state.id, "id": run_id})
+    return state

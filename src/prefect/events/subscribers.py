@@ -19,11 +19,14 @@ from prefect._schemas.logs import Log
 from prefect.client.orchestration import get_client
 from prefect.events.clients import get_events_subscriber
 from prefect.logging.clients import get_logs_subscriber
+from prefect.settings import get_current_settings
 
 __all__ = ["FlowRunSubscriber"]
 
 _LOOK_SECONDS = 5.0
 """How often a run of which nothing is heard is looked at: it may have ended before one began to listen."""
+_LOOK_LOCALLY_SECONDS = 0.5
+"""The same without a server, where runs that were started by hand have no events."""
 
 
 class FlowRunSubscriber:
@@ -50,6 +53,7 @@ class FlowRunSubscriber:
         self._ended = False
 
     async def __aenter__(self) -> Self:
+        self._look_seconds = _LOOK_SECONDS if get_current_settings().api.url else _LOOK_LOCALLY_SECONDS
         since = await self._begin() - timedelta(minutes=1)
         until = now() + timedelta(days=365)
         lines = LogFilter(
@@ -80,7 +84,7 @@ class FlowRunSubscriber:
             raise TypeError("A flow run is followed only inside `async with`.")
         while True:
             try:
-                async with asyncio.timeout(self._straggler_timeout if self._ended else _LOOK_SECONDS):
+                async with asyncio.timeout(self._straggler_timeout if self._ended else self._look_seconds):
                     item = await self._items.get()
             except TimeoutError:
                 if self._ended:
