@@ -37,7 +37,7 @@ class SyncBlockClient:
         return self.schemas[checksum, version]
 
     def create_block_schema(self, block_schema):
-        from prefect.blocks._description import schema_checksum
+        from prefect._schemas.block_checksums import schema_checksum
 
         schema = BlockSchema(checksum=schema_checksum(block_schema.fields), **block_schema.model_dump())
         self.calls.append(f"create schema {schema.fields['block_type_slug']}")

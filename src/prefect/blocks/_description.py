@@ -1,12 +1,7 @@
-"""What a block type says about itself: its schema, where its secrets are, its documentation.
-
-The checksum of a schema is its identity for every client and server of the API: SHA-256 of the canonical JSON of the
-schema without the lists of secret fields.
-"""
+"""What a block type says about itself: its schema, where its secrets are, its documentation."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 import types
@@ -15,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from prefect._hashing import hash_objects
 from prefect._schemas.fields import SecretDict
 
 if TYPE_CHECKING:
@@ -30,28 +24,6 @@ _SECTION = re.compile(
 
 
 # ── the schema ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def without_key(value: Any, key: str) -> Any:
-    """A copy of nested data in which no dictionary has `key`."""
-    if isinstance(value, dict):
-        return {name: without_key(part, key) for name, part in value.items() if name != key}
-    return [without_key(part, key) for part in value] if isinstance(value, list) else value
-
-
-def schema_checksum(schema: dict[str, Any]) -> str:
-    """`sha256:...` of a block schema.
-
-    Blocks inside a block count by their own checksums (in `block_schema_references`), so the definitions of their fields
-    are left out.
-    """
-    counted = without_key(schema, "secret_fields")
-    definitions = counted.pop("definitions", {})
-    plain = {name: part for name, part in definitions.items() if part and "block_type_slug" not in part}
-    if plain:
-        counted["definitions"] = plain
-    digest = hash_objects(counted, hash_algo=hashlib.sha256, raise_on_failure=True)
-    return f"sha256:{digest}"
 
 
 def published_schema(schema: dict[str, Any]) -> dict[str, Any]:

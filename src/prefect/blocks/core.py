@@ -33,6 +33,7 @@ from pydantic_core import to_jsonable_python
 from prefect import plugins
 from prefect._bridge import async_dispatch, run
 from prefect._results.records import API_VERSION
+from prefect._schemas.block_checksums import schema_checksum
 from prefect.blocks import _description, _documents
 from prefect.client.utilities import async_client, sync_client
 from prefect.utilities.dispatch import lookup_type, register_base_type
@@ -260,7 +261,7 @@ class Block(BaseModel, ABC):
     @classmethod
     def _calculate_schema_checksum(cls, block_schema_fields: dict[str, Any] | None = None) -> str:
         """The checksum of a schema, by default this type's: `sha256:...`."""
-        return _description.schema_checksum(block_schema_fields or cls.model_json_schema())
+        return schema_checksum(block_schema_fields or cls.model_json_schema())
 
     @classmethod
     def _to_block_type(cls) -> BlockType:
