@@ -78,6 +78,13 @@ def test_a_server_that_ends_keeps_nobody_waiting(api: Api) -> None:
         assert waiting.result(timeout=20) == []
 
 
+@pytest.mark.parametrize("body", [b'{"name": "\\ud800"}', b'{"name": NaN}', b'{"name": ["\\udfff"]}'])
+def test_what_is_no_text_is_refused_and_quoted(api: Api, body: bytes) -> None:
+    response = api.client.post("/api/flows/", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 422
+    assert response.json()["exception_message"] == "Invalid request received."
+
+
 # -- on the local database ------------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,13 @@ _ECHO_LIMIT = 65_536
 """Bytes of a request's body that are sent back with the complaint about it."""
 
 
+class _Answer(JSONResponse):
+    """JSON that can be sent whatever it quotes: half of a surrogate pair is no text, but can be part of a request."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
 class BadRequest(Exception):
     """The request does not fit its route.
 
@@ -49,7 +56,7 @@ def problems_of(error: ValidationError, where: str) -> list[dict[str, Any]]:
 def response_for(error: Exception) -> Response:
     """The response that tells a client of an error; one that nobody foresaw is logged, and not described."""
     if isinstance(error, BadRequest):
-        return JSONResponse(
+        return _Answer(
             {
                 "exception_message": "Invalid request received.",
                 "exception_detail": error.problems,
@@ -60,19 +67,19 @@ def response_for(error: Exception) -> Response:
     refused = refusal(error)
     if refused is not None:
         wait = None if refused.retry_after is None else {"Retry-After": str(refused.retry_after)}
-        return JSONResponse({"detail": refused.detail}, refused.status, wait)
+        return _Answer({"detail": refused.detail}, refused.status, wait)
     if isinstance(error, (DatabaseUnavailable, sa_exc.OperationalError, sa_exc.TimeoutError)):
         logger.error("The database is unavailable: %s", error)
         headers = {"Retry-After": "1"}
-        return JSONResponse({"exception_message": "The database is unavailable; try again."}, 503, headers)
+        return _Answer({"exception_message": "The database is unavailable; try again."}, 503, headers)
     logger.exception("A request failed.", exc_info=error)
-    return JSONResponse({"exception_message": "Internal Server Error"}, 500)
+    return _Answer({"exception_message": "Internal Server Error"}, 500)
 
 
 def _echo(body: bytes) -> Any:
     if not body or len(body) > _ECHO_LIMIT:
         return None
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=str)
     except (ValueError, RecursionError):
         return body.decode(errors="replace")
