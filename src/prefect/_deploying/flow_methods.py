@@ -35,6 +35,7 @@ async def afrom_source(source: str | Path | RunnerStorage | Any, entrypoint: str
     return await loading.load_from_source(source, entrypoint)
 
 
+@async_dispatch(afrom_source)
 def from_source(source: str | Path | RunnerStorage | Any, entrypoint: str) -> Any:
     """Load a flow from where its code is kept, to run it here or to deploy it from there.
 
@@ -54,8 +55,7 @@ def from_source(source: str | Path | RunnerStorage | Any, entrypoint: str) -> An
         RuntimeError: the code cannot be fetched.
         MissingFlowError, FileNotFoundError: there is no such flow in it.
     """
-    coroutine = afrom_source(source, entrypoint)
-    return coroutine if in_async_context() else run_coro_as_sync(coroutine)
+    return run_coro_as_sync(afrom_source(source, entrypoint))
 
 
 async def aserve(
