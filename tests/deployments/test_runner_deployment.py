@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from prefect import deploy, flow
+from prefect import Flow, deploy, flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
@@ -310,3 +310,43 @@ def test_deploying_what_workers_would_not_find(project: Project, pool: str, imag
         made.deploy("d", work_pool_name="nope")
     with pytest.raises(ValueError, match="No work pool name provided"):
         made.deploy("d")
+
+
+def test_from_a_saved_block(project: Project, client: SyncPrefectClient, pool: str):
+    block = LocalFileSystem(basepath=str(project.folder))
+    with pytest.raises(RuntimeError, match="must be saved"):
+        flow.from_source(block, entrypoint="flows.py:add").deploy("d", work_pool_name=pool)
+    block.save("code")
+    loaded = flow.from_source(block, entrypoint="flows.py:add")
+    assert loaded(2) == 3
+    id = loaded.deploy("d", work_pool_name=pool, print_next_steps=False)
+    assert client.read_deployment(id).pull_steps == [
+        {
+            "prefect.deployments.steps.pull_with_block": {
+                "block_type_slug": "local-file-system",
+                "block_document_name": "code",
+            }
+        }
+    ]
+
+
+def test_from_a_remote_file_system(project: Project, client: SyncPrefectClient, pool: str):
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").pipe("/code/flows.py", (project.folder / "flows.py").read_bytes())
+    loaded = flow.from_source("memory://code", entrypoint="flows.py:add")
+    assert loaded(2) == 3 and loaded.version == "v7"
+    id = loaded.deploy("d", work_pool_name=pool, print_next_steps=False)
+    assert client.read_deployment(id).pull_steps == [
+        {"prefect.deployments.steps.pull_from_remote_storage": {"url": "memory://code"}}
+    ]
+    from_module = flow.from_source("memory://code", entrypoint="flows:wait_a_bit")
+    assert asyncio.run(from_module("b")) == "b"
+
+
+def test_asynchronously_from_a_source(project: Project):
+    async def load() -> list[str]:
+        first = await Flow.afrom_source(str(project.folder), entrypoint="flows.py:add")
+        second = await flow.from_source(str(project.folder), entrypoint="flows.py:add")  # type: ignore[misc]
+        return [first.name, second.name]
+
+    assert asyncio.run(load()) == ["add", "add"]
