@@ -32,6 +32,7 @@ from prefect.events.clients import (
 )
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter
 from prefect.events.subscribers import FlowRunSubscriber
+from prefect.events.worker import EventsWorker
 from prefect.logging.clients import PrefectLogsSubscriber, get_logs_subscriber
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from server.streams.conftest import Server, an_event
@@ -256,3 +257,39 @@ def test_what_is_missing_is_said() -> None:
         PrefectEventsClient()
     with pytest.raises(ValueError, match="PREFECT_API_KEY"):
         PrefectCloudEventsClient("https://api.prefect.cloud/api/accounts/a/workspaces/b")
+
+
+def test_what_a_program_emits_is_seen_by_its_tests(home: Path) -> None:
+    AssertingEventsClient.reset()
+    EventsWorker.set_client_override(AssertingEventsClient)
+    try:
+
+        @flow
+        def emits() -> None:
+            emit_event("seen", resource={"prefect.resource.id": "r"})
+
+        emits()
+        worker = EventsWorker.instance()
+        worker.wait_until_empty()
+        assert AssertingEventsClient.last is not None
+        (seen,) = AssertingEventsClient.last.pop_events()
+        assert seen.event == "seen" and [one.role for one in seen.related] == ["flow-run", "flow"]
+        worker.drain()
+    finally:
+        EventsWorker.set_client_override(None)
+    with pytest.raises(ValueError, match="set_client_override"):
+        EventsWorker.instance()
+    with EventsWorkerOf(NullEventsClient) as nowhere:
+        nowhere.send(event())
+        nowhere.wait_until_empty()
+
+
+class EventsWorkerOf:
+    def __init__(self, kind: type[Any]) -> None:
+        self.worker = EventsWorker.instance(kind)
+
+    def __enter__(self) -> EventsWorker:
+        return self.worker
+
+    def __exit__(self, *exc_info: object) -> None:
+        EventsWorker.drain_all(timeout=10)

@@ -30,6 +30,7 @@ __getattr__, __dir__, _ = lazy_attributes(
         "schemas": "prefect.events.schemas:",
         "subscribers": "prefect.events.subscribers:",
         "utilities": "prefect.events.utilities:",
+        "worker": "prefect.events.worker:",
     },
 )
 
