@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -20,6 +20,8 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.runner.runner import Runner
 from served.conftest import speaking_to
 from served.servers import Server
+
+T = TypeVar("T", bound=Callable[..., Any])
 
 SECONDS = 40
 """How long things may take on a machine that has much else to do."""
@@ -32,7 +34,22 @@ def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(params=["local", "served"])
+def places(*names: str) -> Callable[[T], T]:
+    """Say where the runs of a test are recorded: "local", "served"; otherwise it is done with both."""
+
+    def mark(function: T) -> T:
+        function.places = names  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "place" in metafunc.fixturenames:
+        metafunc.parametrize("place", getattr(metafunc.function, "places", ("local", "served")), indirect=True)
+
+
+@pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where runs are recorded: in a local database of this test, or by a server."""
     if request.param == "local":

@@ -33,7 +33,7 @@ from prefect.flows import InfrastructureBoundFlow, bind_flow_to_infrastructure
 from prefect.states import Pending
 from prefect.workers.process import ProcessWorker
 
-from .conftest import wait_for
+from .conftest import places, wait_for
 
 
 @flow(persist_result=True)
@@ -50,6 +50,7 @@ def made(api: SyncPrefectClient, of: Any = sums, **parameters: Any) -> Any:
     return api.create_flow_run(of, parameters=parameters, state=Pending())
 
 
+@places("local")
 def test_a_bundle_is_json_and_has_the_flow(api: SyncPrefectClient) -> None:
     run = made(api, x=5)
     result = create_bundle_for_flow_run(sums, run)
@@ -61,6 +62,7 @@ def test_a_bundle_is_json_and_has_the_flow(api: SyncPrefectClient) -> None:
     assert extract_flow_from_bundle(bundle).fn(1, 1)[0] == 2
 
 
+@places("served")
 def test_carrying_out_a_bundle(api: SyncPrefectClient, tmp_path: Path) -> None:
     run = made(api, x=5)
     process = execute_bundle_in_subprocess(create_bundle_for_flow_run(sums, run)["bundle"], cwd=tmp_path)
@@ -75,6 +77,7 @@ def test_carrying_out_a_bundle(api: SyncPrefectClient, tmp_path: Path) -> None:
     assert api.read_flow_run(other.id).state_name == "Completed"
 
 
+@places("local")
 def test_a_bundle_that_cannot_be_opened(api: SyncPrefectClient, tmp_path: Path) -> None:
     run = made(api)
     bundle: Any = {**create_bundle_for_flow_run(sums, run)["bundle"], "function": "bm90aGluZw=="}
@@ -84,6 +87,7 @@ def test_a_bundle_that_cannot_be_opened(api: SyncPrefectClient, tmp_path: Path) 
     assert ended.state_name == "Crashed" and "bundle" in str(ended.state and ended.state.message)
 
 
+@places("local")
 def test_what_cannot_be_sent(api: SyncPrefectClient) -> None:
     lock = __import__("threading").Lock()
 
@@ -95,6 +99,7 @@ def test_what_cannot_be_sent(api: SyncPrefectClient) -> None:
         create_bundle_for_flow_run(holds, made(api, holds))
 
 
+@places("local")
 def test_files_go_along(api: SyncPrefectClient, tmp_path: Path) -> None:
     base = tmp_path / "project"
     (base / "data").mkdir(parents=True)
@@ -164,10 +169,12 @@ def test_a_bound_flow(api: SyncPrefectClient) -> None:
     assert run.work_pool_name == "bound"
 
 
+@places("local")
 async def test_an_asynchronous_bound_flow(place: str) -> None:
     assert await bind_flow_to_infrastructure(later, "bound", ProcessWorker)(4) == 5
 
 
+@places("served")
 def test_through_the_storage_of_a_pool(api: SyncPrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A storage as published packages have it: a module that uploads, and one that carries out."""
     package = tmp_path / "my_storage"
@@ -206,6 +213,7 @@ def test_through_the_storage_of_a_pool(api: SyncPrefectClient, tmp_path: Path, m
         adhoc._run_command([sys.executable, "-c", "raise SystemExit('no space')"], tmp_path)
 
 
+@places("local")
 def test_a_flow_in_a_process(api: SyncPrefectClient) -> None:
     run = made(api, x=10)
     process = run_flow_in_subprocess(sums, flow_run=run, env={"SOME": "thing"})

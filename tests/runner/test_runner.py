@@ -17,7 +17,7 @@ from prefect._dispatch.children import is_alive
 from prefect.runner import runner as runners
 from prefect.states import Cancelling, Scheduled
 
-from .conftest import SECONDS, Deployments, wait_for
+from .conftest import SECONDS, Deployments, places, wait_for
 
 SIMPLE = """
 from prefect import flow, task
@@ -55,6 +55,7 @@ def test_a_run_begins_when_it_is_due(deployments: Deployments, serve: Callable[.
     assert run.start_time is not None and run.start_time >= due
 
 
+@places("local")
 def test_asynchronous_flows_and_generators(deployments: Deployments, serve: Callable[..., Any]) -> None:
     source = """
     from prefect import flow
@@ -78,6 +79,7 @@ def test_asynchronous_flows_and_generators(deployments: Deployments, serve: Call
     assert [run.state_name for run in ended] == ["Completed", "Completed", "Failed"]
 
 
+@places("served")
 def test_failures_say_what_failed(deployments: Deployments, serve: Callable[..., Any], code: Path) -> None:
     source = """
     from prefect import flow
@@ -169,6 +171,7 @@ def test_cancelling_stops_the_run_its_sub_flows_and_its_processes(
     assert [one.state_name for one in every] == ["Cancelled", "Cancelled"]
 
 
+@places("served")
 def test_a_run_that_does_not_stop_is_killed(
     deployments: Deployments, serve: Callable[..., Any], code: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +200,7 @@ def test_a_run_that_does_not_stop_is_killed(
     assert (code / "hooks").read_text() == "Cancelled"
 
 
+@places("local")
 def test_no_more_runs_at_a_time_than_the_limit(deployments: Deployments, serve: Callable[..., Any]) -> None:
     source = """
     import time
@@ -217,6 +221,7 @@ def test_no_more_runs_at_a_time_than_the_limit(deployments: Deployments, serve: 
     assert most <= 2
 
 
+@places("local")
 def test_a_fork_server_that_dies_is_replaced(deployments: Deployments, serve: Callable[..., Any]) -> None:
     source = """
     import time
@@ -235,6 +240,7 @@ def test_a_fork_server_that_dies_is_replaced(deployments: Deployments, serve: Ca
     assert runner._starter._server is not fork_server
 
 
+@places("served")
 def test_schedules_are_paused_when_a_runner_ends(deployments: Deployments, serve: Callable[..., Any]) -> None:
     id = deployments.deploy(SIMPLE)
     runner = serve(id, pause_on_shutdown=True)
@@ -244,6 +250,7 @@ def test_schedules_are_paused_when_a_runner_ends(deployments: Deployments, serve
     assert deployments.api.read_deployment(id).paused
 
 
+@places("served")
 def test_runs_end_with_their_runner(deployments: Deployments, serve: Callable[..., Any]) -> None:
     source = """
     import time
@@ -262,6 +269,7 @@ def test_runs_end_with_their_runner(deployments: Deployments, serve: Callable[..
     assert time.monotonic() - began < SECONDS
 
 
+@places("local")
 async def test_once(deployments: Deployments) -> None:
     id = deployments.deploy(SIMPLE)
     runs = [deployments.run(id, x=x) for x in range(3)]
@@ -287,6 +295,7 @@ async def test_one_run_by_its_id(deployments: Deployments, code: Path) -> None:
     assert [one.state_name for one in ended] == ["Completed", "Completed", "Crashed"]
 
 
+@places("local")
 def test_names(place: str) -> None:
     assert runners.Runner(name="etl.py").name == "etl"
     with pytest.raises(ValueError, match="must not"):

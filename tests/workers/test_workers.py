@@ -25,7 +25,7 @@ from prefect.states import Cancelling
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
-from .conftest import Deployments, InThread, wait_for
+from .conftest import Deployments, InThread, places, wait_for
 
 SIMPLE = """
 import os
@@ -87,6 +87,7 @@ def test_a_run_is_carried_out(deployments: Deployments, pool: str, work: Work, a
     assert known.name == worker.name and known.status.value == "ONLINE"
 
 
+@places("served")
 def test_command_and_directory_of_the_job(deployments: Deployments, pool: str, work: Work, tmp_path: Path) -> None:
     work(ProcessWorker(pool))
     place = tmp_path / "somewhere"
@@ -103,6 +104,7 @@ def test_command_and_directory_of_the_job(deployments: Deployments, pool: str, w
     assert run.state_name == "Crashed" and "there-is-no-such-program" in str(run.state and run.state.message)
 
 
+@places("local")
 def test_a_template_that_lacks_a_variable(
     deployments: Deployments, pool: str, work: Work, api: SyncPrefectClient
 ) -> None:
@@ -138,6 +140,7 @@ def test_cancelling(deployments: Deployments, pool: str, work: Work, api: SyncPr
     assert deployments.ended(run).state_name == "Cancelled"
 
 
+@places("local")
 def test_what_a_dead_process_cannot_say(deployments: Deployments, pool: str, work: Work, code: Path) -> None:
     source = f"""
     import os
@@ -156,6 +159,7 @@ def test_what_a_dead_process_cannot_say(deployments: Deployments, pool: str, wor
     assert (code / "hook").read_text() == "Crashed"
 
 
+@places("local")
 def test_cancelled_runs_that_nobody_holds(deployments: Deployments, pool: str, work: Work) -> None:
     """As after a restart: the process is still there, and the worker that had started it is not."""
     worker = work(ProcessWorker(pool))
@@ -174,6 +178,7 @@ def test_cancelled_runs_that_nobody_holds(deployments: Deployments, pool: str, w
         asyncio.run(worker.kill_infrastructure("elsewhere:1", configuration))
 
 
+@places("served")
 async def test_rounds_by_hand(deployments: Deployments, pool: str) -> None:
     async with ProcessWorker(pool, limit=2) as worker:
         id = deployments.deploy(SIMPLE)
@@ -187,12 +192,14 @@ async def test_rounds_by_hand(deployments: Deployments, pool: str) -> None:
     assert {deployments.api.read_flow_run(run.id).state_name for run in runs} == {"Completed"}
 
 
+@places("local")
 async def test_a_pool_that_is_not_there(place: str) -> None:
     with pytest.raises(ObjectNotFound):
         async with ProcessWorker("nobody-made-this", create_pool_if_not_found=False):
             pass
 
 
+@places("local")
 def test_health(pool: str, work: Work, place: str) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -240,6 +247,7 @@ class ShellWorker(BaseWorker[ShellConfiguration, ShellVariables, BaseWorkerResul
         os.kill(int(infrastructure_pid), 15)
 
 
+@places("served")
 def test_a_worker_that_hands_over(deployments: Deployments, pool: str, work: Work, api: SyncPrefectClient) -> None:
     work(ShellWorker(pool))
     assert api.read_work_pool(pool).type == "test-shell"
@@ -257,6 +265,7 @@ class Failing(ShellWorker):
         return BaseWorkerResult(identifier="machine-1", status_code=137)
 
 
+@places("local")
 def test_infrastructure_that_fails(deployments: Deployments, pool: str, work: Work) -> None:
     work(Failing(pool))
     id = deployments.deploy(SIMPLE)

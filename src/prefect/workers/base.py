@@ -302,7 +302,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         self._client = client
         settings = get_current_settings().worker
         self._source = ClaimSource(
-            self._client, "worker", self.name, work_pool_name=self._work_pool_name,
+            client, "worker", self.name, work_pool_name=self._work_pool_name,
             work_queue_names=sorted(self._work_queues) or None, prefetch_seconds=self._prefetch_seconds,
             query_seconds=settings.query_seconds,
         )  # fmt: skip
