@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from prefect._operations import block_documents, block_schemas, block_types, collections
 from prefect._operations.errors import Forbidden, NotFound
 from prefect._schemas.actions.blocks import BlockDocumentCreate
+from prefect._store.tables import block_type
 from prefect.blocks import _system_types
 from prefect.blocks.system import Secret
 
@@ -46,3 +47,12 @@ def test_views(both: sa.Connection) -> None:
     assert collections.read_view_content(both, "aggregate-flow-metadata") == {}
     with pytest.raises(NotFound):
         collections.read_view_content(both, "another")
+
+
+def test_what_was_installed_is_not_installed_again(both: sa.Connection) -> None:
+    block_types.install_new_system_block_types(both)
+    both.execute(sa.delete(block_type).where(block_type.c.slug == "webhook"))
+    block_types.install_new_system_block_types(both)
+    assert len(block_types.read_block_types(both, block_types.BlockTypeQuery())) == 14
+    block_types.install_system_block_types(both)
+    assert len(block_types.read_block_types(both, block_types.BlockTypeQuery())) == 15

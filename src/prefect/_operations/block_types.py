@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from importlib import resources
 from typing import Any
@@ -18,9 +19,10 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.blocks import BlockType
 from prefect._schemas.filters.blocks import BlockSchemaFilter, BlockTypeFilter
 from prefect._store import catalogue
-from prefect._store.tables import block_schema, block_type
+from prefect._store.tables import block_schema, block_type, configuration
 
 _RESERVED = "prefect"
+_INSTALLED = "SYSTEM_BLOCK_TYPES"
 _URLS = ("logo_url", "documentation_url")
 
 
@@ -67,12 +69,26 @@ def install_system_block_types(tx: sa.Connection) -> None:
         edits.insert_new(tx, block_schema, schema)
 
 
+def install_new_system_block_types(tx: sa.Connection) -> None:
+    """`install_system_block_types`, unless the same ones were installed the last time."""
+    digest = hashlib.sha256(_system_block_types().encode()).hexdigest()
+    last = tx.execute(sa.select(configuration.c.value).where(configuration.c.key == _INSTALLED)).scalar_one_or_none()
+    if last != {"sha256": digest}:
+        install_system_block_types(tx)
+        value = {"key": _INSTALLED, "value": {"sha256": digest}}
+        edits.upsert(tx, configuration, value, by=["key"], change=["value"])
+
+
 def system_block_types() -> list[dict[str, Any]]:
     """The block types that come with this package: each `block_type` with its `block_schema`.
 
     They are generated: see `prefect.blocks._system_types`.
     """
-    return json.loads(resources.files(__package__ or "").joinpath("system_block_types.json").read_text("utf-8"))
+    return json.loads(_system_block_types())
+
+
+def _system_block_types() -> str:
+    return resources.files(__package__ or "").joinpath("system_block_types.json").read_text("utf-8")
 
 
 @operation("GET", "/block_types/{id}")

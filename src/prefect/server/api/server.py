@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from prefect._operations.block_types import install_new_system_block_types, install_system_block_types
 from prefect._operations.registry import Operation, load_operations
 from prefect.server.api import mounting, openapi
 from prefect.server.api.auth import BasicAuthentication, OwnOrigin
@@ -47,6 +48,10 @@ def create_app(settings: Settings | None = None, *, services: bool = False) -> S
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(database.open)
+        if settings.server.register_blocks_on_start:
+            memoize = settings.server.memoize_block_auto_registration
+            install = install_new_system_block_types if memoize else install_system_block_types
+            await run_in_threadpool(database.write, install)
         loops = enabled_loops(database, settings) if services else None
         if loops is not None:
             loops.start()
