@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect._ids import new_uuid
-from prefect.server.streams import feeds
+from prefect.server.streams import feeds, incoming
 
 from .conftest import Connection, Server, an_event
 
@@ -199,3 +199,13 @@ def report(flow_run_id: str, state: str) -> dict[str, Any]:
     ) | {
         "resource": {"prefect.resource.id": f"prefect.task-run.{new_uuid()}", "prefect.orchestration": "client"}
     }  # fmt: skip
+
+
+async def test_a_flood_is_taken_in_at_the_pace_of_the_database(server: Server, monkeypatch: Any) -> None:
+    monkeypatch.setattr(incoming, "_WAITING_CHARACTERS", 50_000)
+    filling = {"filling": "x" * 20_000}
+    async with server.connect("/events/in") as into:
+        for number in range(100):
+            await into.send(an_event(f"e{number}", payload=filling))
+        await checkpoint(into)
+    assert names(server) == [f"e{number}" for number in range(100)]

@@ -25,10 +25,38 @@ from prefect.settings.context import push_settings
 _log = logging.getLogger("prefect.server")
 
 _WAITING = 1_000
+_WAITING_CHARACTERS = 8 * 1024 * 1024
+"""How much of a client may wait to be written, beside the one message that is on its way."""
 _BATCH = 500
 _LONGEST_PAUSE = 5.0
 _PATIENCE = 30.0
 """How long events of a client that has gone are kept while the database is away."""
+
+
+class _Waiting(asyncio.Queue[str | None]):
+    """What was received and is not yet written; `room` is set while there is room for more."""
+
+    def __init__(self) -> None:
+        super().__init__(_WAITING)
+        self.room = asyncio.Event()
+        self.room.set()
+        self._characters = 0
+
+    def _put(self, item: str | None) -> None:
+        super()._put(item)
+        self._count(len(item or ""))
+
+    def _get(self) -> str | None:
+        item = super()._get()
+        self._count(-len(item or ""))
+        return item
+
+    def _count(self, more: int) -> None:
+        self._characters += more
+        if self._characters < _WAITING_CHARACTERS:
+            self.room.set()
+        else:
+            self.room.clear()
 
 
 class Incoming:
@@ -44,19 +72,22 @@ class Incoming:
     async def __call__(self, socket: Socket, websocket: WebSocket) -> None:
         if SUBPROTOCOL in (websocket.scope.get("subprotocols") or []):  # old clients begin with their events
             await socket.authenticate(more={"checkpoints": True})
-        queue: asyncio.Queue[str | None] = asyncio.Queue(_WAITING)
+        queue = _Waiting()
         writer = asyncio.create_task(self._write_all(socket, queue))
         try:
             while not writer.done():
-                await queue.put(await socket.receive_text())
+                text = await socket.receive_text()
+                await queue.room.wait()
+                await queue.put(text)
         except WebSocketDisconnect:
             pass
         finally:
             # what was received is written, whatever became of the client
-            await queue.put(None)
+            if not writer.done():
+                await queue.put(None)
             await asyncio.shield(writer)
 
-    async def _write_all(self, socket: Socket, queue: asyncio.Queue[str | None]) -> None:
+    async def _write_all(self, socket: Socket, queue: _Waiting) -> None:
         while True:
             text = await queue.get()
             batch: list[str] = []
