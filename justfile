@@ -29,6 +29,7 @@ layers:
 generate:
     uv run python -m prefect._store.schema --write
     uv run python -m prefect.client._methods --write
+    uv run python -m prefect._operations --write
 
 # Measure speed and memory
 bench *args:

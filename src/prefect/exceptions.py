@@ -36,11 +36,15 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from prefect._lazy import lazy_module
+
 if TYPE_CHECKING:
     from typing import Self
 
-    import httpx  # pyright: ignore[reportMissingImports]
+    import httpx
     import pydantic
+else:
+    httpx = lazy_module("httpx")
 
 
 def _docline(error: BaseException) -> str:
@@ -419,7 +423,6 @@ class PrefectImportError(ImportError):
 
 def _define_http_status_error() -> type[Exception]:
     """Define the one error that derives from httpx's; httpx is imported only by those who use the class."""
-    import httpx  # pyright: ignore[reportMissingImports]
 
     class PrefectHTTPStatusError(httpx.HTTPStatusError):
         """An HTTP error of the API whose message also shows the body of the response, when it is JSON.

@@ -10,8 +10,10 @@ from uuid import uuid4
 import pytest
 
 from prefect import exceptions, flow, get_run_logger, task
-from prefect._operations.registry import Operation
-from prefect._transport.embedded import Dispatcher, EmbeddedTransport, load_operations
+from prefect._operations.__main__ import TARGET, render
+from prefect._operations._routes import ROUTES
+from prefect._operations.registry import load_operations
+from prefect._transport.embedded import Dispatcher, EmbeddedTransport
 from prefect._transport.errors import OperationUnavailable
 from prefect._transport.port import Request
 from prefect.client.base import ServerType
@@ -137,22 +139,23 @@ async def test_the_http_client_of_an_asynchronous_client(home: Path) -> None:
         assert (await http.post("/flows/count", json={})).json() == 1
 
 
-def _operation(method: str, path: str) -> Operation:
-    return Operation(path, method, path, False, 200, lambda tx: None)  # type: ignore[arg-type]
-
-
 def test_what_is_spelt_out_wins() -> None:
-    dispatcher = Dispatcher([_operation("GET", path) for path in ("/a/{id}", "/a/all", "/{b}/x", "/a/{id}/c")])
-    assert dispatcher.find("GET", "/a/all")[0].path == "/a/all"
-    assert dispatcher.find("GET", "/a/1%2F2/")[1] == {"id": "1/2"}
-    assert dispatcher.find("GET", "/q/x")[1] == {"b": "q"}
+    dispatcher = Dispatcher(ROUTES)
+    found, path = dispatcher.find("GET", "/variables/name/a%2Fb/")
+    assert (found.path, path) == ("/variables/name/{name}", {"name": "a/b"})
+    assert dispatcher.find("POST", "/flows/filter")[0].path == "/flows/filter"
+    assert dispatcher.find("GET", "/flows/1")[1] == {"id": "1"}
     with pytest.raises(OperationUnavailable):
-        dispatcher.find("POST", "/a/all")
+        dispatcher.find("PUT", "/flows/filter")
+
+
+def test_the_table_of_routes_is_current() -> None:
+    assert TARGET.read_text() == render(), "run `python -m prefect._operations --write`"
 
 
 def test_every_operation_is_found_by_its_own_path() -> None:
-    operations = list(load_operations())
-    dispatcher = Dispatcher(operations)
+    operations = load_operations()
+    dispatcher = Dispatcher(ROUTES)
     assert len(operations) > 10
     for operation in operations:
         sample = operation.path.replace("{", "0").replace("}", "")

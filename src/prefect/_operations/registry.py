@@ -172,6 +172,9 @@ class Operation:
 OPERATIONS: dict[str, Operation] = {}
 """The operations of all imported modules, by name."""
 
+BY_ROUTE: dict[tuple[str, str], Operation] = {}
+"""The same, by method and path."""
+
 
 def load_operations() -> list[Operation]:
     """All operations there are, those of modules that nobody has imported yet included."""
@@ -200,10 +203,11 @@ def operation(method: Method, path: str, *, writes: bool = False, status: int = 
         missing = [name for name in ["tx", *_IN_PATH.findall(path)] if name not in names]
         if missing:
             raise TypeError(f"Operation {function.__name__!r} ({method} {path}) lacks the parameters {missing}.")
-        for other in OPERATIONS.values():
-            if other.name == function.__name__ or (other.method, other.path) == (method, path):
-                raise ValueError(f"{method} {path} ({function.__name__!r}) is declared already, as {other.name!r}.")
-        OPERATIONS[function.__name__] = Operation(function.__name__, method, path, writes, status, function)
+        other = OPERATIONS.get(function.__name__) or BY_ROUTE.get((method, path))
+        if other is not None:
+            raise ValueError(f"{method} {path} ({function.__name__!r}) is declared already, as {other.name!r}.")
+        made = Operation(function.__name__, method, path, writes, status, function)
+        OPERATIONS[made.name] = BY_ROUTE[method, path] = made
         return function
 
     return declare

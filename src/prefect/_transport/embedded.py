@@ -10,7 +10,6 @@ import functools
 import importlib
 import inspect
 import os
-import pkgutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,10 +18,10 @@ from urllib.parse import unquote
 
 import pydantic
 
-from prefect import _operations
 from prefect._clock import now
 from prefect._lazy import lazy_module
 from prefect._operations import errors, local, registry
+from prefect._operations._routes import ROUTES
 from prefect._store import sqlite
 from prefect._transport.errors import OperationUnavailable
 from prefect._transport.port import Reply, Request
@@ -50,17 +49,17 @@ class _BadRequest(Exception):
 
 
 class Dispatcher:
-    """Finds the operation that a request is for.
+    """Finds the operation that a request is for, and imports its module.
 
     Args:
-        operations: those to choose from.
+        routes: method, path and module (below `prefect._operations`) of those to choose from.
     """
 
-    def __init__(self, operations: Iterable[registry.Operation]) -> None:
-        self._by_shape: dict[tuple[str, int], list[tuple[list[str], registry.Operation]]] = {}
-        for operation in operations:
-            parts = _parts(operation.path)
-            self._by_shape.setdefault((operation.method, len(parts)), []).append((parts, operation))
+    def __init__(self, routes: Iterable[tuple[str, str, str]]) -> None:
+        self._by_shape: dict[tuple[str, int], list[tuple[list[str], tuple[str, str, str]]]] = {}
+        for route in routes:
+            parts = _parts(route[1])
+            self._by_shape.setdefault((route[0], len(parts)), []).append((parts, route))
         for candidates in self._by_shape.values():
             # "/flows/filter" before "/flows/{id}": what is spelt out wins
             candidates.sort(key=lambda candidate: [part.startswith("{") for part in candidate[0]])
@@ -72,10 +71,10 @@ class Dispatcher:
             OperationUnavailable: there is none.
         """
         given = _parts(target)
-        for parts, operation in self._by_shape.get((method, len(given)), ()):
+        for parts, route in self._by_shape.get((method, len(given)), ()):
             if all(part.startswith("{") or part == one for part, one in zip(parts, given, strict=True)):
                 pairs = zip(parts, given, strict=True)
-                return operation, {part[1:-1]: unquote(one) for part, one in pairs if part.startswith("{")}
+                return _operation(*route), {part[1:-1]: unquote(one) for part, one in pairs if part.startswith("{")}
         raise OperationUnavailable(method, target)
 
 
@@ -83,16 +82,14 @@ def _parts(path: str) -> list[str]:
     return path.strip("/").split("/")
 
 
-def load_operations() -> Iterable[registry.Operation]:
-    """Import every module of operations, and return all that they declare."""
-    for module in pkgutil.iter_modules(_operations.__path__, f"{_operations.__name__}."):
-        importlib.import_module(module.name)
-    return registry.OPERATIONS.values()
+def _operation(method: str, path: str, module: str) -> registry.Operation:
+    importlib.import_module(f"prefect._operations.{module}")
+    return registry.BY_ROUTE[method, path]
 
 
 @functools.cache
 def _dispatcher() -> Dispatcher:
-    return Dispatcher(load_operations())
+    return Dispatcher(ROUTES)
 
 
 @functools.cache

@@ -14,8 +14,6 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import httpx
-
 from prefect import exceptions
 from prefect._bridge import run
 from prefect._clock import now
@@ -26,8 +24,11 @@ from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
     import asyncio
+
+    import httpx
 else:
     asyncio = lazy_module("asyncio")
+    httpx = lazy_module("httpx")
 
 _log = logging.getLogger("prefect.client")
 
