@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -14,7 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from prefect._clock import now
-from prefect._operations import deployment_schedules, deployments, flow_runs, scheduling
+from prefect._operations import deployment_schedules, deployments, flow_runs, scheduled_runs, scheduling
+from prefect._operations.errors import NotFound
 from prefect._rules import schedules as rules
 from prefect._schemas.actions.deployments import (
     DeploymentCreate,
@@ -25,7 +27,7 @@ from prefect._schemas.actions.deployments import (
 from prefect._schemas.deployments import DeploymentResponse
 from prefect._services import scheduler
 from prefect._services.loops import Loops
-from prefect._store.tables import deployment_schedule, flow_run, flow_run_state
+from prefect._store.tables import deployment, deployment_schedule, flow_run, flow_run_state
 from prefect.server.database import Database, make_database
 from prefect.settings import get_current_settings
 
@@ -278,27 +280,52 @@ def test_schedulers_and_deploys_at_once_leave_every_instant_once(town: Town, url
                 town, name, [{**HOURLY, "schedule": {"cron": f"{minute} * * * *"}}], parameters={"n": rng.randrange(3)},
                 paused=rng.random() < 0.3,
             )  # fmt: skip
-            if rng.random() < 0.3:
-                with_more = [DeploymentScheduleCreate.model_validate({"schedule": {"cron": "15 * * * *"}})]
-                town.database.write(
-                    lambda tx, id=made.id, more=with_more: deployment_schedules.create_deployment_schedules(
-                        tx, id, more
-                    )
-                )
+            town.database.write(rng.choice([
+                lambda tx, id=made.id: add_quarter(tx, id),
+                lambda tx, id=made.id: make_some(tx, id),
+                lambda tx, one=made: delete_something(tx, one, rng),
+                lambda tx: None,
+            ]))  # fmt: skip
 
     with ThreadPoolExecutor(5) as pool:
         makers = [pool.submit(schedule, server) for server in servers]
-        for disturber in [pool.submit(disturb, seed) for seed in range(2)]:
-            disturber.result(60)
-        stop.set()
+        disturbers = [pool.submit(disturb, seed) for seed in range(2)]
+        try:
+            for disturber in disturbers:
+                disturber.result(60)
+        finally:
+            stop.set()
         for maker in makers:
             maker.result(60)
     for server in servers:
         server.close()
     for number in range(3):
         look(town, now() + timedelta(milliseconds=number))
-    for name in names:
-        check_runs(town, town.database.read(lambda tx, name=name: deployments.read_deployment_by_name(tx, "etl", name)))
+    left = town.database.read(lambda tx: deployments.read_deployments(tx, deployments.DeploymentQuery()))
+    for one in left:
+        check_runs(town, one)
+    of_none = flow_run.c.deployment_id.not_in([one.id for one in left])
+    assert town.rows(sa.select(flow_run.c.id).where(of_none, flow_run.c.expected_start_time > now())) == []
+
+
+def add_quarter(tx: sa.Connection, id: UUID) -> None:
+    schedules = [DeploymentScheduleCreate.model_validate({"schedule": {"cron": "15 * * * *"}})]
+    with contextlib.suppress(NotFound):  # somebody else was faster
+        deployment_schedules.create_deployment_schedules(tx, id, schedules)
+
+
+def make_some(tx: sa.Connection, id: UUID) -> None:
+    unpaused = sa.select(deployment.c.id).where(deployment.c.id == id, deployment.c.paused.is_(False))
+    if tx.execute(unpaused.with_for_update()).first() is not None:
+        scheduled_runs.schedule_deployment(tx, id)
+
+
+def delete_something(tx: sa.Connection, made: DeploymentResponse, rng: random.Random) -> None:
+    with contextlib.suppress(NotFound):
+        if rng.random() < 0.5:
+            deployments.delete_deployment(tx, made.id)
+        else:
+            deployment_schedules.delete_deployment_schedule(tx, made.id, rng.choice(made.schedules).id)
 
 
 def check_runs(town: Town, deployed: DeploymentResponse) -> None:

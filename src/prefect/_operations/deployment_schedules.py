@@ -44,7 +44,7 @@ def create_deployment_schedules(
         NotFound: there is no such deployment.
         Conflict: one of its schedules has that slug.
     """
-    _check_deployment(tx, id)
+    _check_deployment(tx, id, to_change=True)
     return add_schedules(tx, id, body)
 
 
@@ -56,7 +56,7 @@ def update_deployment_schedule(tx: sa.Connection, id: UUID, schedule_id: UUID, b
         NotFound: there is no such deployment, or it has no such schedule.
         Conflict: another one of its schedules has that slug.
     """
-    _check_deployment(tx, id)
+    _check_deployment(tx, id, to_change=True)
     values = edits.changes(deployment_schedule, body)
     if body.schedule is not None:
         values["schedule"] = body.schedule.model_dump(mode="json")
@@ -76,9 +76,10 @@ def delete_deployment_schedule(tx: sa.Connection, id: UUID, schedule_id: UUID) -
     Raises:
         NotFound: there is no such deployment, or it has no such schedule.
     """
-    _check_deployment(tx, id)
-    schedules_changed(tx, id, [schedule_id])
+    _check_deployment(tx, id, to_change=True)
+    # first the schedule, which waits for who makes runs of it; then its runs
     edits.delete(tx, deployment_schedule, _is(id, schedule_id), "schedule", schedule_id)
+    schedules_changed(tx, id, [schedule_id])
 
 
 def schedules_of(tx: sa.Connection, deployment_ids: Sequence[UUID]) -> dict[UUID, list[DeploymentSchedule]]:
@@ -195,8 +196,11 @@ def _remove(tx: sa.Connection, deployment_id: UUID, where: sa.ColumnElement[bool
         schedules_changed(tx, deployment_id, ids)
 
 
-def _check_deployment(tx: sa.Connection, id: UUID) -> None:
-    rows.one(tx, sa.select(deployment.c.id).where(deployment.c.id == id), "deployment", id)
+def _check_deployment(tx: sa.Connection, id: UUID, *, to_change: bool = False) -> None:
+    statement = sa.select(deployment.c.id).where(deployment.c.id == id)
+    if to_change:  # it is not to be deleted meanwhile
+        statement = statement.with_for_update(read=True, key_share=True)
+    rows.one(tx, statement, "deployment", id)
 
 
 def _is(deployment_id: UUID, id: UUID) -> sa.ColumnElement[bool]:

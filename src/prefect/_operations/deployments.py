@@ -178,21 +178,22 @@ def put_deployment(tx: sa.Connection, body: DeploymentCreate, *, restored: int |
 
     Raises:
         NotFound, Invalid: as `create_deployment`.
-        Conflict: somebody else made it in this moment.
+        Conflict: others made and deleted it in this moment.
     """
     of_flow = rows.one(tx, sa.select(flow).where(flow.c.id == body.flow_id), "flow", body.flow_id)
     same = sa.and_(deployment.c.flow_id == body.flow_id, deployment.c.name == body.name)
-    before = tx.execute(sa.select(deployment).where(same).with_for_update()).mappings().one_or_none()
+    there = sa.select(deployment).where(same).with_for_update()
+    before = tx.execute(there).mappings().one_or_none()
     nowhere = {"work_queue_id": None, "work_queue_name": None} if restored is not None else {}
     values = _values(body) | {"parameters": body.parameters} | (_place(tx, body) or nowhere)
     values["labels"] = {**of_flow["labels"], "prefect.flow.id": str(body.flow_id), **body.labels}
     _check_parameters({**(before or {}), **values})
-    if before is None:
-        row = edits.insert_new(tx, deployment, {**values, "flow_id": body.flow_id, "name": body.name})
-        if row is None:
-            raise Conflict(f"Deployment {body.name!r} was made by somebody else just now. Try again.")
-    else:
-        row = before
+    row = before or edits.insert_new(tx, deployment, {**values, "flow_id": body.flow_id, "name": body.name})
+    if row is None:  # somebody else made it in this moment
+        row = before = tx.execute(there).mappings().one_or_none()
+    if row is None:
+        raise Conflict(f"Deployment {body.name!r} was made and deleted by others in this moment. Try again.")
+    if before is not None:
         edits.update(tx, deployment, same, values, taken=f"Deployment {body.name!r} cannot be changed.")
         _renew_runs(tx, before, values)
     replace_schedules(tx, row["id"], body.schedules)
@@ -347,8 +348,11 @@ def _set_paused(tx: sa.Connection, id: UUID, paused: bool) -> None:
 
 
 def _delete(tx: sa.Connection, ids: list[UUID]) -> list[UUID]:
+    # whoever makes runs of them is waited for, and makes no more
+    locked = sa.select(deployment).where(deployment.c.id.in_(ids)).order_by(deployment.c.id).with_for_update()
+    found = tx.execute(locked).mappings().all()
     take_back_runs(tx, ids)
-    for row in tx.execute(sa.select(deployment).where(deployment.c.id.in_(ids))).mappings().all():
+    for row in found:
         outbox.deployment_changed(tx, row, "deleted")
     limits = [f"{queries.LIMIT_PREFIX}{id}" for id in ids]
     tx.execute(sa.delete(concurrency_limit).where(concurrency_limit.c.name.in_(limits)))

@@ -226,6 +226,8 @@ def make_between(
     Raises:
         Invalid: a schedule cannot be followed.
     """
+    # in the order of those who change a deployment and then its schedules
+    tx.execute(sa.select(deployment.c.id).where(deployment.c.id == deployment_id).with_for_update())
     statement = _SELECT.where(deployment.c.id == deployment_id, deployment_schedule.c.active.is_(True))
     locked = statement.with_for_update(of=[deployment_schedule, deployment])
     rows: list[dict[str, Any]] = []

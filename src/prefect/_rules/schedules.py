@@ -247,7 +247,7 @@ def plan(
     return Plan(
         make,
         overtaken=overtaken,
-        made_until=max([start, *make]) if made_until is not None or make else None,
+        made_until=max([start, *make]),
         look_again=_look_again(ahead, moment, horizon, capped, until_next=catch_up in (SKIP, LATEST)),
     )
 
