@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prefect._deploying import loading, schedules
+from prefect._deploying import loading, schedules, triggers
 from prefect._deploying.project_file import ProjectFile
 from prefect._deploying.references import Resolve, Values, client_or_new, environment_variable, fill_in
 from prefect._deploying.runner_deployment import RunnerDeployment
@@ -28,10 +28,8 @@ from prefect.utilities.annotations import NotSet
 if TYPE_CHECKING:
     import pydantic
 
-    from prefect.events.schemas import deployment_triggers
     from prefect.utilities import templating
 else:
-    deployment_triggers = lazy_module("prefect.events.schemas.deployment_triggers")
     pydantic = lazy_module("pydantic")
     templating = lazy_module("prefect.utilities.templating")
 
@@ -286,7 +284,7 @@ def _described(config: Mapping[str, Any], options: Options, work_pool: WorkPool)
             concurrency_limit=_limit(config.get("concurrency_limit")),
             paused=config.get("paused"),
             parameters=dict(config.get("parameters") or {}),
-            triggers=_triggers(config.get("triggers")),
+            triggers=triggers.normalized(config.get("triggers")),
             description=config.get("description"),
             tags=[str(tag) for tag in config.get("tags") or ()],
             version=None if config.get("version") is None else str(config["version"]),
@@ -353,13 +351,6 @@ def _limit(given: Any) -> Any:
         return given
     known = {name: value for name, value in given.items() if value is not None}
     return ConcurrencyLimitConfig.model_validate(known)
-
-
-def _triggers(given: Any) -> list[Any]:
-    if not given:
-        return []
-    adapter = pydantic.TypeAdapter(deployment_triggers.DeploymentTriggerTypes)
-    return [adapter.validate_python(trigger) if isinstance(trigger, Mapping) else trigger for trigger in given]
 
 
 async def _read_pool(name: str | None) -> WorkPool:

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from prefect._bridge import async_dispatch, run_coro_as_sync
-from prefect._deploying import applying, entrypoints, parameters, schedules, versions
+from prefect._deploying import applying, entrypoints, parameters, schedules, triggers, versions
 from prefect._lazy import lazy_module
 from prefect._schemas.actions.deployments import DeploymentScheduleCreate
 from prefect._schemas.concurrency import ConcurrencyLimitConfig, ConcurrencyOptions
@@ -100,6 +100,11 @@ class RunnerDeployment(BaseModel):
         """Refuse blocks that are not saved: a deployment can only name those that are."""
         parameters.with_references(value)
         return value
+
+    @field_validator("triggers", mode="before")
+    @classmethod
+    def _normalize_triggers(cls, value: Any) -> Any:
+        return triggers.normalized(value)
 
     @model_validator(mode="before")
     @classmethod
