@@ -92,6 +92,15 @@ def _dispatcher() -> Dispatcher:
     return Dispatcher(ROUTES)
 
 
+def _find(method: str, target: str) -> tuple[registry.Operation, dict[str, str]]:
+    try:
+        return _dispatcher().find(method, target)
+    except OperationUnavailable:  # one that was declared after the table was made
+        declared = registry.load_operations()
+        routes = ((one.method, one.path, one.function.__module__.rpartition(".")[2]) for one in declared)
+        return Dispatcher(routes).find(method, target)
+
+
 @functools.cache
 def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(kind)
@@ -171,7 +180,7 @@ class EmbeddedTransport:
             OperationUnavailable: this version has no such operation.
             DatabaseUnavailable: the database cannot be used.
         """
-        operation, path = _dispatcher().find(request.method, request.target)
+        operation, path = _find(request.method, request.target)
         self._before()
         try:
             arguments = _arguments(operation, path, request.query_pairs, request.content)
