@@ -63,7 +63,7 @@ def an_event(name: str = "bench.event") -> dict[str, Any]:
 
 async def opened(url: str, path: str, *messages: dict[str, Any]) -> Any:
     address = url.replace("http", "ws") + path
-    connection = await websockets.connect(address, subprotocols=["prefect"], compression=None, open_timeout=60)
+    connection = await websockets.connect(address, subprotocols=["prefect"], open_timeout=60)
     await connection.send(json.dumps({"type": "auth", "token": None}))
     await connection.recv()
     for message in messages:

@@ -73,6 +73,9 @@ def start(
         "port": port,
         "log_level": log_level.lower(),
         "timeout_keep_alive": api.keepalive_timeout if keep_alive_timeout is None else keep_alive_timeout,
+        # compressing costs each websocket hundreds of kilobytes; no message is larger than an event with what is around it
+        "ws_per_message_deflate": False,
+        "ws_max_size": 2 * get_current_settings().server.events.maximum_size_bytes,
         "timeout_graceful_shutdown": 5,
     }
     _console.say(f"Pluperfect listens on http://{host}:{port}", f"API: http://{host}:{port}/api")
