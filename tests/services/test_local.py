@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from prefect import flow
 from prefect._clock import now
@@ -21,8 +22,9 @@ from prefect._ids import new_uuid
 from prefect._operations.errors import NotLocal
 from prefect._operations.local import LocalDatabase, open_local
 from prefect._schemas.leases import LeaseHolder
-from prefect._services import lease_expiry
+from prefect._services import db_vacuum, lease_expiry
 from prefect._services.local import LocalServices, LocalWork, start_local_services
+from prefect._store.tables import owner
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.runtime import flow_run
@@ -100,6 +102,24 @@ def test_a_process_that_lives_is_not_taken_for_dead(home: Path) -> None:
         return 1
 
     assert watched() == 1
+
+
+def test_processes_that_have_ended_are_forgotten(home: Path) -> None:
+    nothing()
+    with LocalDatabase(open_local().path) as database:
+        work = LocalWork(database)
+
+        def known() -> list[Any]:
+            return work.read(lambda tx: list(tx.execute(sa.select(owner.c.id)).scalars()))
+
+        [mine] = known()
+        gone = new_uuid()
+        row = {"id": gone, "host": "h", "boot_id": "b", "pid": 1, "created": now()}
+        work.write(lambda tx: tx.execute(sa.insert(owner).values(**row)))
+        db_vacuum.run_once(work, now())
+        assert set(known()) == {mine, gone}
+        db_vacuum.run_once(work, now() + timedelta(days=2))
+        assert known() == [mine]
 
 
 def test_one_process_at_a_time(home: Path) -> None:

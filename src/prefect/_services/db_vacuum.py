@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from prefect._clock import to_us
 from prefect._operations.errors import NotFound
 from prefect._operations.flow_runs import delete_flow_run
 from prefect._rules.states import TERMINAL
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, KnowsOwners, Round, Service
 from prefect._store.tables import (
     artifact,
     artifact_collection,
@@ -25,6 +25,7 @@ from prefect._store.tables import (
     event_resource,
     flow_run,
     log,
+    owner,
     task_run,
     worker,
 )
@@ -33,6 +34,8 @@ from prefect.settings import get_current_settings
 _FORGOTTEN_WORKERS = timedelta(days=30)
 """How long a worker that is not heard of is remembered. Workers without a name of their own get a new one each time."""
 
+_FORGOTTEN_PROCESSES = timedelta(days=1)
+
 
 def run_once(database: Database, now: datetime) -> Round:
     """Remove one batch of each class of data that is old enough."""
@@ -40,6 +43,8 @@ def run_once(database: Database, now: datetime) -> Round:
     wanted = settings.server.services.db_vacuum
     kinds, batch = wanted.enabled_vacuum_types, wanted.batch_size
     removed = [database.write(lambda tx: _remove_expired(tx, now, batch))]
+    if isinstance(database, KnowsOwners):
+        removed.append(_remove_owners(database, now, batch))
     if "events" in kinds:
         for name, age in wanted.event_retention_overrides.items():
             removed.append(
@@ -59,6 +64,17 @@ def run_once(database: Database, now: datetime) -> Round:
 def _remove_expired(tx: sa.Connection, now: datetime, batch: int) -> int:
     count = _delete(tx, csrf_token, csrf_token.c.expiration < now, batch)
     return max(count, _delete(tx, worker, worker.c.offline_at < now - _FORGOTTEN_WORKERS, batch))
+
+
+def _remove_owners(database: Database, now: datetime, batch: int) -> int:
+    """Forget the processes that have ended and left nothing unfinished."""
+    needed = sa.exists().where(flow_run.c.owner == owner.c.id)
+    idle = sa.select(owner.c.id).where(owner.c.created < now - _FORGOTTEN_PROCESSES, sa.not_(needed))
+    ids = database.read(lambda tx: tx.execute(idle.order_by(owner.c.created).limit(batch)).scalars().all())
+    ended = [id for id in ids if not cast("KnowsOwners", database).owner_lives(str(id))]
+    if ended:
+        database.write(lambda tx: tx.execute(sa.delete(owner).where(owner.c.id.in_(ended), sa.not_(needed))))
+    return len(ended)
 
 
 def _delete(tx: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool], batch: int) -> int:

@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import sqlalchemy as sa
 
@@ -36,6 +36,15 @@ class Database(Protocol):
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work(tx)` in a transaction and return its value once it is committed."""
+        ...
+
+
+@runtime_checkable
+class KnowsOwners(Protocol):
+    """A database that is asked which processes live: the operating system knows better than a clock."""
+
+    def owner_lives(self, owner_id: str) -> bool:
+        """Whether a process that runs flow runs lives."""
         ...
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from prefect._operations import leases
 from prefect._schemas.leases import LEASE_SECONDS
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, KnowsOwners, Round, Service
 from prefect._store.tables import flow_run, run_lease
 
 _log = logging.getLogger("prefect.server.services")
@@ -33,15 +33,6 @@ def run_once(database: Database, now: datetime) -> Round:
             done += 1
             _log.warning("Flow run %s is %s now: %s", id, state.name, state.message)
     return Round(len(ended) == _BATCH, database.read(leases.next_expiry), done)
-
-
-@runtime_checkable
-class KnowsOwners(Protocol):
-    """A database that is asked which processes live: the operating system knows better than a clock."""
-
-    def owner_lives(self, owner_id: str) -> bool:
-        """Whether a process that runs flow runs lives."""
-        ...
 
 
 def _owner_lives(database: KnowsOwners, flow_run_id: UUID) -> bool:
