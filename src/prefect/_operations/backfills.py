@@ -43,7 +43,9 @@ def create_backfill(tx: sa.Connection, id: UUID, body: BackfillCreate) -> Backfi
         NotFound: there is no such deployment or schedule.
         Invalid: it has no schedule, or several and none is named; or the range is not past.
     """
-    rows.one(tx, sa.select(deployment.c.id).where(deployment.c.id == id), "deployment", id)
+    # it is not to be deleted meanwhile
+    there = sa.select(deployment.c.id).where(deployment.c.id == id).with_for_update(read=True, key_share=True)
+    rows.one(tx, there, "deployment", id)
     moment = now()
     if body.start > moment:
         raise Invalid(f"start: {body.start.isoformat()} is not past. The runs of what comes are made by the scheduler.")

@@ -99,7 +99,9 @@ def make_runs(tx: sa.Connection, moment: datetime, horizon: rules.Horizon, batch
         schedule_progress.c.look_again.nulls_first(), deployment_schedule.c.id
     )
     # two who make runs do not wait for each other
-    locked = statement.limit(batch).with_for_update(skip_locked=True, of=[deployment_schedule, deployment])
+    locked = statement.limit(batch).with_for_update(
+        skip_locked=True, key_share=True, of=[deployment_schedule, deployment]
+    )
     found = tx.execute(locked).mappings().all()
     rows: list[dict[str, Any]] = []
     progress: list[dict[str, Any]] = []
@@ -227,9 +229,9 @@ def make_between(
         Invalid: a schedule cannot be followed.
     """
     # in the order of those who change a deployment and then its schedules
-    tx.execute(sa.select(deployment.c.id).where(deployment.c.id == deployment_id).with_for_update())
+    tx.execute(sa.select(deployment.c.id).where(deployment.c.id == deployment_id).with_for_update(key_share=True))
     statement = _SELECT.where(deployment.c.id == deployment_id, deployment_schedule.c.active.is_(True))
-    locked = statement.with_for_update(of=[deployment_schedule, deployment])
+    locked = statement.with_for_update(key_share=True, of=[deployment_schedule, deployment])
     rows: list[dict[str, Any]] = []
     for schedule in tx.execute(locked).mappings().all():
         limits = horizon.of_schedule(schedule["max_scheduled_runs"])
