@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def test_recipes(project: Project, run: Run):
     "arguments, message",
     [
         (["--recipe", "nope"], "Unknown recipe 'nope' provided; there are azure"),
+        (["--recipe", "git"], "no git repository with a remote .*--field repository=..."),
         (["--recipe", "docker"], "needs image_name, tag .*--field image_name=... --field tag=..."),
         (["--field", "x"], "--field is given as name=value, not as 'x'"),
     ],
@@ -89,6 +91,14 @@ def test_what_cannot_be_begun(project: Project, run: Run, arguments: list[str], 
     status, said = run("init", *arguments)
     assert status == 1 and re.search(message, said)
     assert not (project.folder / "prefect.yaml").exists()
+
+
+def test_a_project_in_a_repository(project: Project, run: Run):
+    for command in ("init -q -b trunk", "remote add origin https://me:t0ken@example.com/org/flows.git"):
+        subprocess.run(["git", *command.split()], cwd=project.folder, check=True)
+    assert run("init")[0] == 0
+    [step] = yaml.safe_load((project.folder / "prefect.yaml").read_text())["pull"]
+    assert step["prefect.deployments.steps.git_clone"]["repository"] == "https://example.com/org/flows.git"
 
 
 def test_answers_begin_a_project(project: Project, answers: Callable[..., tuple[int, str]]):

@@ -161,7 +161,11 @@ def _store_steps(store: str, inputs: Mapping[str, str], directory: str) -> tuple
 def _git_inputs(inputs: Mapping[str, str], folder: Path) -> dict[str, Any]:
     url = inputs.get("repository") or _git(folder, "config", "--get", "remote.origin.url")
     branch = inputs.get("branch") or _git(folder, "rev-parse", "--abbrev-ref", "HEAD")
-    found: dict[str, Any] = {"repository": without_login(url) if url else None, "branch": branch}
+    if not url:
+        raise MissingInput(
+            f"There is no git repository with a remote in {folder}: tell the address, `--field repository=...`."
+        )
+    found: dict[str, Any] = {"repository": without_login(url), "branch": None if branch == "HEAD" else branch}
     if inputs.get("access_token"):
         found["access_token"] = inputs["access_token"]
     if inputs.get("credentials"):

@@ -115,7 +115,8 @@ class Git:
         if self._login is not None and parts.scheme in ("http", "https"):
             self._add_config(env, ("credential.helper", ""))
             self._add_config(env, (f"credential.{parts.scheme}://{parts.netloc}.helper", _HELPER))
-            env |= {"_GIT_USERNAME": self._login.username, "_GIT_PASSWORD": self._login.password, "GIT_ASKPASS": ""}
+            env |= {"_GIT_USERNAME": self._login.username, "_GIT_PASSWORD": self._login.password}
+            env |= {"GIT_ASKPASS": "", "SSH_ASKPASS": ""}  # no windows that ask for another
         return env
 
     @staticmethod
