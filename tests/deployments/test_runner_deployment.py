@@ -264,7 +264,12 @@ def test_storage_of_ones_own(project: Project, client: SyncPrefectClient, pool: 
 
 
 def test_sources(tmp_path: Path):
-    for text in ("https://example.com/o/r.git", "git@example.com:o/r.git", "git+https://example.com/r"):
+    for text in (
+        "https://example.com/o/r.git",
+        "git@example.com:o/r.git",
+        "git+https://example.com/r",
+        "https://github.com/o/r",
+    ):
         assert type(create_storage_from_source(text)).__name__ == "GitRepository"
     assert type(create_storage_from_source("s3://bucket/x")).__name__ == "RemoteStorage"
     assert create_storage_from_source(f"file://{tmp_path}") == LocalStorage(str(tmp_path))
