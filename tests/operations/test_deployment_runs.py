@@ -217,3 +217,34 @@ def test_whoever_starts_a_run_keeps_to_the_limit_of_its_deployment(
         propose(first.id, StateType.RUNNING)
         propose(first.id, StateType.COMPLETED)
         assert propose(second.id, StateType.PENDING).status == "ACCEPT"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}", "'For'"),
+        ("{{ 'x' * 999999999 }}", "'Mul'"),
+        ("{{ 10 ** 10 ** 10 }}", "'Pow'"),
+        ("{{ '%999999999d' % 1 }}", "'Mod'"),
+        ("{{ 'x' | center(999999999) }}", "the filter 'center'"),
+        ("{{ range(99999) }}", "'Call'"),
+        ("{{ x", "unexpected end of template"),
+    ],
+)
+def test_a_template_that_could_grow_is_refused(
+    both: sa.Connection, deployed: DeploymentResponse, template: str, told: str
+) -> None:
+    with pytest.raises(ParametersNotMade, match=f"Invalid jinja: .*{told}"):
+        run(both, deployed.id, parameters={"b": {"__prefect_kind": "jinja", "template": template}})
+
+
+@pytest.mark.parametrize("described", [{"__prefect_kind": ["x"], "value": "v"}, {"__prefect_kind": 5, "value": "v"}])
+def test_an_unknown_kind_of_value_is_its_own_value(
+    both: sa.Connection, deployed: DeploymentResponse, described: dict[str, Any]
+) -> None:
+    assert run(both, deployed.id, parameters={"b": described}).parameters["b"] == "v"
+
+
+def test_a_variable_is_named_by_text(both: sa.Connection, deployed: DeploymentResponse) -> None:
+    with pytest.raises(ParametersNotMade, match=r"Variable '\[1\]' not found"):
+        run(both, deployed.id, parameters={"b": {"__prefect_kind": "workspace_variable", "variable_name": [1]}})

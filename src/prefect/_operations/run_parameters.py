@@ -14,14 +14,28 @@ from prefect._store.tables import variable
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
+    import jinja2
+    from jinja2 import nodes
+
     from prefect.utilities import schema_tools
     from prefect.utilities.schema_tools import hydration
 else:
-    # templates need jinja2, which most runs do not
+    # most runs need no templates
+    jinja2 = lazy_module("jinja2")
+    nodes = lazy_module("jinja2.nodes")
     schema_tools = lazy_module("prefect.utilities.schema_tools")
     hydration = lazy_module("prefect.utilities.schema_tools.hydration")
 
 _KIND = "__prefect_kind"
+# what cannot grow, or go on, beyond the size of the template itself
+_ALLOWED_NODES = (
+    "Output", "TemplateData", "Literal", "Name", "Getattr", "Getitem", "Slice", "BinExpr", "UnaryExpr", "Concat", "Compare",
+    "Operand", "CondExpr", "If", "Filter", "Test", "Pair", "Keyword",
+)  # fmt: skip
+_ALLOWED_FILTERS = frozenset({
+    "abs", "capitalize", "count", "d", "default", "first", "float", "int", "last", "length", "lower", "max", "min", "reverse",
+    "round", "sort", "string", "sum", "title", "trim", "unique", "upper",
+})  # fmt: skip
 
 
 class ParametersNotMade(Invalid):
@@ -60,6 +74,8 @@ def make_parameters(tx: sa.Connection, parameters: dict[str, Any]) -> dict[str, 
     check_size(parameters)
     if not _is_described(parameters):
         return parameters
+    for template in _templates(parameters):
+        _check_template(template)
     context = schema_tools.HydrationContext(
         workspace_variables=variables_in(tx, parameters),
         render_workspace_variables=True,
@@ -133,6 +149,35 @@ def _variable_names(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for part in value:
             yield from _variable_names(part)
+
+
+def _templates(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        template = value.get("template")
+        if value.get(_KIND) == "jinja" and isinstance(template, str):
+            yield template
+        for part in value.values():
+            yield from _templates(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _templates(part)
+
+
+def _check_template(template: str) -> None:
+    """Refuse a template that could make much out of little: it is rendered while others wait for the database."""
+    try:
+        parsed = jinja2.Environment().parse(template)
+    except jinja2.TemplateSyntaxError:
+        return  # whoever renders it tells
+    allowed = tuple(getattr(nodes, name) for name in _ALLOWED_NODES)
+    for node in parsed.find_all(nodes.Node):
+        harmless = isinstance(node, allowed) and not isinstance(node, nodes.Mul | nodes.Pow | nodes.Mod)
+        if not harmless or (isinstance(node, nodes.Filter) and node.name not in _ALLOWED_FILTERS):
+            what = f"the filter {node.name!r}" if isinstance(node, nodes.Filter) else f"{type(node).__name__!r}"
+            raise ParametersNotMade(
+                f"Error hydrating flow run parameters: Invalid jinja: a template for a parameter may not use {what}. "
+                "Compute the value, and pass it."
+            )
 
 
 def _stand_in(value: Any) -> Any:

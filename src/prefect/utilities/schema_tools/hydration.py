@@ -232,7 +232,8 @@ def call_handler(kind: str | None, obj: dict[str, Any], ctx: HydrationContext) -
     Raises:
         HydrationError: it cannot be made and `ctx.raise_on_error` is set.
     """
-    made = _handlers.get(kind, null_handler)(obj, ctx)
+    known = _handlers.get(kind, null_handler) if isinstance(kind, str | None) else null_handler
+    made = known(obj, ctx)
     if isinstance(made, HydrationError) and ctx.raise_on_error:
         raise made
     return made
@@ -293,7 +294,9 @@ def workspace_variable_handler(obj: dict[str, Any], ctx: HydrationContext) -> An
         return name
     if not ctx.render_workspace_variables:
         return WorkspaceVariable(name)
-    return ctx.workspace_variables[name] if name in ctx.workspace_variables else WorkspaceVariableNotFound(name)
+    if not isinstance(name, str) or name not in ctx.workspace_variables:
+        return WorkspaceVariableNotFound(name if isinstance(name, str) else repr(name))
+    return ctx.workspace_variables[name]
 
 
 def hydrate(obj: Any, ctx: HydrationContext | None = None) -> Any:
