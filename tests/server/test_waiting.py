@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request as StarletteRequest
+from starlette.types import Message
 
 from prefect._clock import now
 from prefect._ids import new_uuid
-from prefect._operations.registry import LONGEST_WAIT, waiting_seconds
+from prefect._operations.registry import LONGEST_WAIT, NotYet, waiting_seconds
 from prefect._schemas.leases import LeaseHolder
+from prefect._store.announcements import Bus
 from prefect._transport.embedded import AsyncEmbeddedTransport, EmbeddedTransport
 from prefect._transport.port import Request
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import WorkPool
+from prefect.server.api.waiting import Waits
 from prefect.states import Scheduled
 
 from .conftest import Api
@@ -64,6 +68,43 @@ def test_nobody_waits_for_longer_than_he_says(api: Api) -> None:
     assert claim(api, 0.2) == []
     assert waiting_seconds({"wait_seconds": 1e9}) == LONGEST_WAIT
     assert waiting_seconds({"wait_seconds": -1}) == waiting_seconds({}) == 0
+
+
+def test_those_who_wait_for_the_same_look_for_each_other() -> None:
+    """One thing for twenty: who comes first has it, the next one finds nothing, and the others need not look."""
+    bus, looks, things = Bus(), 0, 0
+
+    async def look(last: NotYet) -> str | NotYet:
+        nonlocal looks, things
+        looks += 1
+        await asyncio.sleep(0)
+        if things:
+            things -= 1
+            return "thing"
+        return last
+
+    async def main() -> list[str | NotYet]:
+        nonlocal looks, things
+
+        async def receive() -> Message:
+            await asyncio.sleep(60)
+            return {"type": "http.disconnect"}
+
+        waits = Waits(bus)
+        nothing = NotYet(None, ("a",), turn="same")
+        request = StarletteRequest({"type": "http"}, receive)
+        waiting = [asyncio.ensure_future(waits.wait(request, nothing, 60, look)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        looks, things = 0, 1
+        bus.publish(["a"])
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+        await asyncio.sleep(0.05)
+        waits.end()
+        return await asyncio.gather(*waiting)
+
+    answers = asyncio.run(main())
+    assert [answer for answer in answers if isinstance(answer, str)] == ["thing"]
+    assert looks < 20 + 5  # twenty of them at the end
 
 
 def test_a_server_that_ends_keeps_nobody_waiting(api: Api) -> None:

@@ -57,7 +57,12 @@ def _not_yet(due: datetime | None, body: ClaimRequest) -> NotYet:
         first = queue_runs.next_due(tx, _scope(tx, body), after=_EVER)
         return None if first is not None and first <= now() + ahead else _not_yet(first, body)
 
-    return NotYet([], ("scheduled",), None if due is None else due - ahead, look)
+    wanted = (
+        body.work_pool_name,
+        *(None if ids is None else tuple(ids) for ids in (body.work_queue_names, body.deployment_ids)),
+    )
+    turn = ("claims", *wanted, body.prefetch_seconds)
+    return NotYet([], ("scheduled",), None if due is None else due - ahead, look, turn)
 
 
 def _scope(tx: sa.Connection, body: ClaimRequest) -> queue_runs.Scope:

@@ -22,7 +22,7 @@ import pkgutil
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -63,6 +63,9 @@ class NotYet:
     look: Callable[[Any], NotYet | None] | None = None
     """Called with a transaction that reads, before the operation is called again: None when that is worth it, otherwise
     what to wait for now. An operation that writes and has many who wait for it has one, so that they keep nobody."""
+    turn: Hashable = None
+    """Requests with the same one wait for the same thing: they look one after the other, and what one has just looked for
+    in vain the others need not look for."""
     abandon: Callable[[Any], None] | None = None
     """Called with a transaction that may write, when whoever waited has gone without an answer."""
 

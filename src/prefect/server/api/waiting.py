@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -22,6 +23,23 @@ _SHORTEST = 0.02
 """Seconds between two looks at least, whatever an operation says."""
 
 
+class _Turn:
+    """Requests that wait for the same thing.
+
+    Attributes:
+        lock: held by the one that looks.
+        vain: when the last look in vain began.
+        found: what it found to wait for.
+        count: how many requests there are.
+    """
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.vain = -math.inf
+        self.found: NotYet | None = None
+        self.count = 0
+
+
 class Waits:
     """The requests of a server that are kept waiting.
 
@@ -32,6 +50,7 @@ class Waits:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._events: set[asyncio.Event] = set()
+        self._turns: dict[Hashable, _Turn] = {}
         self._ended = False
 
     def end(self) -> None:
@@ -71,7 +90,7 @@ class Waits:
                     if gone.done():
                         raise ClientDisconnect
                     # also the first time: something may have been announced before there was a subscription
-                    answer = await look(last)
+                    answer = await self._in_turn(last, look)
                     left = end - loop.time()
                     if not isinstance(answer, NotYet) or self._ended or left <= 0:
                         return answer
@@ -82,6 +101,26 @@ class Waits:
         finally:
             self._events.discard(changed)
             gone.cancel()
+
+    async def _in_turn(self, last: NotYet, look: Callable[[NotYet], Awaitable[T | NotYet]]) -> T | NotYet:
+        if last.turn is None:
+            return await look(last)
+        woken = asyncio.get_running_loop().time()
+        turn = self._turns.setdefault(last.turn, _Turn())
+        turn.count += 1
+        try:
+            async with turn.lock:
+                if turn.vain >= woken and turn.found is not None:
+                    return turn.found
+                began = asyncio.get_running_loop().time()
+                answer = await look(last)
+                if isinstance(answer, NotYet):
+                    turn.vain, turn.found = began, answer
+                return answer
+        finally:
+            turn.count -= 1
+            if not turn.count:
+                del self._turns[last.turn]
 
 
 async def _told(event: asyncio.Event, seconds: float) -> None:
