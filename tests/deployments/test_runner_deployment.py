@@ -145,6 +145,17 @@ def test_in_asynchronous_code(project: Project, client: SyncPrefectClient):
     assert first == second == client.read_deployment_by_name("add/d").id
 
 
+def test_many_make_it_at_once(project: Project, client: SyncPrefectClient):
+    made = [project.load().to_deployment("d", tags=[str(number)], cron="0 1 * * *") for number in range(8)]
+
+    async def everybody() -> list[Any]:
+        return await asyncio.gather(*(one.aapply() for one in made))
+
+    assert len(set(asyncio.run(everybody()))) == 1
+    [known] = client.read_deployments()
+    assert len(known.schedules) == 1
+
+
 class Settings(BaseModel):
     path: Path
     days: list[int] = []

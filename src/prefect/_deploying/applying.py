@@ -12,7 +12,7 @@ from prefect._deploying import parameters, schedules
 from prefect._deploying.references import client_or_new
 from prefect._lazy import lazy_module
 from prefect._schemas.deployments import VersionInfo
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 if TYPE_CHECKING:
     from prefect import exceptions
@@ -22,6 +22,8 @@ else:
     exceptions = lazy_module("prefect.exceptions")
 
 __all__ = ["DeploymentApplyError", "apply", "in_async_context"]
+
+_ATTEMPTS = 3
 
 BASE = "$STORAGE_BASE_PATH"
 """Stands for the folder that a runner fetches code to, in the path of a deployment."""
@@ -55,22 +57,35 @@ async def apply(
         version_info = await asyncio.to_thread(deployment.version_of_code)
     async with client_or_new(None) as client:
         fields = _fields(deployment, schedules, pool, image, version_info)
+        id = await _create(client, deployment, fields, pool)
+        await _add_triggers(client, deployment, id)
+        await _add_service_levels(client, deployment, id)
+    return id
+
+
+async def _create(
+    client: PrefectClient, deployment: RunnerDeployment, fields: dict[str, Any], pool: str | None
+) -> UUID:
+    attempts = _ATTEMPTS
+    while True:
         try:
             flow_id = await client.create_flow_from_name(str(deployment.flow_name))
-            id = await client.create_deployment(flow_id=flow_id, **fields)
+            return await client.create_deployment(flow_id=flow_id, **fields)
         except ObjectNotFound as error:
             what = f"Could not find work pool {pool!r}" if pool else str(error)
             raise DeploymentApplyError(
                 f"Deployment {deployment.full_name!r} cannot be made: {what}. `prefect work-pool ls` lists those that "
                 "there are, and `prefect work-pool create` makes one."
             ) from error
+        except ObjectAlreadyExists as error:
+            # also the status of a parameter that is refused; but somebody else may have made it at the same moment
+            attempts -= 1
+            if not attempts:
+                raise DeploymentApplyError(f"Deployment {deployment.full_name!r} cannot be made: {error}") from error
         except exceptions.PrefectHTTPStatusError as error:
             raise DeploymentApplyError(
                 f"Deployment {deployment.full_name!r} cannot be made: {reason_of(error)}"
             ) from error
-        await _add_triggers(client, deployment, id)
-        await _add_service_levels(client, deployment, id)
-    return id
 
 
 def _fields(
