@@ -24,7 +24,7 @@ from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.flows import Flow
 from prefect._schemas.orchestration import OrchestrationResult
 from prefect._store.sqlite import DatabaseUnavailable
-from prefect._transport.errors import OperationUnavailable
+from prefect._transport.errors import OperationUnavailable, error_of, explanation
 
 if TYPE_CHECKING:
     from prefect import states
@@ -38,7 +38,8 @@ WAIT_SECONDS = 25.0
 """How long a claim waits for a run before it is made again; below what proxies bear, and below the request's own limit."""
 LEASE_SECONDS = 60.0
 _CLAIM_LEASE_SECONDS = 20.0  # a claim whose answer is lost is noticed soon; the first renewal makes it longer
-_NO_SUCH_OPERATION = 405  # what a server answers that takes `claim` for the id of a run
+_NO_SUCH_OPERATION = (404, 405)
+_UNKNOWN_ROUTE = ("Not Found", "Method Not Allowed")  # what a server says of a route, never of an object
 
 
 @dataclass(frozen=True)
@@ -212,14 +213,17 @@ async def ask(client: PrefectClient, method: str, route: str, body: Any, **optio
     Raises:
         _Unknown: the server has no such operation.
     """
+    allow = set(options.pop("allow", ()))
     try:
         reply = await client._call(
-            method, route, body, repeatable=False, allow={*options.pop("allow", ()), _NO_SUCH_OPERATION}, **options
+            method, route, body, repeatable=False, allow={*allow, *_NO_SUCH_OPERATION}, **options
         )
     except OperationUnavailable as exc:
         raise _Unknown from exc
-    if reply.status == _NO_SUCH_OPERATION:
+    if reply.status in _NO_SUCH_OPERATION and explanation(reply) in _UNKNOWN_ROUTE:
         raise _Unknown
+    if reply.status >= 400 and reply.status not in allow:
+        raise error_of(reply, client._transport.api_url)
     return reply
 
 
