@@ -241,7 +241,8 @@ class FlowRun:
             if self.frame.persist and state.data.record is None:
                 state.data = Value(state.data.value, self._keep(state.data.value))
         if inputs.is_state(value) and state.type == FAILED:
-            await self._enter_final(state)  # the flow's own decision: not an accident that a retry might mend
+            # the flow's own decision: not an accident that a retry, which a server would see to, might mend
+            await self._enter_final(state, force=frame.run_count <= frame.flow.retries)
         else:
             await self.settle(state)
 
@@ -332,13 +333,15 @@ class FlowRun:
         if frame.memory is not None:
             frame.memory.new_attempt()
 
-    async def _enter_final(self, state: RunState) -> None:
+    async def _enter_final(self, state: RunState, force: bool = False) -> None:
         frame = self.frame
         if state.type == COMPLETED and frame.parent is not None and type(frame.value) not in _PLAIN:
             frame.parent.link(frame.value, frame.id, "flow_run")
         self._close_task_runs()
         try:
-            if (await self.propose(state)).type == CANCELLING:  # it ended of its own accord, which counts as cancelled
+            if (
+                await self.propose(state, force)
+            ).type == CANCELLING:  # it ended of its own accord, which counts as cancelled
                 await self.propose(RunState(CANCELLED, message="The run was cancelled while it was finishing."))
         except Abort as abort:
             await self._aborted(abort)
