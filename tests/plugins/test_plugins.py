@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from prefect import plugins
 from prefect.plugins import HookContext, SetupResult, SetupSummary, register_hook, run_startup_hooks
+from prefect.server.database import make_database
 from prefect.settings import (
     PREFECT_PLUGINS_DENY,
     PREFECT_PLUGINS_ENABLED,
@@ -22,6 +25,8 @@ from prefect.settings import (
     PREFECT_PLUGINS_STRICT,
     temporary_settings,
 )
+from store.conftest import PostgreSQL
+from store.conftest import postgresql as postgresql
 
 CONTEXT = HookContext("3.8.4", None, logging.getLogger)
 
@@ -115,3 +120,45 @@ def test_names() -> None:
         return SetupResult(env={})
 
     assert mine().required is False
+
+
+def test_a_command_runs_in_the_environment_that_plugins_prepared(
+    install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real command: what a plugin sets is in force when the command reads its settings."""
+    install(
+        "says_where",
+        "prefect.plugins",
+        """
+        from prefect.plugins import SetupResult
+
+        def setup_environment(*, ctx):
+            return SetupResult(env={"PREFECT_API_URL": "http://127.0.0.1:9/api"})
+        """,
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PREFECT_PLUGINS_ENABLED": "1"}
+    command = [sys.executable, "-m", "prefect", "server", "status"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert "http://127.0.0.1:9/api" in done.stderr
+    environment["PREFECT_PLUGINS_ENABLED"] = "0"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert "http://127.0.0.1:9/api" not in done.stderr
+
+
+def test_plugins_add_to_the_connections_of_the_server(install: Any, postgresql: PostgreSQL) -> None:
+    postgresql.run("plugins", "SELECT 1")
+    install(
+        "names_itself",
+        "prefect.plugins",
+        """
+        def set_database_connection_params(connection_url, settings):
+            return {"application_name": "named-by-a-plugin"}
+        """,
+    )
+    with temporary_settings({PREFECT_PLUGINS_ENABLED: True}):
+        database = make_database(f"postgresql://test@/plugins?host={postgresql.folder}")
+        try:
+            name = database.read(lambda tx: tx.execute(sa.text("SHOW application_name")).scalar_one())
+        finally:
+            database.close()
+    assert name == "named-by-a-plugin"

@@ -23,14 +23,27 @@ import prefect
 from prefect._lazy import lazy_module
 
 if TYPE_CHECKING:
+    import asyncio
+
     import cyclopts
 
+    from prefect import plugins
     from prefect.cli import _console
+    from prefect.logging import loggers
+    from prefect.settings import context as settings
     from prefect.settings import profiles
 else:
+    asyncio = lazy_module("asyncio")
+    loggers = lazy_module("prefect.logging.loggers")
+    plugins = lazy_module("prefect.plugins")
+    settings = lazy_module("prefect.settings.context")
     cyclopts = lazy_module("cyclopts")
     _console = lazy_module("prefect.cli._console")
     profiles = lazy_module("prefect.settings.profiles")
+
+
+_WITHOUT_PLUGINS = ("config", "profile", "version", "plugins")
+"""Commands that must work when settings or plugins are broken, and the one that tells what plugins would do."""
 
 
 class Command(NamedTuple):
@@ -190,7 +203,18 @@ def _dispatch(invocation: Invocation) -> int:
         if not profiles.exists(invocation.profile):
             return _say_error(f"There is no profile {invocation.profile!r}; `prefect profile ls` lists them.")
         os.environ["PREFECT_PROFILE"] = invocation.profile
+    if command.name not in _WITHOUT_PLUGINS:
+        _set_up_plugins()
     return _run_command(command, invocation.rest)
+
+
+def _set_up_plugins() -> None:
+    """Let the plugins that the settings allow prepare the environment that the command runs in."""
+    current = settings.get_current_settings()
+    if current.plugins.enabled:
+        context = plugins.HookContext(prefect.__version__, current.api.url, loggers.get_logger)
+        asyncio.run(plugins.run_startup_hooks(context))
+        settings.refresh_settings()
 
 
 def find_command(name: str) -> Command:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         HookSpec,
         SetupResult,
         SetupSummary,
+        database_connection_params,
         register_hook,
         run_startup_hooks,
     )
@@ -40,6 +41,7 @@ __getattr__, __dir__, _ = lazy_attributes(
         "PREFECT_PLUGIN_API_VERSION": "prefect.plugins._hooks",
         "SetupResult": "prefect.plugins._hooks",
         "SetupSummary": "prefect.plugins._hooks",
+        "database_connection_params": "prefect.plugins._hooks",
         "load_prefect_collections": "prefect.plugins._collections",
         "register_hook": "prefect.plugins._hooks",
         "run_startup_hooks": "prefect.plugins._hooks",
@@ -53,6 +55,7 @@ __all__ = [
     "HookSpec",
     "SetupResult",
     "SetupSummary",
+    "database_connection_params",
     "load_prefect_collections",
     "register_hook",
     "run_startup_hooks",

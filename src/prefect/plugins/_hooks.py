@@ -128,14 +128,7 @@ async def run_startup_hooks(ctx: HookContext) -> list[SetupSummary]:
         SystemExit: a hook that is required failed, and the setting `plugins.strict` is on.
     """
     settings = get_current_settings().plugins
-    if not settings.enabled:
-        return []
-    allowed = [
-        entry
-        for entry in importlib.metadata.entry_points(group=GROUP)
-        if (not settings.allow or entry.name in settings.allow) and entry.name not in (settings.deny or ())
-    ]
-    found = [(entry, *_load(entry)) for entry in allowed]
+    found = [(entry, *_load(entry)) for entry in _allowed()]
     found.sort(key=lambda one: getattr(one[1], _MARK, (None, 0))[1])
     summaries = []
     for entry, hook, error in found:
@@ -144,6 +137,41 @@ async def run_startup_hooks(ctx: HookContext) -> list[SetupSummary]:
         elif hook is not None and not settings.safe_mode:
             summaries.append(await _run(entry.name, hook, ctx))
     return summaries
+
+
+def database_connection_params(connection_url: str, settings: Any) -> dict[str, Any]:
+    """What the `set_database_connection_params` hooks of plugins add to a connection of the server to its database.
+
+    They are asked for every new connection, so a token may expire.
+
+    Args:
+        connection_url: of the database, without its password.
+        settings: those of the server.
+
+    Returns:
+        arguments for the driver; empty, unless the setting `plugins.enabled` is on.
+
+    Raises:
+        Exception: what a hook raises; without what it was to bring the connection would fail, and less clearly.
+    """
+    arguments: dict[str, Any] = {}
+    for entry in [] if get_current_settings().plugins.safe_mode else _allowed():
+        hook = find_hook(entry.load(), "set_database_connection_params")
+        if hook is not None:
+            arguments.update(hook(connection_url=connection_url, settings=settings) or {})
+    return arguments
+
+
+def _allowed() -> list[importlib.metadata.EntryPoint]:
+    """The plugins that the settings let run."""
+    settings = get_current_settings().plugins
+    if not settings.enabled:
+        return []
+    return [
+        entry
+        for entry in importlib.metadata.entry_points(group=GROUP)
+        if (not settings.allow or entry.name in settings.allow) and entry.name not in (settings.deny or ())
+    ]
 
 
 def _load(entry: importlib.metadata.EntryPoint) -> tuple[Callable[..., Any] | None, Exception | None]:

@@ -25,11 +25,14 @@ from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_pa
 from prefect._store.schema import POSTGRESQL_SCRIPT, read_script, statements
 from prefect._store.writer import Writer
 from prefect.server.notifications import FileWatch, PostgreSQLAnnouncements
+from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
+    from prefect import plugins
     from prefect._store import migrate
     from prefect.settings import Settings
 else:
+    plugins = lazy_module("prefect.plugins")
     migrate = lazy_module("prefect._store.migrate")  # Alembic is for older databases only
 
 T = TypeVar("T")
@@ -199,7 +202,14 @@ class PostgreSQLDatabase:
         self.url = url
         self._migrate_on_start = migrate_on_start
         self._engine = make_engine(url)
+        event.listen(self._engine, "do_connect", self._add_arguments)
         self._announcements = PostgreSQLAnnouncements(self._engine, self.bus)
+
+    def _add_arguments(self, dialect: Any, record: Any, args: list[Any], arguments: dict[str, Any]) -> None:
+        settings = get_current_settings()
+        if settings.plugins.enabled:
+            url = self.url.render_as_string(hide_password=True)
+            arguments.update(plugins.database_connection_params(url, settings))
 
     def open(self) -> None:
         if self._migrate_on_start:
