@@ -34,8 +34,8 @@ from prefect._schemas.work_pools import DEFAULT_AGENT_WORK_POOL_NAME
 from prefect._store import deployments as queries
 from prefect._store.announcements import announce
 from prefect._store.tables import concurrency_limit, deployment, flow, work_pool, work_queue
+from prefect.settings import get_current_settings
 
-_POLLED_LATELY = timedelta(seconds=60)
 _MOST_DELETED = 50
 # what is not a column of its own, or is written in another form
 _APART = {"schedules", "concurrency_limit", "work_pool_name", "work_queue_name", "labels", "flow_id", "name"}
@@ -378,6 +378,8 @@ def _renew_runs(tx: sa.Connection, before: sa.RowMapping, values: dict[str, Any]
 
 def _views(tx: sa.Connection, found: list[sa.RowMapping]) -> list[DeploymentResponse]:
     moment = now()
+    foreman = get_current_settings().server.services.foreman
+    patience = timedelta(seconds=foreman.deployment_last_polled_timeout_seconds)
     schedules = schedules_of(tx, [row["id"] for row in found])
     ids = {row["concurrency_limit_id"] for row in found} - {None}
     of_these = sa.select(concurrency_limit).where(concurrency_limit.c.id.in_(ids))
@@ -387,7 +389,7 @@ def _views(tx: sa.Connection, found: list[sa.RowMapping]) -> list[DeploymentResp
     for row in found:
         limit = limits.get(row["concurrency_limit_id"])
         polled = row["last_polled"]
-        lately = polled is not None and moment - polled < _POLLED_LATELY
+        lately = polled is not None and moment - polled < patience
         fields = {
             **row,
             "schedules": schedules[row["id"]],

@@ -24,14 +24,13 @@ from prefect._store import pools
 from prefect._store.announcements import announce
 from prefect._store.dialects import insert
 from prefect._store.tables import flow_run, work_pool, work_queue, worker
+from prefect.settings import get_current_settings
 
 DEFAULT_QUEUE = "default"
 AGENT_TYPE = "prefect-agent"
 """The type of pools without workers, as there were before them: such a pool has no status."""
 
 _RESERVED = "prefect"
-_HEARTBEAT_SECONDS = 30
-_MISSED_HEARTBEATS = 3  # a worker that missed as many is offline
 
 
 class WorkPoolSelection(PrefectBaseModel):
@@ -179,7 +178,9 @@ def worker_heartbeat(tx: sa.Connection, work_pool_name: str, body: WorkerHeartbe
     if known is None or known.offline_at <= moment:
         announce(tx, "polled")
     interval = body.heartbeat_interval_seconds or (None if known is None else known.heartbeat_interval_seconds)
-    silence = timedelta(seconds=_MISSED_HEARTBEATS * (interval or _HEARTBEAT_SECONDS))
+    patience = get_current_settings().server.services.foreman
+    usual = interval or patience.fallback_heartbeat_interval_seconds
+    silence = timedelta(seconds=patience.inactivity_heartbeat_multiple * usual)
     values: dict[str, Any] = {
         "heartbeat_interval_seconds": interval,
         "last_heartbeat_time": moment,

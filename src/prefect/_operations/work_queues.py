@@ -27,10 +27,10 @@ from prefect._schemas.work_pools import (
 from prefect._store import pools
 from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, work_pool, work_queue
+from prefect.settings import get_current_settings
 
 _KIND = "work queue"
 _LATE = "Late"
-_POLLED_LATELY = timedelta(seconds=60)
 _CHARACTERS_OF_PATHS = frozenset("/%&><")
 
 
@@ -305,7 +305,7 @@ def _views(tx: sa.Connection, found: list[sa.RowMapping]) -> list[WorkQueue]:
 def _status(queue: sa.RowMapping, moment: datetime) -> WorkQueueStatus:
     if queue["is_paused"]:
         return WorkQueueStatus.PAUSED
+    patience = get_current_settings().server.services.foreman
+    lately = timedelta(seconds=patience.work_queue_last_polled_timeout_seconds)
     polled = queue["last_polled"]
-    return (
-        WorkQueueStatus.READY if polled is not None and moment - polled < _POLLED_LATELY else WorkQueueStatus.NOT_READY
-    )
+    return WorkQueueStatus.READY if polled is not None and moment - polled < lately else WorkQueueStatus.NOT_READY

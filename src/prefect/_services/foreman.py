@@ -14,8 +14,8 @@ from prefect._operations.work_pools import AGENT_TYPE
 from prefect._services.framework import Database, Round, Service
 from prefect._store.dialects import insert
 from prefect._store.tables import deployment, readiness, work_pool, work_queue, worker
+from prefect.settings import get_current_settings
 
-_ASKED_LATELY = timedelta(seconds=60)
 _POOL, _QUEUE, _DEPLOYMENT = "work-pool", "work-queue", "deployment"
 
 
@@ -48,15 +48,16 @@ def _look(tx: sa.Connection, now: datetime) -> _Seen:
     for row in tx.execute(online):
         ready[row.id] = _POOL
         ends.append(row.ends)
-    since = now - _ASKED_LATELY
-    for kind, table, more in (
-        (_QUEUE, work_queue, work_queue.c.is_paused.is_(False)),
-        (_DEPLOYMENT, deployment, sa.true()),
+    patience = get_current_settings().server.services.foreman
+    for kind, table, seconds, more in (
+        (_QUEUE, work_queue, patience.work_queue_last_polled_timeout_seconds, work_queue.c.is_paused.is_(False)),
+        (_DEPLOYMENT, deployment, patience.deployment_last_polled_timeout_seconds, sa.true()),
     ):
-        asked = sa.select(table.c.id, table.c.last_polled).where(table.c.last_polled > since, more)
+        lately = timedelta(seconds=seconds)
+        asked = sa.select(table.c.id, table.c.last_polled).where(table.c.last_polled > now - lately, more)
         for row in tx.execute(asked):
             ready[row.id] = kind
-            ends.append(row.last_polled + _ASKED_LATELY)
+            ends.append(row.last_polled + lately)
     known = dict(tx.execute(sa.select(readiness.c.id, readiness.c.kind)).tuples().all())
     return _Seen(ready, known, min(ends, default=None))
 
