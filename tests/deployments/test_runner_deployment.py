@@ -296,6 +296,26 @@ def test_what_is_not_in_the_source(project: Project):
         flow.from_source(str(project.folder), entrypoint="flows.py:nope")
 
 
+@pytest.mark.parametrize("decorator", ["flow", "not_there_x.flow"])
+def test_a_flow_whose_file_cannot_be_run_here(project: Project, client: SyncPrefectClient, decorator: str):
+    project.write(
+        "lacking.py",
+        f"""
+        from prefect import flow
+        import not_there_x
+
+        @{decorator}
+        def lacking(x: int, y: str = "a"):
+            not_there_x.go()
+        """,
+    )
+    RunnerDeployment.from_entrypoint("lacking.py:lacking", name="d", version="1").apply()
+    known = client.read_deployment_by_name("lacking/d")
+    assert known.parameter_openapi_schema is not None and known.version == "1"
+    assert list(known.parameter_openapi_schema["properties"]) == ["x", "y"]
+    assert known.parameter_openapi_schema["required"] == ["x"]
+
+
 # ── deploying ──
 
 

@@ -8,17 +8,31 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prefect._entrypoints import load_flow_arguments_from_entrypoint, load_flow_from_entrypoint
+from prefect._entrypoints import (
+    load_flow_arguments_from_entrypoint,
+    load_flow_from_entrypoint,
+    parameter_schema_from_entrypoint,
+)
 from prefect._scripts import on_path
 from prefect._storage.folders import BlockStorageAdapter, LocalStorage, RunnerStorage, remove_base, temporary_base
 from prefect._storage.sources import create_storage_from_source
 
-__all__ = ["load", "load_from_source", "load_from_storage", "name_at"]
+__all__ = ["is_placeholder", "load", "load_from_source", "load_from_storage", "name_at", "schema_at"]
 
 
 def load(entrypoint: str) -> Any:
     """The flow at an entrypoint; one whose file cannot be run here is described by its source."""
     return load_flow_from_entrypoint(entrypoint)
+
+
+def is_placeholder(flow: Any) -> bool:
+    """Whether a flow stands for one whose file could not be run."""
+    return flow.fn.__module__ == load_flow_from_entrypoint.__module__
+
+
+def schema_at(entrypoint: str) -> dict[str, Any]:
+    """The schema of the parameters of the flow at an entrypoint, told by its source."""
+    return parameter_schema_from_entrypoint(entrypoint).model_dump_for_openapi()
 
 
 def name_at(entrypoint: str) -> str:

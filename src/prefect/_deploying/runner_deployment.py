@@ -268,6 +268,11 @@ class RunnerDeployment(BaseModel):
         made.entrypoint = entrypoint
         made._code_folder = _folder_of(entrypoints.source_file(flow))
         made._path = "."
+        if loading.is_placeholder(flow):
+            # its file cannot be run here; what the source tells is enough to deploy it
+            made._parameter_openapi_schema = loading.schema_at(entrypoint)
+            made._code_folder = _folder_of(Path(entrypoint.rpartition(":")[0]))
+            made.version = version
         return made
 
     @classmethod
