@@ -54,18 +54,20 @@ def create(
 
 def _find(api: SyncPrefectClient, name: str, pool: str | None) -> WorkQueue:
     id = _output.as_uuid(name)
+    if id is not None:
+        try:
+            return api.read_work_queue(id)
+        except exceptions.ObjectNotFound:
+            _console.fail(f"Work queue {name!r} not found.")
     try:
-        return api.read_work_queue(id) if id is not None else api.read_work_queue_by_name(name, pool)
+        every = list(_api.everything(lambda size, offset: api.read_work_queues(pool, limit=size, offset=offset)))
     except exceptions.ObjectNotFound:
-        others = api.read_work_queues(pool)
-    if pool is None:
-        elsewhere = [queue for queue in others if queue.name == name]
-        if len(elsewhere) == 1:
-            return elsewhere[0]
-        if elsewhere:
-            pools = ", ".join(sorted(str(queue.work_pool_name) for queue in elsewhere))
-            _console.fail(f"Several work pools have a queue {name!r}: {pools}. Say which with --pool.")
-    return _api.not_found("work queue", name, (queue.name for queue in others))
+        _api.not_found("work pool", pool or "", (one.name for one in api.read_work_pools()))
+    named = [queue for queue in every if queue.name == name]
+    if len(named) > 1:
+        pools = ", ".join(sorted(str(queue.work_pool_name) for queue in named))
+        _console.fail(f"Several work pools have a queue {name!r}: {pools}. Say which with --pool.")
+    return named[0] if named else _api.not_found("work queue", name, (queue.name for queue in every))
 
 
 @app.command
