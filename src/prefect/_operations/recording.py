@@ -19,7 +19,7 @@ from prefect._clock import from_us, now, now_us, to_us
 from prefect._operations import deferred_runs, edits, outbox, task_run_deliveries
 from prefect._operations.errors import Conflict
 from prefect._operations.events import SentEvent, create_events
-from prefect._operations.leases import lease_flow_run
+from prefect._operations.leases import as_row, lease_flow_run
 from prefect._operations.logs import LogLine, create_logs
 from prefect._operations.registry import operation
 from prefect._operations.state_changes import (
@@ -32,7 +32,7 @@ from prefect._rules.states import CANCELLING, CRASHED, RUNNING, RunState
 from prefect._schemas.base import ActionBaseModel, PrefectBaseModel
 from prefect._schemas.enums import SetStateStatus
 from prefect._schemas.fields import KeyValueLabelsField
-from prefect._schemas.leases import LeaseHolder, LeaseRequest, Token
+from prefect._schemas.leases import LEASE_SECONDS, LeaseHolder, LeaseRequest, Token
 from prefect._schemas.moments import DateTime
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails, StateAcceptDetails
 from prefect._schemas.states import State, StateDetails, StateType, from_public
@@ -201,16 +201,18 @@ def record_runs(tx: sa.Connection, body: RecordRuns) -> RunsRecorded:
     What was recorded before is left as it is. A proposed state that was entered before is accepted.
     """
     flow_ids: dict[str, UUID] = {}
+    made: set[UUID] = set()
     for begun in body.flow_runs:
         if begun.flow_name not in flow_ids:
             flow_ids[begun.flow_name] = _flow_id(tx, begun)
-        _create_flow_run(tx, begun, flow_ids[begun.flow_name])
+        if _create_flow_run(tx, begun, flow_ids[begun.flow_name]):
+            made.add(begun.id)
     of_task_runs = record_task_runs(tx, body) if body.task_runs else Recorded(recorded=0)
     if body.logs:
         create_logs(tx, body.logs)
     if body.events:
         create_events(tx, body.events)
-    answers = [_propose(tx, proposal) for proposal in body.proposals]
+    answers = [_propose(tx, proposal, proposal.flow_run_id in made) for proposal in body.proposals]
     return RunsRecorded(
         recorded=of_task_runs.recorded,
         orphans=of_task_runs.orphans,
@@ -286,21 +288,34 @@ def _flow_id(tx: sa.Connection, record: FlowRunRecord) -> UUID:
     found = tx.execute(by_name).scalar_one_or_none()
     if found is None:
         values = {"name": record.flow_name, "tags": record.flow_tags, "labels": record.flow_labels}
-        tx.execute(insert(tx, flow).values(values).on_conflict_do_nothing())
+        made = edits.insert_new(tx, flow, values)
+        if made is not None:
+            outbox.object_changed(tx, "flow", made, "created", "name", "tags", "labels")
         found = tx.execute(by_name).scalar_one()
     return found
 
 
-def _create_flow_run(tx: sa.Connection, record: FlowRunRecord, flow_id: UUID) -> None:
+_FLOW_RUN_COLUMNS = (
+    "id", "created", "updated", "name", "flow_id", "flow_version", "parameters", "context", "empirical_policy", "tags",
+    "labels", "job_variables", "parent_task_run_id", "parent_flow_run_id", "auto_scheduled", "run_count",
+    "total_run_time",
+)  # fmt: skip
+
+
+def _create_flow_run(tx: sa.Connection, record: FlowRunRecord, flow_id: UUID) -> bool:
+    """Make a flow run; False when it is there already."""
     values = {
-        "id": record.id, "created": record.created, "name": record.name, "flow_id": flow_id,
+        "id": record.id, "created": record.created, "updated": now(), "name": record.name, "flow_id": flow_id,
         "flow_version": record.flow_version, "parameters": record.parameters, "tags": record.tags,
         "empirical_policy": record.empirical_policy, "parent_task_run_id": record.parent_task_run_id,
-        "parent_flow_run_id": record.parent_flow_run_id,
+        "parent_flow_run_id": record.parent_flow_run_id, "context": {}, "job_variables": {}, "auto_scheduled": False,
+        "run_count": 0, "total_run_time": timedelta(0),
         "labels": {**record.flow_labels, "prefect.flow.id": str(flow_id), **record.labels},
     }  # fmt: skip
-    if edits.insert_new(tx, flow_run, values) is not None:
-        enter_first_state(tx, flow_run, record.id, _run_state(record.state))
+    if not bulk.insert_new(tx, flow_run, _FLOW_RUN_COLUMNS, [values]):
+        return False
+    enter_first_state(tx, flow_run, record.id, _run_state(record.state))
+    return True
 
 
 def _run_state(record: StateRecord, after: RunState | None = None) -> RunState:
@@ -313,7 +328,8 @@ def _run_state(record: StateRecord, after: RunState | None = None) -> RunState:
     )
 
 
-def _propose(tx: sa.Connection, proposal: FlowRunProposal) -> ProposalResult:
+def _propose(tx: sa.Connection, proposal: FlowRunProposal, is_new: bool) -> ProposalResult:
+    """Let a flow run enter a state; `is_new` when it was made in this transaction."""
     id = proposal.flow_run_id
     row = tx.execute(sa.select(flow_run).where(flow_run.c.id == id).with_for_update()).mappings().one_or_none()
     if row is None:
@@ -325,12 +341,13 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal) -> ProposalResult:
     token = proposal.lease_token
     if current is not None and current.is_final and state.type == RUNNING and not proposal.force:
         return _aborted(id, f"This run has already finished in state {current.name}.", current)
-    if proposal.holder is not None:
+    # who went on without an answer does not know of a lease, and would not renew it
+    if proposal.holder is not None and not proposal.decided:
         try:
-            token = lease_flow_run(tx, id, LeaseRequest(holder=proposal.holder, token=token)).token
+            token = _hold(tx, id, proposal.holder, token, is_new)
         except Conflict as exc:
             return _aborted(id, str(exc), current)
-    if _was_entered(tx, id, proposal.state.id):
+    if not is_new and _was_entered(tx, id, proposal.state.id):
         result = _accepted(id, current if current is not None and current.id == state.id else state)
     elif proposal.decided:
         state.timestamp = min(to_us(proposal.state.timestamp), now_us())
@@ -339,6 +356,19 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal) -> ProposalResult:
         result = _answer(id, propose_flow_run_state(tx, id, state, force=proposal.force, lease_token=token)[0])
     result.lease_token = token
     return result
+
+
+def _hold(tx: sa.Connection, id: UUID, holder: LeaseHolder, token: int | None, is_new: bool) -> int:
+    """Let a process hold a run; returns the token.
+
+    Raises:
+        Conflict: somebody else does.
+    """
+    if not is_new:
+        return lease_flow_run(tx, id, LeaseRequest(holder=holder, token=token)).token
+    moment = now()
+    expires = moment + timedelta(seconds=LEASE_SECONDS)
+    return leases.take(tx, id, as_row(holder), moment, expires, claim=False, first=True)
 
 
 def _accepted(id: UUID, state: RunState) -> ProposalResult:

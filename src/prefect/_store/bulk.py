@@ -24,9 +24,9 @@ _MICROSECOND = timedelta(microseconds=1)
 _MANY = 5_000
 
 
-def insert_new(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Insert rows; those whose key is taken are left out."""
-    _execute(tx, table, columns, rows, "ON CONFLICT DO NOTHING")
+def insert_new(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> int:
+    """Insert rows; those whose key is taken are left out. Returns how many were inserted."""
+    return _execute(tx, table, columns, rows, "ON CONFLICT DO NOTHING")
 
 
 def upsert_newer(
@@ -47,25 +47,27 @@ def upsert_newer(
     _execute(tx, table, columns, rows, f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {newer}")
 
 
-def _execute(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row], conflict: str) -> None:
+def _execute(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row], conflict: str) -> int:
     if not rows:
-        return
+        return 0
     names = ", ".join(columns)
     if tx.dialect.name == "sqlite":
         marks = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}"
-        tx.exec_driver_sql(statement, list(_tuples(table, tuple(columns), rows)))
-        return
+        return tx.exec_driver_sql(statement, list(_tuples(table, tuple(columns), rows))).rowcount
     statement = (
         f"INSERT INTO {table.name} ({names}) SELECT {names} "
         f"FROM json_populate_recordset(NULL::{table.name}, %s::json) {conflict}"
     )
     durations = [name for name in columns if isinstance(table.c[name].type, Duration)]
+    done = 0
     for start in range(0, len(rows), _MANY):
         part = rows[start : start + _MANY]
         if durations:
             part = [{**row, **{name: row[name] // _MICROSECOND for name in durations}} for row in part]
-        tx.exec_driver_sql(statement, (orjson.dumps(part, option=orjson.OPT_NON_STR_KEYS).decode(),))
+        document = orjson.dumps(part, option=orjson.OPT_NON_STR_KEYS).decode()
+        done += tx.exec_driver_sql(statement, (document,)).rowcount
+    return done
 
 
 def _tuples(table: sa.Table, columns: tuple[str, ...], rows: Iterable[Row]) -> Iterable[tuple[Any, ...]]:
