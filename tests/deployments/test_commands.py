@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -347,10 +346,42 @@ def test_choosing_among_several(described: Project, client: SyncPrefectClient, a
     assert [deployment.name for deployment in client.read_deployments()] == ["two"]
 
 
-def test_a_trigger(project: Project, pool: str, run: Run, tmp_path: Path):
-    pytest.importorskip("prefect.events.schemas.deployment_triggers")
-    trigger = {"match": {"prefect.resource.id": "x"}, "expect": ["done"]}
-    status, said = run(
-        "deploy", "flows.py:add", "-n", "d", "-p", pool, "--param", "x=1", "--trigger", json.dumps(trigger)
-    )
+TRIGGER = {"type": "event", "match": {"prefect.resource.id": "x"}, "expect": ["done"], "parameters": {"x": 1}}
+
+
+def owned(client: SyncPrefectClient, name: str) -> list[Any]:
+    return client.read_resource_related_automations(f"prefect.deployment.{client.read_deployment_by_name(name).id}")
+
+
+def test_triggers_become_automations_that_follow_the_deployment(
+    project: Project, client: SyncPrefectClient, pool: str, run: Run
+):
+    command = ["deploy", "flows.py:add", "-n", "d", "-p", pool]
+    for _ in range(2):
+        status, said = run(*command, "--trigger", json.dumps(TRIGGER))
+        assert status == 0, said
+        [automation] = owned(client, "add/d")
+        assert automation.name == "d__automation_1"
+    assert run(*command)[0] == 0
+    assert owned(client, "add/d") == []
+
+
+def test_a_trigger_of_a_file_has_templates_for_its_event(
+    project: Project, client: SyncPrefectClient, pool: str, run: Run
+):
+    trigger = TRIGGER | {"parameters": {"x": "{{ event.payload.n }}"}}
+    deployment = {"name": "d", "entrypoint": "flows.py:add", "work_pool": {"name": pool}, "triggers": [trigger]}
+    project.write("prefect.yaml", yaml.safe_dump({"deployments": [deployment]}))
+    status, said = run("deploy")
     assert status == 0, said
+    [automation] = owned(client, "add/d")
+    assert automation.actions[0].parameters == {"x": "{{ event.payload.n }}"}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [({"expct": ["x"]}, "has no 'expct'; did you mean 'expect'"), ({"type": "evnt"}, "'evnt'")],
+)
+def test_triggers_that_are_none(project: Project, pool: str, run: Run, change: dict[str, Any], message: str):
+    status, said = run("deploy", "flows.py:add", "-n", "d", "-p", pool, "--trigger", json.dumps(TRIGGER | change))
+    assert status == 1 and message in said and "Traceback" not in said

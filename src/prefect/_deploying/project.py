@@ -239,7 +239,9 @@ async def _filled(config: dict[str, Any], outputs: Mapping[str, Any], *, final: 
 
     kinds = templating.PlaceholderType
     if final:
-        return await fill_in(config, {kinds.STANDARD: output})
+        triggers_apart = {key: value for key, value in config.items() if key != "triggers"}
+        filled = await fill_in(triggers_apart, {kinds.STANDARD: output})
+        return filled | {"triggers": await _known_outputs(config.get("triggers"), outputs)}
     value_of: dict[Any, Resolve] = {kinds.ENV_VAR: environment_variable}
     if not {place.type for place in templating.find_placeholders(config)} & {kinds.VARIABLE, kinds.BLOCK_DOCUMENT}:
         return await fill_in(config, value_of)
@@ -256,6 +258,17 @@ async def _filled(config: dict[str, Any], outputs: Mapping[str, Any], *, final: 
             # a secret in a job variable is looked up by the worker; here it would be kept with the deployment, to be read
             filled["work_pool"] = await fill_in(config["work_pool"], value_of | {kinds.BLOCK_DOCUMENT: named})
         return filled
+
+
+async def _known_outputs(template: Any, outputs: Mapping[str, Any]) -> Any:
+    """Fill in the outputs that there are. Other placeholders are for later: outputs of pull steps, fields of events."""
+
+    async def output(path: str) -> Any:
+        placeholder = f"{{{{ {path} }}}}"
+        value = templating.apply_values(placeholder, outputs)
+        return placeholder if value is NotSet else value
+
+    return await fill_in(template, {templating.PlaceholderType.STANDARD: output})
 
 
 def _check_named(config: Mapping[str, Any]) -> None:
@@ -296,7 +309,7 @@ def _described(config: Mapping[str, Any], options: Options, work_pool: WorkPool)
         )
     except pydantic.ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()
+            ": ".join([*map(str, one["loc"]), one["msg"].removeprefix("Value error, ")]) for one in error.errors()
         )
         raise DeployError(f"Deployment {name!r}: {problems}") from error
     deployment.version_type = config.get("version_type")
@@ -373,14 +386,8 @@ async def _pull_steps(
     steps: Mapping[str, Any], outputs: Mapping[str, Any], say: Callable[[str], object], entrypoint: str | None
 ) -> list[dict[str, Any]]:
     """The pull steps, with the outputs of the other steps; the rest is filled in where the flow runs."""
-
-    async def output(path: str) -> Any:
-        placeholder = f"{{{{ {path} }}}}"
-        value = templating.apply_values(placeholder, outputs)
-        return placeholder if value is NotSet else value  # that of another pull step, perhaps
-
     if steps["pull"]:
-        return await fill_in(steps["pull"], {templating.PlaceholderType.STANDARD: output})
+        return await _known_outputs(steps["pull"], outputs)
     built = any("build_docker_image" in name for step in steps["build"] or () for name in step)
     folder = f"/opt/prefect/{Path.cwd().name}" if built else str(Path.cwd().resolve())
     if not built and entrypoint and ":" in entrypoint:
