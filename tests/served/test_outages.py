@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections import Counter
@@ -210,3 +211,41 @@ def test_a_run_that_was_cancelled_meanwhile_is_cancelled(own_server: Server) -> 
         get_recorder().flush()
         assert own_server.ask("GET", f"/flow_runs/{id}")["state_name"] == "Cancelled"
         forget()
+
+
+@pytest.mark.faults
+def test_a_server_that_is_killed_again_and_again_while_flows_run(own_server: Server, soak: bool) -> None:
+    kills = 10 if soak else 2
+    over = threading.Event()
+
+    def crowd() -> None:
+        generator = random.Random(7)
+        for _ in range(kills):
+            over.wait(generator.uniform(0.1, 0.4))
+            own_server.kill()
+            own_server.start()
+        over.set()
+
+    @flow
+    def child(first: int) -> str:
+        for number in range(first, first + 10):
+            tells(number)
+        return str(runtime.flow_run.id)
+
+    @flow
+    def busy() -> tuple[str, list[str]]:
+        children = []
+        while not over.is_set() or len(children) < 3:
+            children.append(child(0))
+        return str(runtime.flow_run.id), children
+
+    killer = threading.Thread(target=crowd)
+    killer.start()
+    outer, children = busy()
+    killer.join()
+    get_recorder().flush()
+    until(lambda: spools(own_server) == [], "the sending of what was kept")
+    assert own_server.states(outer)[-1] == "Completed"
+    assert len(own_server.task_runs(outer)) == len(children)
+    for id in children:
+        check_whole(own_server, id, 10)
