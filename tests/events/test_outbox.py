@@ -19,6 +19,7 @@ from prefect._operations import artifacts, outbox, variables, work_pools
 from prefect._operations.events import EventQuery, read_events
 from prefect._operations.flow_run_control import SetState, set_flow_run_state
 from prefect._operations.recording import RecordTaskRuns, record_task_runs
+from prefect._operations.task_run_control import set_task_run_state
 from prefect._schemas.actions.records import ArtifactCreate, VariableCreate, VariableUpdate
 from prefect._schemas.actions.runs import StateCreate
 from prefect._schemas.actions.work_pools import WorkPoolCreate, WorkPoolUpdate
@@ -138,3 +139,16 @@ def test_other_objects_tell_what_happens_to_them(both: sa.Connection) -> None:
     assert found[1].payload == {"name": "v", "value": 2, "tags": []}
     assert found[3].related[0].id == f"prefect.artifact.{one.id}" and found[3].payload["data"] == "x"
     assert found[4].payload["data"] is None
+
+
+def test_a_task_run_that_the_server_decides_about_tells_of_it(both: sa.Connection) -> None:
+    world = World(both)
+    run = world.task_run(world.flow_run(world.flow("etl"), "one", state="RUNNING"), "t", state="PENDING", tags=["x"])
+    set_task_run_state(both, run, SetState(state=StateCreate(type="RUNNING")))  # type: ignore[arg-type]
+    (told,) = events(both)
+    assert told.event == "prefect.task-run.Running" and told.resource["prefect.orchestration"] == "server"
+    assert told.resource["prefect.run-count"] == "1" and told.payload["intended"] == {
+        "from": "PENDING",
+        "to": "RUNNING",
+    }
+    assert [one.role for one in told.related] == ["tag", "flow-run", "flow"]

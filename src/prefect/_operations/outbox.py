@@ -288,6 +288,39 @@ def task_runs_entered(tx: sa.Connection, records: Sequence[Any]) -> None:
     write(tx, told)
 
 
+def task_run_entered(
+    tx: sa.Connection, run: Mapping[Any, Any], before: RunState | None, entered: RunState, *, run_count: int
+) -> None:
+    """Write that a task run entered a state by way of the server.
+
+    Args:
+        tx: the transaction in which the state was written.
+        run: the row of the run, as it was before.
+        before: the state that it was in.
+        entered: the state that it is in now.
+        run_count: how many attempts have begun.
+    """
+    if get_current_settings().server.events.task_run_events == "none":
+        return
+    subject = {
+        **resource("task-run", run["id"], run["name"]),
+        "prefect.orchestration": "server",
+        "prefect.run-count": str(run_count),
+        **_state_labels(entered),
+    }
+    of = run["flow_run_id"]
+    related = [*tag_resources(run["tags"]), *(_flow_runs(tx, {of}).get(of, ()) if of is not None else ())]
+    payload = {**_transition(before, entered), "task_run": {name: run[name] for name in _OF_THE_RUN}}
+    payload["task_run"]["run_count"] = run_count
+    follows = None if before is None else UUID(before.id)
+    write(tx, [
+        NewEvent(
+            f"prefect.task-run.{entered.name}", subject, related, payload, from_us(entered.timestamp),
+            UUID(entered.id), follows,
+        )
+    ])  # fmt: skip
+
+
 def _of_task_run(record: Any, around: Mapping[UUID, list[Labels]], *, every: bool) -> Iterable[NewEvent]:
     labels = {**resource("task-run", record.id, record.name), "prefect.orchestration": "client"}
     related = [*tag_resources(record.tags), *around.get(record.flow_run_id, ())]

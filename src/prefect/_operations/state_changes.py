@@ -258,8 +258,11 @@ def _write(
         more["empirical_policy"] = {**row["empirical_policy"], **decision.policy}
     values = {**_columns(enter(before, current, entered)), **_copied(entered), **more}
     tx.execute(sa.update(run).where(run.c.id == row["id"]).values(values))
-    if run is task_run and entered.type == SCHEDULED:
-        announce(tx, f"task_runs:{row['task_key']}")
+    if run is task_run:
+        if entered.type == SCHEDULED:
+            announce(tx, f"task_runs:{row['task_key']}")
+        if "child_flow_run_id" not in entered.details:  # what happens to a sub-flow run is told of itself
+            outbox.task_run_entered(tx, row, current, entered, run_count=values["run_count"])
     return entered
 
 
