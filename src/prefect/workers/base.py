@@ -23,6 +23,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID
 
@@ -600,7 +601,10 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         """Read the work pool, make it if it is not there, and say that the worker is."""
         await self._update_local_work_pool_info()
         id = await self.client.send_worker_heartbeat(
-            self._work_pool_name, self.name, self.heartbeat_interval_seconds, get_worker_id=self.backend_id is None
+            self._work_pool_name,
+            self.name,
+            ceil(self.heartbeat_interval_seconds),
+            get_worker_id=self.backend_id is None,
         )
         self.backend_id = id or self.backend_id
 
