@@ -11,6 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +145,34 @@ def test_in_the_background(tmp_path: Path, port: int) -> None:
         assert run("start", "--background", "--port", str(port))[0] == 1
     finally:
         assert run("stop")[0] == 0
+
+
+def test_options_of_others_do_what_they_say(tmp_path: Path, port: int, servers: list[subprocess.Popen[str]]) -> None:
+    servers.append(start(tmp_path, port, "--no-ui", "--analytics-on"))
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/docs", timeout=DEADLINE_SECONDS)
+    assert ask(port, "GET", "/admin/settings")[1]["server"]["ui"]["enabled"] is False
+    servers[0].send_signal(signal.SIGTERM)
+    assert "sends no usage statistics" in servers[0].communicate(timeout=DEADLINE_SECONDS)[0]
+
+
+def test_it_answers_who_waits_before_it_ends(tmp_path: Path, port: int, servers: list[subprocess.Popen[str]]) -> None:
+    servers.append(start(tmp_path, port))
+    answers: list[tuple[int, Any]] = []
+    body = {
+        "holder": {"kind": "runner", "id": str(uuid.uuid4()), "name": "a"},
+        "limit": 1,
+        "wait_seconds": 50,
+        "deployment_ids": [str(uuid.uuid4())],
+    }
+    waiting = threading.Thread(target=lambda: answers.append(ask(port, "POST", "/flow_runs/claim", body)))
+    waiting.start()
+    assert ask(port, "GET", "/ready")[0] == 200
+    time.sleep(0.5)  # until the server has the request: nothing tells of it
+    servers[0].send_signal(signal.SIGTERM)
+    waiting.join(DEADLINE_SECONDS)
+    assert answers == [(200, [])]
+    assert servers[0].wait(DEADLINE_SECONDS) in (0, -signal.SIGTERM)
 
 
 def children(pid: int) -> list[int]:

@@ -31,6 +31,9 @@ app = App(name="server", help="Run the server, and see how it does.")
 app.command(server_database.app)
 app.command(server_services.app)
 
+_STOP_SECONDS = 30
+"""How long a server may take to end: it answers those who wait first."""
+
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -48,6 +51,17 @@ def start(
     ] = False,
     scheduler: Annotated[bool | None, Parameter(help="Create the runs of schedules.")] = None,
     late_runs: Annotated[bool | None, Parameter(help="Mark runs that did not start in time.")] = None,
+    ui: Annotated[
+        bool | None, Parameter(help="Serve the page for browsers, /docs, which lists what the API has.")
+    ] = None,
+    analytics: Annotated[
+        bool | None,
+        Parameter(
+            name="--analytics-on",
+            negative="--analytics-off",
+            help="Both are taken and change nothing: this server collects and sends no usage statistics.",
+        ),
+    ] = None,
     workers: Annotated[int, Parameter(help="Processes that answer requests.")] = 1,
     background: Annotated[bool, Parameter(name=["--background", "-b"], help="Return; the server goes on.")] = False,
 ) -> None:
@@ -55,6 +69,7 @@ def start(
     changes = {
         "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": scheduler,
         "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": late_runs,
+        "PREFECT_SERVER_UI_ENABLED": ui,
     }
     given = {name: value for name, value in changes.items() if value is not None}
     api = get_current_settings().server.api
@@ -64,8 +79,12 @@ def start(
     if workers < 1:
         _console.fail(f"--workers is {workers}; a server needs at least one.")
     _check_address(host)
+    if analytics:
+        _console.say("--analytics-on changes nothing: this server collects and sends no usage statistics.")
     if background:
         more = ["--workers", str(workers), *(["--no-services"] if no_services else [])]
+        if keep_alive_timeout is not None:
+            more += ["--keep-alive-timeout", str(keep_alive_timeout)]
         _start_in_background(host, port, log_level, more, given)
         return
     options = {
@@ -96,6 +115,11 @@ def stop() -> None:
     except (FileNotFoundError, ProcessLookupError, ValueError):
         file.unlink(missing_ok=True)
         _console.fail("No server runs in the background; `prefect server start --background` starts one.")
+    end = time.monotonic() + _STOP_SECONDS
+    while _is_running(file):
+        if time.monotonic() > end:
+            _console.fail(f"The server, process {pid}, was told to end and has not after {_STOP_SECONDS} seconds.")
+        time.sleep(0.05)
     file.unlink(missing_ok=True)
     _console.say("Server stopped.")
 
@@ -167,10 +191,14 @@ def _start_in_background(host: str, port: int, log_level: str, more: list[str], 
 
 def _is_running(file: Path) -> bool:
     try:
-        os.kill(int(file.read_text()), 0)
+        pid = int(file.read_text())
+        os.kill(pid, 0)
     except (FileNotFoundError, ProcessLookupError, ValueError):
         return False
-    return True
+    try:  # in a container it may be that nobody takes note of processes that have ended: they stay as zombies
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return True
 
 
 def _answers(url: str) -> bool:

@@ -70,7 +70,7 @@ def create_app(settings: Settings | None = None, *, services: bool = False) -> S
             *mounting.routes(operations, database, prefix=prefix, settings=settings, waits=waits),
             *streams.routes(database, prefix=prefix, settings=settings),
             Route(f"{prefix}/openapi.json", description.as_json),
-            Route("/docs", description.as_page),
+            *([Route("/docs", description.as_page)] if settings.server.ui.enabled else []),
         ],
         middleware=_middleware(settings, prefix, database),
         exception_handlers={404: _no_such_route, 405: _no_such_method},
