@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -201,6 +202,29 @@ def test_odd_text_is_recorded_as_far_as_there_is_text_for_it(server: Server) -> 
     (run,) = server.task_runs(id)
     assert run["name"] == "a\ufffdb?c"
     assert "half \\ud800, nul \\x00, end" in server.logs(id)
+
+
+def test_a_first_flow_loads_nothing_heavy(sqlite_server: Server, run_script: Callable[..., Any]) -> None:
+    done = run_script(
+        """
+        import sys
+        from prefect import flow, task
+
+        @task
+        def add(x):
+            return x + 1
+
+        @flow
+        def hello():
+            return add(1)
+
+        assert hello() == 2
+        heavy = {"pydantic", "sqlalchemy", "sqlite3", "asyncio", "rich", "jinja2", "yaml", "httpx", "cloudpickle"}
+        print(sorted(heavy & sys.modules.keys()))
+        """,
+        PREFECT_API_URL=sqlite_server.url,
+    ).ok()
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_forked_child_has_a_recorder_of_its_own(server: Server) -> None:
