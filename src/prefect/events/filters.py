@@ -1,5 +1,11 @@
 """Which events are meant."""
 
+from prefect._schemas.filters.automations import (
+    AutomationFilter,
+    AutomationFilterCreated,
+    AutomationFilterName,
+    AutomationFilterTags,
+)
 from prefect._schemas.filters.events import (
     EventAnyResourceFilter,
     EventDataFilter,
@@ -14,6 +20,10 @@ from prefect._schemas.filters.events import (
 )
 
 __all__ = [
+    "AutomationFilter",
+    "AutomationFilterCreated",
+    "AutomationFilterName",
+    "AutomationFilterTags",
     "EventAnyResourceFilter",
     "EventDataFilter",
     "EventFilter",

@@ -20,6 +20,45 @@ CREATE INDEX ix_artifact__key_id ON artifact (key, id) WHERE key IS NOT NULL;
 
 CREATE INDEX ix_artifact__task_run_id ON artifact (task_run_id) WHERE task_run_id IS NOT NULL;
 
+CREATE TABLE automation (
+	id UUID NOT NULL,
+	created TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated TIMESTAMP WITH TIME ZONE NOT NULL,
+	name TEXT NOT NULL,
+	description TEXT NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	tags JSONB NOT NULL,
+	trigger JSONB NOT NULL,
+	actions JSONB NOT NULL,
+	actions_on_trigger JSONB NOT NULL,
+	actions_on_resolve JSONB NOT NULL,
+	owner_resource TEXT,
+	place TEXT NOT NULL,
+	enabled_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_automation PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_automation__name ON automation (name);
+
+CREATE INDEX ix_automation__owner_resource ON automation (owner_resource) WHERE owner_resource IS NOT NULL;
+
+CREATE TABLE automation_action (
+	id UUID NOT NULL,
+	automation_id UUID NOT NULL,
+	invocation JSONB NOT NULL,
+	due TIMESTAMP WITH TIME ZONE NOT NULL,
+	attempts INTEGER NOT NULL,
+	CONSTRAINT pk_automation_action PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_automation_action__due ON automation_action (due);
+
+CREATE TABLE automation_progress (
+	id INTEGER NOT NULL,
+	place TEXT NOT NULL,
+	CONSTRAINT pk_automation_progress PRIMARY KEY (id)
+);
+
 CREATE TABLE block_type (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -210,6 +249,30 @@ CREATE TABLE artifact_collection (
 	CONSTRAINT uq_artifact_collection__latest_id UNIQUE (latest_id),
 	CONSTRAINT fk_artifact_collection__latest_id FOREIGN KEY(latest_id) REFERENCES artifact (id) ON DELETE CASCADE
 );
+
+CREATE TABLE automation_count (
+	automation_id UUID NOT NULL,
+	trigger_id UUID NOT NULL,
+	key TEXT NOT NULL,
+	state JSONB NOT NULL,
+	due TIMESTAMP WITH TIME ZONE,
+	expires TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_automation_count PRIMARY KEY (automation_id, trigger_id, key),
+	CONSTRAINT fk_automation_count__automation_id FOREIGN KEY(automation_id) REFERENCES automation (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_automation_count__due ON automation_count (due) WHERE due IS NOT NULL;
+
+CREATE INDEX ix_automation_count__expires ON automation_count (expires) WHERE expires IS NOT NULL;
+
+CREATE TABLE automation_resource (
+	automation_id UUID NOT NULL,
+	resource_id TEXT NOT NULL,
+	CONSTRAINT pk_automation_resource PRIMARY KEY (automation_id, resource_id),
+	CONSTRAINT fk_automation_resource__automation_id FOREIGN KEY(automation_id) REFERENCES automation (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_automation_resource__resource_id ON automation_resource (resource_id);
 
 CREATE TABLE block_schema (
 	id UUID NOT NULL,
@@ -642,4 +705,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0013');
+INSERT INTO alembic_version (version_num) VALUES ('0014');

@@ -12,6 +12,13 @@ Nothing on the path of a running flow imports this module (SQLAlchemy takes half
 
 from __future__ import annotations
 
+from prefect._store.tables.automations import (
+    automation,
+    automation_action,
+    automation_count,
+    automation_progress,
+    automation_resource,
+)
 from prefect._store.tables.catalogue import (
     artifact,
     artifact_collection,
@@ -50,6 +57,11 @@ from prefect._store.tables.work import (
 __all__ = [
     "artifact",
     "artifact_collection",
+    "automation",
+    "automation_action",
+    "automation_count",
+    "automation_progress",
+    "automation_resource",
     "backfill",
     "backfill_run",
     "block_document",
