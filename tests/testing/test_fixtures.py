@@ -12,8 +12,12 @@ import anyio
 import pytest
 import websockets
 
-from prefect import get_client
+from prefect import flow, get_client
 from prefect._schemas.events import Event
+from prefect.events import emit_event
+from prefect.events.clients import AssertingEventsClient, AssertingPassthroughEventsClient
+from prefect.events.filters import EventFilter, EventNameFilter
+from prefect.events.worker import EventsWorker
 from prefect.settings import get_current_settings
 from prefect.testing.fixtures import *  # noqa: F403
 from prefect.testing.fixtures import Puppeteer, Recorder, add_prefect_loggers_to_caplog, is_port_in_use
@@ -62,3 +66,47 @@ async def test_events(events_api_url: str, recorder: Recorder, puppeteer: Puppet
         await connection.send(json.dumps({"type": "filter", "filter": {}}))
         assert json.loads(await connection.recv())["event"]["event"] == "b"
     assert [one.event for one in recorder.events] == ["a"] and recorder.token == "t"
+
+
+def emitted(client: type[Any]) -> list[str]:
+    assert client.last is not None
+    return [one.event for one in client.last.events]
+
+
+@flow
+def emitting() -> None:
+    emit_event("of-a-flow", {"prefect.resource.id": "r"})
+
+
+def test_what_is_emitted_is_kept(home: Any, asserting_events_worker: EventsWorker, events_pipeline: Any) -> None:
+    emitting()
+    events_pipeline.process_events()
+    assert emitted(AssertingEventsClient) == ["of-a-flow"]
+    with get_client(sync_client=True) as client:
+        (run,) = client.read_flow_runs()
+    assert run.state is not None and run.state.is_completed()
+    assert AssertingEventsClient.last is not None
+    assert any(resource.id == f"prefect.flow-run.{run.id}" for resource in AssertingEventsClient.last.events[0].related)
+
+
+def test_what_was_emitted_is_forgotten(
+    home: Any, asserting_events_worker: EventsWorker, reset_worker_events: None
+) -> None:
+    emit_event("later", {"prefect.resource.id": "r"})
+    asserting_events_worker.wait_until_empty()
+    assert emitted(AssertingEventsClient) == ["later"]
+
+
+async def test_what_is_emitted_is_kept_and_sent(
+    home: Any,
+    use_hosted_api_server: str,
+    asserting_and_emitting_events_worker: EventsWorker,
+    emitting_events_pipeline: Any,
+) -> None:
+    emit_event("sent-as-well", {"prefect.resource.id": "r"})
+    await emitting_events_pipeline.process_events()
+    assert emitted(AssertingPassthroughEventsClient) == ["sent-as-well"]
+    asserting_and_emitting_events_worker.drain()  # which asks the server whether it has them
+    async with get_client() as client:
+        page = await client.read_events(filter=EventFilter(event=EventNameFilter(name=["sent-as-well"])))
+    assert [one.event for one in page.events] == ["sent-as-well"]

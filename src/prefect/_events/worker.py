@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import queue
 import threading
@@ -88,15 +89,24 @@ class EventsWorker:
     def start(self) -> Self:
         """Begin, unless it has begun."""
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="prefect-events-worker", daemon=True)
-                self._thread.start()
+            self._begin()
         return self
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            # in the context of who begins: his settings say where events go
+            context = contextvars.copy_context()
+            self._thread = threading.Thread(
+                target=context.run, args=(self._run,), name="prefect-events-worker", daemon=True
+            )
+            self._thread.start()
 
     def send(self, item: Event) -> None:
         """Hand over an event, with the current run among what is related."""
         self.attach_related_resources_from_context(item)
-        self._queue.put(item)
+        with self._lock:
+            self._queue.put(item)
+            self._begin()  # after a failure: with a new client
 
     def attach_related_resources_from_context(self, event: Event) -> None:
         """Add the current flow run, task run, flow and tags to what is related to an event, each once."""
@@ -125,8 +135,9 @@ class EventsWorker:
         try:
             asyncio.run(self._hand_over())
         except Exception:
-            _log.exception("Events cannot be handed to %s; those that follow are dropped.", self.client_type.__name__)
-            with contextlib.suppress(queue.Empty):
+            _log.exception("Events cannot be handed to %s; those that wait are dropped.", self.client_type.__name__)
+            with self._lock, contextlib.suppress(queue.Empty):
+                self._thread = None
                 while True:  # who waits for them is not kept waiting
                     self._queue.get_nowait()
                     self._queue.task_done()

@@ -22,8 +22,12 @@ import websockets
 import websockets.asyncio.server
 
 from prefect._schemas.events import Event
+from prefect.events.clients import AssertingEventsClient, AssertingPassthroughEventsClient
+from prefect.events.worker import EventsWorker
+from prefect.logging import _sink
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 from prefect.testing._hosting import hosted
+from prefect.utilities.asyncutils import sync_compatible
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import Server, ServerConnection
@@ -32,16 +36,21 @@ __all__ = [
     "Puppeteer",
     "Recorder",
     "add_prefect_loggers_to_caplog",
+    "asserting_and_emitting_events_worker",
+    "asserting_events_worker",
     "disable_hosted_api_server",
+    "emitting_events_pipeline",
     "enable_ephemeral_server",
     "events_api_url",
     "events_cloud_api_url",
+    "events_pipeline",
     "events_server",
     "hosted_api_server",
     "is_port_in_use",
     "mock_anyio_sleep",
     "puppeteer",
     "recorder",
+    "reset_worker_events",
     "test_database_connection_url",
     "use_hosted_api_server",
 ]
@@ -258,3 +267,74 @@ def events_cloud_api_url(events_server: Server, unused_tcp_port: int) -> str:
     """The same, as the address of a workspace of a cloud."""
     ids = "00000000-0000-0000-0000-000000000000"
     return f"http://localhost:{unused_tcp_port}/accounts/{ids}/workspaces/{ids}"
+
+
+@contextmanager
+def _diverted(
+    client_type: type[AssertingEventsClient] | type[AssertingPassthroughEventsClient],
+) -> Iterator[EventsWorker]:
+    EventsWorker.set_client_override(client_type)
+    worker = EventsWorker.instance()
+    try:
+        yield worker
+    finally:
+        worker.drain()
+        EventsWorker.set_client_override(None)
+        client_type.reset()
+
+
+@pytest.fixture
+def asserting_events_worker() -> Iterator[EventsWorker]:
+    """Have what the test emits kept in `AssertingEventsClient.last.events`, and not recorded."""
+    with _diverted(AssertingEventsClient) as worker:
+        yield worker
+
+
+@pytest.fixture
+def asserting_and_emitting_events_worker() -> Iterator[EventsWorker]:
+    """Have what the test emits kept in `AssertingPassthroughEventsClient.last.events`, and sent as well."""
+    with _diverted(AssertingPassthroughEventsClient) as worker:
+        yield worker
+
+
+@pytest.fixture
+def reset_worker_events(asserting_events_worker: EventsWorker) -> Iterator[None]:
+    """Forget what was emitted before the test, and what the test emits."""
+    _forget_events(asserting_events_worker)
+    yield
+    _forget_events(asserting_events_worker)
+
+
+def _forget_events(worker: EventsWorker) -> None:
+    worker.wait_until_empty()
+    for client in AssertingEventsClient.all:
+        client.pop_events()
+
+
+class EventsPipeline:
+    """Waits for what runs emit and record.
+
+    Args:
+        worker: what the events go through.
+    """
+
+    def __init__(self, worker: EventsWorker) -> None:
+        self._worker = worker
+
+    @sync_compatible
+    async def process_events(self) -> None:
+        """Return when all events that were emitted are where they go, and all runs that ended are recorded."""
+        await asyncio.to_thread(self._worker.wait_until_empty)
+        await asyncio.to_thread(_sink.flush)
+
+
+@pytest.fixture
+def events_pipeline(asserting_events_worker: EventsWorker) -> EventsPipeline:
+    """Waits for what the test emits and records."""
+    return EventsPipeline(asserting_events_worker)
+
+
+@pytest.fixture
+def emitting_events_pipeline(asserting_and_emitting_events_worker: EventsWorker) -> EventsPipeline:
+    """The same, where events are sent as well."""
+    return EventsPipeline(asserting_and_emitting_events_worker)
