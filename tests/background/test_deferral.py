@@ -11,11 +11,9 @@ from uuid import UUID
 import pytest
 
 from prefect import flow, tags
-from prefect.exceptions import ConfigurationError, MappingLengthMismatch, ParameterBindError
+from prefect.exceptions import MappingLengthMismatch, ParameterBindError
 from prefect.futures import PrefectDistributedFuture, PrefectFutureList
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import PrefectTaskRunner
-from prefect.task_worker import TaskWorker
 
 
 def kept(home: Path) -> list[Path]:
