@@ -27,7 +27,6 @@ from prefect.client.utilities import async_client, sync_client
 from prefect.logging.loggers import get_logger
 
 if TYPE_CHECKING:
-
     from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 
     Client = PrefectClient | SyncPrefectClient | None

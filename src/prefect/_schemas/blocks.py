@@ -65,7 +65,9 @@ class BlockDocument(ObjectBaseModel):
         return require_name(values)
 
     @model_serializer(mode="wrap")
-    def serialize_data(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # its JSON schema is that of the fields
+    def serialize_data(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ):  # its JSON schema is that of the fields
         """Show secrets in `data` only when asked to, with `context={"include_secrets": True}`."""
         dumped = handler(self)
         if "data" in dumped:
