@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -66,7 +67,9 @@ def sqlite_path(url: str | sa.URL) -> str:
     return ":memory:" if path.startswith((":memory:", "file::memory:")) else path.removeprefix("file:")
 
 
-def make_engine(url: str | sa.URL, *, read_only: bool = False, foreign_keys: bool = True) -> sa.Engine:
+def make_engine(
+    url: str | sa.URL, *, read_only: bool = False, foreign_keys: bool = True, pool: Mapping[str, Any] | None = None
+) -> sa.Engine:
     """An engine for a database; a transaction on SQLite begins deferred, or at once with the option `write=True`.
 
     Args:
@@ -74,10 +77,11 @@ def make_engine(url: str | sa.URL, *, read_only: bool = False, foreign_keys: boo
         read_only: SQLite only: refuse to write, and do not make the file.
         foreign_keys: SQLite only: enforce foreign keys. Migrations do not: SQLite empties a table before it drops
             it, and the deletion would cascade.
+        pool: PostgreSQL only: arguments of `sqlalchemy.create_engine` about connections.
     """
     parsed = parse_url(url)
     if not is_sqlite(parsed):
-        return sa.create_engine(parsed, pool_pre_ping=True)
+        return sa.create_engine(parsed, pool_pre_ping=True, **(pool or {}))
     path = sqlite_path(parsed)
 
     def connect() -> Any:

@@ -7,10 +7,13 @@ connection of a pool.
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import sqlite3
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from prefect import plugins
     from prefect._store import migrate
     from prefect.settings import Settings
+    from prefect.settings.models.server.database import ServerDatabaseSettings
 else:
     plugins = lazy_module("prefect.plugins")
     migrate = lazy_module("prefect._store.migrate")  # Alembic is for older databases only
@@ -67,16 +71,17 @@ class Database(Protocol):
         """Write what is pending and let go of all connections."""
 
 
-def make_database(url: str, *, migrate_on_start: bool = True) -> Database:
+def make_database(url: str, *, migrate_on_start: bool = True, pool: Mapping[str, Any] | None = None) -> Database:
     """The database of a URL, not yet open.
 
     Args:
         url: an SQLite or PostgreSQL URL; SQLite in memory is kept in a temporary file that ends with the server.
         migrate_on_start: bring an older schema up to date when it is opened.
+        pool: arguments of `sqlalchemy.create_engine` about the connections to PostgreSQL.
     """
     parsed = parse_url(url)
     if not is_sqlite(parsed):
-        return PostgreSQLDatabase(parsed, migrate_on_start=migrate_on_start)
+        return PostgreSQLDatabase(parsed, migrate_on_start=migrate_on_start, pool=pool)
     path = sqlite_path(parsed)
     return SQLiteDatabase(None if path == ":memory:" else os.path.abspath(path))
 
@@ -87,7 +92,30 @@ def database_of(settings: Settings) -> Database:
     return make_database(
         url.get_secret_value() if url else f"sqlite:///{settings.home / 'pluperfect.db'}",
         migrate_on_start=settings.server.database.migrate_on_start,
+        pool=_connections(settings.server.database, "options=" in (url.get_secret_value() if url else "")),
     )
+
+
+def _connections(settings: ServerDatabaseSettings, has_options: bool) -> dict[str, Any]:
+    """How a server connects to PostgreSQL, and how long it waits for it; what the URL says comes first."""
+    arguments: dict[str, Any] = {"application_name": settings.sqlalchemy.connect_args.application_name or "prefect"}
+    if settings.connection_timeout is not None:
+        arguments["connect_timeout"] = max(1, math.ceil(settings.connection_timeout))
+    given = {"search_path": settings.sqlalchemy.connect_args.search_path}
+    if settings.timeout is not None:
+        given["statement_timeout"] = str(max(1, round(settings.timeout * 1000)))
+    # blanks end a value unless they are escaped
+    options = [f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in given.items() if value is not None]
+    if options and not has_options:
+        arguments["options"] = " ".join(options)
+    limits = settings.sqlalchemy
+    return {
+        "pool_size": limits.pool_size,
+        "max_overflow": limits.max_overflow,
+        "pool_timeout": _FOR_EVER if limits.pool_timeout is None else limits.pool_timeout,
+        "pool_recycle": limits.pool_recycle,
+        "connect_args": arguments,
+    }
 
 
 class SQLiteDatabase:
@@ -195,13 +223,19 @@ class _Writing:
 
 
 class PostgreSQLDatabase:
-    """A PostgreSQL database."""
+    """A PostgreSQL database.
 
-    def __init__(self, url: sa.URL, *, migrate_on_start: bool = True) -> None:
+    Args:
+        url: of the database.
+        migrate_on_start: bring an older schema up to date when it is opened.
+        pool: arguments of `sqlalchemy.create_engine` about connections.
+    """
+
+    def __init__(self, url: sa.URL, *, migrate_on_start: bool = True, pool: Mapping[str, Any] | None = None) -> None:
         self.bus = Bus()
         self.url = url
         self._migrate_on_start = migrate_on_start
-        self._engine = make_engine(url)
+        self._engine = make_engine(url, pool=pool)
         event.listen(self._engine, "do_connect", self._add_arguments)
         self._announcements = PostgreSQLAnnouncements(self._engine, self.bus)
 
@@ -218,7 +252,8 @@ class PostgreSQLDatabase:
 
     def _bring_up_to_date(self) -> None:
         with self._engine.begin() as tx:
-            # replicas that start together do this one after the other
+            # replicas that start together do this one after the other, and wait for as long as it takes
+            tx.exec_driver_sql("SET LOCAL statement_timeout = 0")
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
             if not sa.inspect(tx).get_table_names():
                 for statement in statements(read_script(POSTGRESQL_SCRIPT)):
@@ -231,17 +266,34 @@ class PostgreSQLDatabase:
             return work(tx)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._engine.begin() as tx:
-            collected(tx)  # of an earlier transaction on this connection, which failed
-            value = work(tx)
-            topics = collected(tx)
+        value, topics = self._until_done(work)
         self.bus.publish(topics)
         self._announcements.announce(topics)
         return value
+
+    def _until_done(self, work: Callable[[sa.Connection], T]) -> tuple[T, Collection[str]]:
+        for attempt in range(1, _MOST_ATTEMPTS):
+            try:
+                return self._try(work)
+            except sa_exc.OperationalError as exc:
+                # rolled back by the database, because of others: nothing stands in the way of doing it again
+                if getattr(exc.orig, "sqlstate", None) not in _TRY_AGAIN:
+                    raise
+                time.sleep(random.uniform(0, 0.02 * attempt))  # the others do so, too
+        return self._try(work)
+
+    def _try(self, work: Callable[[sa.Connection], T]) -> tuple[T, Collection[str]]:
+        with self._engine.begin() as tx:
+            collected(tx)  # of an earlier transaction on this connection, which failed
+            value = work(tx)
+            return value, collected(tx)
 
     def close(self) -> None:
         self._announcements.close()
         self._engine.dispose()
 
 
+_FOR_EVER = 1e6
+_MOST_ATTEMPTS = 5
+_TRY_AGAIN = ("40001", "40P01")  # a serialisation failure, a deadlock
 _SCHEMA_LOCK = 0x50_6C_75_70  # any number that nobody else locks

@@ -15,6 +15,9 @@ from prefect._store.sqlite import DatabaseUnavailable
 
 logger = logging.getLogger("prefect.server")
 
+_UNAVAILABLE = (DatabaseUnavailable, sa_exc.OperationalError, sa_exc.InterfaceError, sa_exc.TimeoutError)
+"""What a database that is down, starting, too slow or too busy looks like: the same request may succeed later."""
+
 _ECHO_LIMIT = 65_536
 """Bytes of a request's body that are sent back with the complaint about it."""
 
@@ -68,7 +71,7 @@ def response_for(error: Exception) -> Response:
     if refused is not None:
         wait = None if refused.retry_after is None else {"Retry-After": str(refused.retry_after)}
         return _Answer({"detail": refused.detail}, refused.status, wait)
-    if isinstance(error, (DatabaseUnavailable, sa_exc.OperationalError, sa_exc.TimeoutError)):
+    if isinstance(error, _UNAVAILABLE) or (isinstance(error, sa_exc.DBAPIError) and error.connection_invalidated):
         logger.error("The database is unavailable: %s", error)
         headers = {"Retry-After": "1"}
         return _Answer({"exception_message": "The database is unavailable; try again."}, 503, headers)
