@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not PEER, reason="PLUPERFECT_PEER names no execu
 
 
 class Peer(Server):
-    command = (PEER,)
+    command = (PEER, "-m", "prefect") if Path(PEER).name.startswith("python") else (PEER,)
 
 
 @pytest.fixture(scope="module")

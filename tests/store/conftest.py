@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class PostgreSQL:
     """A server that listens on a Unix socket in its own folder."""
 
     folder: Path
+    restart: Callable[[], None] = lambda: None
+    """Ends it, those that are connected first, and starts it again."""
 
     def run(self, database: str, sql: str) -> None:
         """Make a database and run statements in it."""
@@ -71,8 +73,16 @@ def postgresql() -> Iterator[PostgreSQL]:
 
         server(initdb, f"--pgdata={data}", "--username=test", "--auth=trust", "--no-sync", "--encoding=UTF8")
         options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-        server(pg_ctl, f"--pgdata={data}", f"--log={folder}/log", "--wait", f"--options={options}", "start")
+
+        def start() -> None:
+            server(pg_ctl, f"--pgdata={data}", f"--log={folder}/log", "--wait", f"--options={options}", "start")
+
+        def restart() -> None:
+            server(pg_ctl, f"--pgdata={data}", "--mode=fast", "--wait", "stop")
+            start()
+
+        start()
         try:
-            yield PostgreSQL(folder)
+            yield PostgreSQL(folder, restart)
         finally:
             server(pg_ctl, f"--pgdata={data}", "--mode=immediate", "--wait", "stop")
