@@ -282,6 +282,7 @@ def _say_made(made: FlowRun, full_name: str, start: datetime | None) -> None:
         "Job variables": _output.compact_json(made.job_variables) if made.job_variables else None,
         "Starts": when,
     }
-    if pages := get_current_settings().ui_url:
+    settings = get_current_settings()
+    if settings.source_of("ui_url") is not None and (pages := settings.ui_url):  # our own server has no pages yet
         fields["Page"] = f"{pages.rstrip('/')}/runs/flow-run/{made.id}"
     _output.print_fields(fields)
