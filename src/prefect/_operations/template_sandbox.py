@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from prefect._lazy import lazy_module
+
+if TYPE_CHECKING:
+    from prefect.utilities import urls
+else:
+    urls = lazy_module("prefect.utilities.urls")  # a door, which loads an HTTP library
 
 _LONGEST_RANGE = 10_000
 # parts of the language that call themselves, load other templates, or keep what a loop made for its next turn
@@ -63,6 +70,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         self._limits = limits
         for name in _REFUSED_FILTERS:
             self.filters.pop(name, None)
+        self.filters["ui_url"] = _ui_url
         self.globals = {"range": limits.range, "_tick": limits.tick, "_join": limits.join}
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
@@ -92,6 +100,12 @@ class _Environment(ImmutableSandboxedEnvironment):
         if isinstance(obj, str | bytes) and attr in _REFUSED_METHODS:
             return False
         return super().is_safe_attribute(obj, attr, value)
+
+
+def _ui_url(shown: Any) -> str:
+    """The address of an object in the user interface."""
+    kind, id = getattr(shown, "kind", None), shown.get("id") if isinstance(shown, dict) else None
+    return (urls.url_for(kind, id) or "") if kind and id else ""
 
 
 def _call(name: str, arguments: list[nodes.Expr]) -> nodes.Call:
