@@ -15,17 +15,21 @@ from starlette.testclient import TestClient
 
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
+from store.conftest import PostgreSQL
+from store.conftest import postgresql as postgresql
 
 _BEYOND_REACH = ("/admin/database",)  # they clear the database on which the others are tried
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     url = f"sqlite:///{tmp_path_factory.mktemp('strange')}/pluperfect.db"
-    changes = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
-    with TestClient(
-        create_app(get_current_settings().copy_with_update(changes)), raise_server_exceptions=False
-    ) as made:
+    if request.param == "postgresql":
+        postgresql: PostgreSQL = request.getfixturevalue("postgresql")
+        postgresql.run("strange", "")
+        url = f"postgresql://test@/strange?host={postgresql.folder}"
+    settings = get_current_settings().copy_with_update({"PREFECT_SERVER_DATABASE_CONNECTION_URL": url})
+    with TestClient(create_app(settings), raise_server_exceptions=False) as made:
         yield made
 
 

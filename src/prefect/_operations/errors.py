@@ -88,6 +88,7 @@ def refusal(error: Exception) -> Refused | None:
     if isinstance(error, sa_exc.IntegrityError):
         detail = "A name or key is taken, or the request refers to an object that is not there."
         return Refused(409, f"Data integrity conflict: {detail}")
-    if isinstance(error, (OverflowError, sa_exc.DataError)):
+    too_large = isinstance(error, sa_exc.OperationalError) and str(getattr(error.orig, "sqlstate", "")).startswith("54")
+    if too_large or isinstance(error, (OverflowError, sa_exc.DataError)):
         return Refused(422, "A number or text of the request is outside the range that can be stored.")
     return None
