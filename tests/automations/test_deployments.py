@@ -26,9 +26,9 @@ def _work() -> None:
 
 def test_an_event_makes_a_run_of_the_deployment(embedded: str) -> None:
     order = {"__prefect_kind": "jinja", "template": "{{ event.resource.id }}"}
-    for _ in range(2):  # applied twice, there is one automation
-        trigger = DeploymentEventTrigger(expect={"order.placed"}, parameters={"order": order})
-        id = bill.to_deployment("on-order", triggers=[trigger]).apply()
+    trigger = DeploymentEventTrigger(expect={"order.placed"}, parameters={"order": order})
+    made = [bill.to_deployment("on-order", triggers=[trigger]).apply() for _ in range(2)]
+    id = made[-1]  # applied twice, there is one automation
     with get_client(sync_client=True) as client:
         assert len(client.read_resource_related_automations(f"prefect.deployment.{id}")) == 1
         assert emit_event("order.placed", resource={"prefect.resource.id": "shop.order.17"}) is not None
