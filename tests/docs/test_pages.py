@@ -102,7 +102,10 @@ def test_the_links_of_a_page_lead_somewhere(page: Path):
 @pytest.mark.parametrize("page", PAGES, ids=names)
 def test_settings_are_called_by_their_names(page: Path):
     text = page.read_text(encoding="utf-8")
-    for name in set(re.findall(r"\bPREFECT_(?!_)\w+", text)) - {"PREFECT_PROFILE", "PREFECT_SERVER_ALLOW_UNAUTHENTICATED"}:
+    for name in set(re.findall(r"\bPREFECT_(?!_)\w+", text)) - {
+        "PREFECT_PROFILE",
+        "PREFECT_SERVER_ALLOW_UNAUTHENTICATED",
+    }:
         assert hasattr(settings, name), f"{names(page)} speaks of {name}, which is no setting"
 
 
