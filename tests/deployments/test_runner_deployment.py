@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -366,7 +367,10 @@ def test_from_a_saved_block(project: Project, client: SyncPrefectClient, pool: s
     ]
 
 
-def test_from_a_remote_file_system(project: Project, client: SyncPrefectClient, pool: str):
+def test_from_a_remote_file_system(
+    project: Project, client: SyncPrefectClient, pool: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delitem(sys.modules, "flows", raising=False)  # of another test
     fsspec = pytest.importorskip("fsspec")
     fsspec.filesystem("memory").pipe("/code/flows.py", (project.folder / "flows.py").read_bytes())
     loaded = flow.from_source("memory://code", entrypoint="flows.py:add")

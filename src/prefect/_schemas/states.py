@@ -246,6 +246,7 @@ def to_public(state: RunState, *, flow_run_id: str | None = None, task_run_id: s
 
 AnyState = State[Any]
 """A state whose result may be anything."""
+AnyState.__doc__ = State.__doc__
 
 
 def from_public(state: State[Any]) -> RunState:

@@ -10,13 +10,13 @@ from pydantic import Field, HttpUrl, model_validator
 from prefect._ids import new_uuid
 from prefect._schemas.base import ActionBaseModel
 from prefect._schemas.blocks import DEFAULT_BLOCK_SCHEMA_VERSION, refuse_self_reference, require_name
-from prefect._schemas.fields import BlockDocumentName, BlockTypeSlug, Name
+from prefect._schemas.fields import BlockDocumentName, BlockTypeSlug
 
 
 class BlockTypeCreate(ActionBaseModel):
     """Make a block type."""
 
-    name: Name
+    name: str = Field(min_length=1)
     slug: BlockTypeSlug
     logo_url: HttpUrl | None = None
     documentation_url: HttpUrl | None = None
