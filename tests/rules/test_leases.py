@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect._rules.leases import MOST_CLAIMS, Held, decide_expired
+from prefect._rules.leases import MOST_CLAIMS, Held, decide_ended, decide_expired
 from prefect._rules.states import (
     CANCELLED,
     CANCELLING,
@@ -84,3 +84,19 @@ def test_a_run_that_was_not_started_stays_due_when_it_was(due: int) -> None:
     state = decide_expired(run, NOW).state
     assert state is not None
     assert state.details["scheduled_time"] == due
+
+
+@given(runs)
+def test_a_process_that_is_known_to_be_gone(run: Held) -> None:
+    """As when the lease ends, but it says how the process ended; and a run it never began has crashed at once."""
+    outcome = decide_ended(run, "It was killed.", NOW)
+    entered, expired = outcome.state, decide_expired(run, NOW).state
+    assert (entered.type if entered else None) in MAY_BECOME[run.state.type]
+    if entered is not None:
+        assert (entered.message or "").startswith("It was killed.")
+        if run.state.type == PENDING:
+            assert entered.type == CRASHED
+        else:
+            assert expired is not None and expired.type == entered.type
+    if run.state.type == RUNNING and run.run_count > run.retries:
+        assert entered is not None and entered.type == CRASHED

@@ -38,6 +38,7 @@ WAIT_SECONDS = 25.0
 """How long a claim waits for a run before it is made again; below what proxies bear, and below the request's own limit."""
 LEASE_SECONDS = 60.0
 _CLAIM_LEASE_SECONDS = 20.0  # a claim whose answer is lost is noticed soon; the first renewal makes it longer
+_PROCESS_ENDED = "/flow_runs/{id}/process_ended"
 _NO_SUCH_OPERATION = (404, 405)
 _UNKNOWN_ROUTE = ("Not Found", "Method Not Allowed")  # what a server says of a route, never of an object
 
@@ -191,6 +192,26 @@ class ClaimSource:
     async def _look_for_cancelled(self, ids: list[UUID]) -> list[UUID]:
         matching = FlowRunFilter.model_validate({"id": {"any_": ids}, "state": {"type": {"any_": ["CANCELLING"]}}})
         return [run.id for run in await self.client.read_flow_runs(flow_run_filter=matching, limit=len(ids))]
+
+    async def process_ended(self, claim: Claim, message: str) -> Any:
+        """Say that the process of a held run has ended without an end of the run.
+
+        Args:
+            claim: the run.
+            message: how it ended.
+
+        Returns:
+            the state that this put the run in; None when it is not ours any more.
+        """
+        if claim.token is not None:
+            body = {"token": claim.token, "message": message}
+            try:
+                reply = await ask(self.client, "POST", _PROCESS_ENDED, body, id=claim.id, allow={409})
+            except _Unknown:
+                pass
+            else:
+                return wire.read(OrchestrationResult[Any], reply).state if reply.status != 409 else None
+        return await self.propose(claim, states.Crashed(message=message))
 
     async def propose(self, claim: Claim, state: Any, force: bool = False) -> Any:
         """Propose a state for a run that is held; returns the state that it is in then, None when nothing was written."""

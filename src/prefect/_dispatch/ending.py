@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect._dispatch.claims import Claim, ClaimSource
 from prefect._lazy import lazy_module
-from prefect._rules.states import CANCELLING, PENDING, RUNNING
+from prefect._rules.states import CANCELLING, PAUSED, PENDING, RUNNING, SCHEDULED
 
 if TYPE_CHECKING:
     from prefect import states
@@ -67,7 +67,8 @@ async def settle(source: ClaimSource, claim: Claim, status: int | None, *, cance
     """
     run = await source.client.read_flow_run(claim.id)
     state = run.state
-    if state is None or state.type.value not in _OPEN:
+    waits_in_process = state is not None and state.type.value in (SCHEDULED, PAUSED) and status not in (None, 0)
+    if state is None or not (state.type.value in _OPEN or (waits_in_process and claim.token is not None)):
         return None
     if cancelled or state.type.value == CANCELLING:
         return await source.propose(
@@ -77,7 +78,7 @@ async def settle(source: ClaimSource, claim: Claim, status: int | None, *, cance
         # it may have reported its end to where it is not read yet; if not, the lease ends and says so
         return None
     message = f"Flow run process ended without an end of the run: {describe_status(status)}. {explain_status(status)}"
-    return await source.propose(claim, states.Crashed(message=message.strip()))
+    return await source.process_ended(claim, message.strip())
 
 
 def identifier(host: str, pid: int) -> str:

@@ -45,8 +45,15 @@ class Tending:
         """Hold a run until `let_go`."""
         self._held[claim.id] = claim
 
-    def let_go(self, id: UUID) -> None:
-        """Hold a run no longer; its lease is not renewed."""
+    def let_go(self, id: UUID, claim: Claim | None = None) -> None:
+        """Hold a run no longer; its lease is not renewed.
+
+        Args:
+            id: of the run.
+            claim: only if it is still held by this claim, and was not claimed again meanwhile.
+        """
+        if claim is not None and self._held.get(id) is not claim:
+            return
         self._held.pop(id, None)
         self._missed.pop(id, None)
         self._told.discard(id)

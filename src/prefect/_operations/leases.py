@@ -8,6 +8,7 @@ was taken for dead and comes back does not disturb the one that runs in its plac
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,10 +17,19 @@ from prefect._clock import now, to_us
 from prefect._operations.errors import Conflict, NotFound
 from prefect._operations.registry import NotYet, operation
 from prefect._operations.run_children import end_children
-from prefect._operations.state_changes import current_state, enter_state, flow_retry_delay, locked_flow_run
-from prefect._rules.leases import Held, decide_expired
+from prefect._operations.state_changes import accepted, current_state, enter_state, flow_retry_delay, locked_flow_run
+from prefect._rules.leases import Held, Outcome, decide_ended, decide_expired
 from prefect._rules.states import CANCELLING, CRASHED, PENDING, RUNNING, SCHEDULED, TERMINAL, RunState
-from prefect._schemas.leases import Lease, LeaseHolder, LeaseRenewals, LeaseRequest, LeaseReturn, RenewedLeases
+from prefect._schemas.leases import (
+    Lease,
+    LeaseHolder,
+    LeaseRenewals,
+    LeaseRequest,
+    LeaseReturn,
+    LostProcess,
+    RenewedLeases,
+)
+from prefect._schemas.orchestration import OrchestrationResult
 from prefect._store import leases
 from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, run_lease
@@ -146,6 +156,32 @@ def release_flow_run(tx: sa.Connection, id: UUID, body: LeaseReturn) -> None:
     announce(tx, "scheduled")
 
 
+@operation("POST", "/flow_runs/{id}/process_ended", writes=True)
+def end_process_of_flow_run(tx: sa.Connection, id: UUID, body: LostProcess) -> OrchestrationResult[Any]:
+    """Say that the process of a held run has ended without an end of the run: it is tried again, or has crashed.
+
+    The holder says so, which knows how the process ended; nobody needs to wait for the end of the lease.
+
+    Raises:
+        NotFound: there is no such flow run.
+        Conflict: the token is not that of the last claim.
+    """
+    row = locked_flow_run(tx, id)
+    lease = leases.read(tx, id)
+    if lease is None or lease["token"] != body.token:
+        raise Conflict(leases.refusal(id, lease))
+    current = current_state(tx, flow_run, row)
+    if current is None or current.type in TERMINAL:
+        leases.forget(tx, id)
+        return accepted(id, current)
+    moment = now()
+    outcome = decide_ended(_held(row, lease, current, moment), body.message, to_us(moment))
+    # a new token: what is still on its way from the process that has ended counts no more
+    leases.end(tx, id, token=lease["token"] + 1)
+    _go_on(tx, row, current, outcome)
+    return accepted(id, outcome.state or current)
+
+
 def expired(tx: sa.Connection, moment: datetime, limit: int) -> list[UUID]:
     """The runs whose lease has ended by a moment, the longest first."""
     statement = sa.select(run_lease.c.flow_run_id).where(run_lease.c.expires <= moment)
@@ -175,8 +211,16 @@ def expire(tx: sa.Connection, id: UUID, moment: datetime) -> RunState | None:
     if current is None or current.type in TERMINAL:
         leases.forget(tx, id)
         return None
+    outcome = decide_expired(_held(row, lease, current, moment), to_us(moment))
+    leases.end(tx, id)
+    _go_on(tx, row, current, outcome)
+    return outcome.state
+
+
+def _held(row: sa.RowMapping, lease: sa.RowMapping, current: RunState, moment: datetime) -> Held:
+    """What the rules need to know of a run that its holder has left."""
     policy = row["empirical_policy"]
-    held = Held(
+    return Held(
         state=current,
         holder=leases.describe(lease),
         silence=(moment - lease["renewed_at"]).total_seconds(),
@@ -186,12 +230,14 @@ def expire(tx: sa.Connection, id: UUID, moment: datetime) -> RunState | None:
         retries=policy.get("retries") or 0,
         retry_delay=flow_retry_delay(policy),
     )
-    outcome = decide_expired(held, to_us(moment))
-    leases.end(tx, id)
+
+
+def _go_on(tx: sa.Connection, row: sa.RowMapping, current: RunState, outcome: Outcome) -> None:
+    """Let a run whose process is gone go on without it, or end; what belongs to it ends."""
+    # on a local database: who ran it does not own it any more, or what follows would be ended with him
+    tx.execute(sa.update(flow_run).where(flow_run.c.id == row["id"]).values(owner=None))
     announce(tx, "scheduled")
-    if outcome.state is None:
-        return None
-    enter_state(tx, flow_run, row, outcome.state, policy=outcome.policy)
-    if current.type != PENDING:
-        end_children(tx, id, outcome.state)
-    return outcome.state
+    if outcome.state is not None:
+        enter_state(tx, flow_run, row, outcome.state, policy=outcome.policy)
+        if current.type != PENDING:
+            end_children(tx, row["id"], outcome.state)

@@ -130,6 +130,9 @@ class FlowRunProposal(ActionBaseModel):
         default=False, description="The process could not ask and has gone on: the state is one that the run was in."
     )
     name: str | None = Field(default=None, description="The name of the run from now on, when it changes.")
+    policy: dict[str, Any] | None = Field(
+        default=None, description="How often the flow is tried again, where who made the run did not know."
+    )
     holder: LeaseHolder | None = Field(
         default=None, description="Hold the run from now on; with a token, take over the claim of who started it."
     )
@@ -338,6 +341,9 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal, is_new: bool) -> Prop
     state = _run_state(proposal.state, current)
     if proposal.name is not None and proposal.name != row["name"]:
         tx.execute(sa.update(flow_run).where(flow_run.c.id == id).values(name=proposal.name))
+    if proposal.policy is not None:
+        policy = {**row["empirical_policy"], **proposal.policy}
+        tx.execute(sa.update(flow_run).where(flow_run.c.id == id).values(empirical_policy=policy))
     token = proposal.lease_token
     if current is not None and current.is_final and state.type == RUNNING and not proposal.force:
         return _aborted(id, f"This run has already finished in state {current.name}.", current)

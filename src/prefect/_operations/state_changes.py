@@ -331,6 +331,11 @@ def flow_retry_delay(policy: dict[str, Any]) -> float:
     return delay or 0.0
 
 
+def accepted(flow_run_id: UUID, state: RunState | None) -> OrchestrationResult[Any]:
+    """The answer that a flow run is in a state."""
+    return _answer(Decision("ACCEPT", state), flow_run_id=flow_run_id, task_run_id=None)
+
+
 def _answer(decision: Decision, *, flow_run_id: UUID | None, task_run_id: UUID | None) -> OrchestrationResult[Any]:
     reason = decision.reason
     details: Any = {

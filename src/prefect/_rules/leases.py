@@ -67,6 +67,34 @@ def decide_expired(run: Held, now_us: int) -> Outcome:
     return Outcome(None) if decide is None else decide(run, now_us)
 
 
+def decide_ended(run: Held, why: str, now_us: int) -> Outcome:
+    """Decide what becomes of a flow run whose process has ended without an end of the run.
+
+    Args:
+        run: as its holder knows it; the process is known to be gone, so nobody comes back.
+        why: how the process ended.
+        now_us: the time, microseconds since the epoch.
+    """
+    kind = run.state.type
+    if kind == RUNNING:
+        return _tried_again(run, why, now_us) or Outcome(RunState(CRASHED, message=why, timestamp=now_us))
+    if kind == CANCELLING:
+        return Outcome(RunState(CANCELLED, message=why, timestamp=now_us))
+    left_to_others = kind == SCHEDULED and run.can_be_claimed
+    suspended = kind == PAUSED and run.state.details.get("pause_reschedule")
+    if left_to_others or suspended or kind not in _DECISIONS:
+        return Outcome(None)
+    return Outcome(RunState(CRASHED, message=why, timestamp=now_us))
+
+
+def _tried_again(run: Held, why: str, now_us: int) -> Outcome | None:
+    """Another attempt, if the flow has one left and somebody can begin it."""
+    if not run.can_be_claimed or run.run_count > run.retries:
+        return None
+    state = awaiting_retry(now_us + round(run.retry_delay * 1e6), f"{why} It is tried again.")
+    return Outcome(state, {"retry_type": "reschedule", "resuming": False, "pause_keys": []})
+
+
 def _pending(run: Held, now_us: int) -> Outcome:
     """Claimed, and not started."""
     lost = f"Claimed by {run.holder}, which did not start it and was last heard of {_ago(run.silence)}."
@@ -81,10 +109,7 @@ def _pending(run: Held, now_us: int) -> Outcome:
 
 def _running(run: Held, now_us: int) -> Outcome:
     lost = f"{run.holder} ran this flow run and was last heard of {_ago(run.silence)}."
-    if run.can_be_claimed and run.run_count <= run.retries:
-        state = awaiting_retry(now_us + round(run.retry_delay * 1e6), f"{lost} It is tried again.")
-        return Outcome(state, {"retry_type": "reschedule", "resuming": False, "pause_keys": []})
-    return Outcome(RunState(CRASHED, message=lost, timestamp=now_us))
+    return _tried_again(run, lost, now_us) or Outcome(RunState(CRASHED, message=lost, timestamp=now_us))
 
 
 def _cancelling(run: Held, now_us: int) -> Outcome:

@@ -83,6 +83,13 @@ class LeaseReturn(ActionBaseModel):
     token: Token
 
 
+class LostProcess(ActionBaseModel):
+    """That the process of a run has ended without an end of the run."""
+
+    token: Token
+    message: str = Field(description="How it ended, as people read it.")
+
+
 class ClaimRequest(ActionBaseModel):
     """Which runs somebody is ready to run: those of a work pool, or of deployments."""
 

@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from prefect._rules.states import RunState
+from prefect._clock import now_us
+from prefect._rules.states import RUNNING, SCHEDULED, RunState, awaiting_retry
 
 FLOW_ID_BY_NAME: Final = "SELECT id FROM flow WHERE name = ?"
 
@@ -52,6 +53,8 @@ WHERE id = :id
 SET_PAUSE_KEYS: Final = """
 UPDATE flow_run SET empirical_policy = json_set(empirical_policy, '$.pause_keys', json(?)) WHERE id = ?
 """
+
+MERGE_POLICY: Final = "UPDATE flow_run SET empirical_policy = json_patch(empirical_policy, ?) WHERE id = ?"
 
 SET_TASK_RUN_STATE: Final = """
 UPDATE task_run SET
@@ -120,7 +123,10 @@ WHERE r.state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED'
 """
 
 _UNFINISHED_RUNS_OF_OWNER: Final = """
-SELECT id FROM flow_run
+SELECT id, state_type, run_count, deployment_id IS NOT NULL OR work_queue_id IS NOT NULL,
+    json_extract(empirical_policy, '$.retries'),
+    coalesce(json_extract(empirical_policy, '$.retry_delay[0]'), json_extract(empirical_policy, '$.retry_delay'))
+FROM flow_run
 WHERE owner = ? AND state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED')
 """
 
@@ -140,6 +146,19 @@ UPDATE flow_run SET
 WHERE id = :id
 """
 
+_RETRY_FLOW_RUN: Final = """
+UPDATE flow_run SET
+    updated = :now, state_id = :state, state_type = 'SCHEDULED', state_name = 'AwaitingRetry', state_timestamp = :now,
+    total_run_time = total_run_time + max(0, :now - state_timestamp), next_scheduled_start_time = :due, owner = NULL,
+    empirical_policy = json_set(
+        empirical_policy, '$.retry_type', 'reschedule', '$.resuming', json('false'), '$.pause_keys', json('[]'))
+WHERE id = :id
+"""
+
+_LEAVE_FLOW_RUN: Final = "UPDATE flow_run SET owner = NULL WHERE id = ?"
+
+_END_LEASE: Final = "UPDATE run_lease SET expires = NULL, token = token + 1 WHERE flow_run_id = ?"
+
 _CRASH_TASK_RUN: Final = """
 UPDATE task_run SET
     updated = :now, state_id = :state, state_type = 'CRASHED', state_name = 'Crashed', state_timestamp = :now,
@@ -151,17 +170,44 @@ WHERE id = :id
 def crash_runs_of(
     connection: sqlite3.Connection, owner_id: str, message: str, tell: Callable[[str, RunState], None]
 ) -> int:
-    """Mark the unfinished flow runs of an owner, and their unfinished task runs, as crashed; return how many flow runs.
+    """End the unfinished flow runs of an owner, and their unfinished task runs; return how many flow runs.
+
+    They have crashed; those of deployments that may be tried again are there for whoever claims them.
 
     Args:
         tell: told of each flow run and the state that it entered.
     """
     runs = connection.execute(_UNFINISHED_RUNS_OF_OWNER, (owner_id,)).fetchall()
-    for (flow_run_id,) in runs:
+    for flow_run_id, state_type, run_count, can_be_claimed, retries, delay in runs:
         for (task_run_id,) in connection.execute(_UNFINISHED_TASK_RUNS, (flow_run_id,)).fetchall():
             _crash(connection, _CRASH_TASK_RUN, INSERT_TASK_RUN_STATE, task_run_id, message)
+        if can_be_claimed and state_type in (RUNNING, SCHEDULED) and run_count <= (retries or 0):
+            connection.execute(_END_LEASE, (flow_run_id,))
+            if state_type == SCHEDULED:  # its process was to try it again
+                connection.execute(_LEAVE_FLOW_RUN, (flow_run_id,))
+            else:
+                tell(flow_run_id, _try_again(connection, flow_run_id, message, delay))
+            continue
         tell(flow_run_id, _crash(connection, _CRASH_FLOW_RUN, INSERT_FLOW_RUN_STATE, flow_run_id, message))
     return len(runs)
+
+
+def _try_again(connection: sqlite3.Connection, run_id: str, message: str, delay: float | None) -> RunState:
+    state = awaiting_retry(now_us() + round((delay or 0) * 1e6), f"{message} It is tried again.")
+    due = state.details["scheduled_time"]
+    row = (
+        state.id,
+        run_id,
+        state.timestamp,
+        state.type,
+        state.name,
+        state.message,
+        f'{{"scheduled_time": {due}}}',
+        None,
+    )
+    connection.execute(INSERT_FLOW_RUN_STATE, row)
+    connection.execute(_RETRY_FLOW_RUN, {"now": state.timestamp, "state": state.id, "due": due, "id": run_id})
+    return state
 
 
 def crash_task_run(connection: sqlite3.Connection, task_run_id: str, message: str) -> None:

@@ -396,8 +396,9 @@ class Runner:
         except Exception:
             logger.error("Flow run %r is out of control of its runner:", claim.flow_run.name, exc_info=True)
         finally:
-            self._running.pop(claim.id, None)
-            self._tending.let_go(claim.id)
+            if self._running.get(claim.id) is run:  # else it is tried again already
+                del self._running[claim.id]
+            self._tending.let_go(claim.id, claim)
             self._freed.set()
 
     def _report(self, run: _Run, logger: Any) -> None:

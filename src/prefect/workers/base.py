@@ -464,8 +464,9 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
                 claim.flow_run, f"Flow run could not be submitted to infrastructure: {type(exc).__name__}: {exc}"
             )
         finally:
-            self._held.pop(claim.id, None)
-            self._tending.let_go(claim.id)
+            if self._held.get(claim.id) is held:  # else it is tried again already
+                del self._held[claim.id]
+            self._tending.let_go(claim.id, claim)
             self._freed.set()
 
     async def _configure(self, claim: Claim) -> Any:

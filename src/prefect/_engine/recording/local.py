@@ -22,7 +22,7 @@ from prefect._engine.frames import FlowFrame, TaskFrame
 from prefect._engine.recording.values import clean, data_json, details_json, tags_json, to_json
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
-from prefect._rules.states import TERMINAL, RunState
+from prefect._rules.states import RUNNING, TERMINAL, RunState
 from prefect._rules.transitions import Verdict, decide
 from prefect._store import state_events
 from prefect._store import statements as sql
@@ -417,6 +417,8 @@ class LocalRecorder:
         if state.details.get("pause_reschedule"):  # who goes on with the run must know which pauses it has been through
             keys = sorted({state.details.get("pause_key") or "", *frame.pauses} - {"", "counter"})
             connection.execute(sql.SET_PAUSE_KEYS, (to_json(keys), frame.id))
+        if frame.adopted is not None and state.type == RUNNING:  # who made the run did not know the flow
+            connection.execute(sql.MERGE_POLICY, (frame.flow.policy_json, frame.id))
         if frame.adopted is not None and frame.parent_task_run_id is not None:
             self._mirror(connection, frame, state)
 

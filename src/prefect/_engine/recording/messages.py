@@ -10,7 +10,7 @@ from prefect._clock import from_us, to_us
 from prefect._engine.frames import FlowFrame, TaskFrame
 from prefect._engine.recording.values import clean
 from prefect._lazy import lazy_module
-from prefect._rules.states import RunState, Value
+from prefect._rules.states import RUNNING, RunState, Value
 from prefect._rules.transitions import Verdict
 from prefect.logging._sink import LogRow
 
@@ -163,6 +163,8 @@ def proposal(frame: FlowFrame, proposed: RunState, force: bool) -> dict[str, Any
     said = {"flow_run_id": frame.id, "state": state(proposed), "force": force, "name": clean(frame.name)}
     if frame.lease_token is not None:
         said["lease_token"] = frame.lease_token
+    if frame.adopted is not None and proposed.type == RUNNING:
+        said["policy"] = orjson.Fragment(frame.flow.policy_json)  # who made the run did not know the flow
     return said
 
 
