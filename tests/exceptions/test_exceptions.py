@@ -31,7 +31,10 @@ from prefect.exceptions import (
 DEFINED = [
     value
     for value in vars(exceptions).values()
-    if isinstance(value, type) and issubclass(value, BaseException) and not value.__name__.startswith("_")
+    if isinstance(value, type)
+    and issubclass(value, BaseException)
+    and not value.__name__.startswith("_")
+    and value.__name__ != "PrefectHTTPStatusError"  # made when first used, of a request and its response: see below
 ]
 ARGUMENTS = {
     "EventTooLarge": (10, 5),
