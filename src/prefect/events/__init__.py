@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         DeploymentSequenceTrigger,
         DeploymentTriggerTypes,
     )
+    from prefect.events.subscribers import FlowRunSubscriber
 
 # module -> the names in it; each is imported when first used
 _WHERE = {
@@ -80,6 +81,7 @@ _WHERE = {
     ),
     "prefect._schemas.events": "Event ReceivedEvent RelatedResource Resource ResourceSpecification",
     "prefect.events.clients": "get_events_client get_events_subscriber",
+    "prefect.events.subscribers": "FlowRunSubscriber",
     "prefect.events.schemas.deployment_triggers": (
         "DeploymentCompoundTrigger DeploymentEventTrigger DeploymentMetricTrigger DeploymentSequenceTrigger "
         "DeploymentTriggerTypes"
@@ -120,6 +122,7 @@ __all__ = [
     "DoNothing",
     "Event",
     "EventTrigger",
+    "FlowRunSubscriber",
     "MetricTrigger",
     "MetricTriggerOperator",
     "MetricTriggerQuery",
