@@ -100,7 +100,7 @@ def is_alive(folder: Path, owner_id: str) -> bool:
 def dead_owners(connection: sqlite3.Connection, database_path: str) -> list[tuple[str, int]]:
     """The owners (id, process id) of unfinished runs that are no longer alive, among those of this machine."""
     folder = Path(f"{database_path}.owners")
-    rows = connection.execute(statements.OWNERS_OF_UNFINISHED_RUNS).fetchall()
+    rows = connection.execute(statements.OWNERS_OF_UNFINISHED_RUNS, (now_us(),)).fetchall()
     host, boot = _host() if rows else "", _boot_id()
     dead = []
     for owner_id, owner_host, owner_boot, pid in rows:

@@ -116,18 +116,22 @@ INSERT_OWNER: Final = (
     "INSERT INTO owner (id, host, boot_id, pid, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 
-OWNERS_OF_UNFINISHED_RUNS: Final = """
+# of a run that is held under a lease tells its holder, who knows how its process ended
+_UNHELD: Final = "NOT EXISTS (SELECT 1 FROM run_lease l WHERE l.flow_run_id = flow_run.id AND l.expires > ?)"
+
+OWNERS_OF_UNFINISHED_RUNS: Final = f"""
 SELECT DISTINCT o.id, o.host, o.boot_id, o.pid
-FROM flow_run r JOIN owner o ON o.id = r.owner
-WHERE r.state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED') AND r.owner IS NOT NULL
+FROM flow_run JOIN owner o ON o.id = flow_run.owner
+WHERE flow_run.state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED')
+    AND flow_run.owner IS NOT NULL AND {_UNHELD}
 """
 
-_UNFINISHED_RUNS_OF_OWNER: Final = """
+_UNFINISHED_RUNS_OF_OWNER: Final = f"""
 SELECT id, state_type, run_count, deployment_id IS NOT NULL OR work_queue_id IS NOT NULL,
     json_extract(empirical_policy, '$.retries'),
     coalesce(json_extract(empirical_policy, '$.retry_delay[0]'), json_extract(empirical_policy, '$.retry_delay'))
 FROM flow_run
-WHERE owner = ? AND state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED')
+WHERE owner = ? AND state_type IN ('PENDING', 'RUNNING', 'CANCELLING', 'SCHEDULED', 'PAUSED') AND {_UNHELD}
 """
 
 # deferred ones are carried out by others, whatever becomes of the flow run that deferred them
@@ -177,7 +181,7 @@ def crash_runs_of(
     Args:
         tell: told of each flow run and the state that it entered.
     """
-    runs = connection.execute(_UNFINISHED_RUNS_OF_OWNER, (owner_id,)).fetchall()
+    runs = connection.execute(_UNFINISHED_RUNS_OF_OWNER, (owner_id, now_us())).fetchall()
     for flow_run_id, state_type, run_count, can_be_claimed, retries, delay in runs:
         for (task_run_id,) in connection.execute(_UNFINISHED_TASK_RUNS, (flow_run_id,)).fetchall():
             _crash(connection, _CRASH_TASK_RUN, INSERT_TASK_RUN_STATE, task_run_id, message)
