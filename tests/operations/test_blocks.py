@@ -108,6 +108,11 @@ def test_names_and_slugs_of_types_are_taken_once_or_reserved(both: sa.Connection
         make_type(both, "prefect-x")
 
 
+def test_a_type_is_not_called_what_cannot_be_shown(both: sa.Connection) -> None:
+    with pytest.raises(Invalid, match="a/b"):
+        block_types.create_block_type(both, BlockTypeCreate(name="a/b", slug="a-b"))
+
+
 def test_a_protected_type_is_not_deleted(both: sa.Connection) -> None:
     made = make_type(both, "a")
     both.execute(sa.update(block_type).values(is_protected=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from importlib import resources
 from typing import Any
 from uuid import UUID
@@ -12,12 +13,13 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._operations import edits, rows
-from prefect._operations.errors import Conflict, Forbidden, NotFound
+from prefect._operations.errors import Conflict, Forbidden, Invalid, NotFound
 from prefect._operations.registry import operation
 from prefect._schemas.actions.blocks import BlockTypeCreate, BlockTypeUpdate
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.blocks import BlockType
 from prefect._schemas.filters.blocks import BlockSchemaFilter, BlockTypeFilter
+from prefect._schemas.naming import BANNED_CHARACTERS, WITHOUT_BANNED_CHARACTERS
 from prefect._store import catalogue
 from prefect._store.tables import block_schema, block_type, configuration
 
@@ -47,9 +49,14 @@ def create_block_type(tx: sa.Connection, body: BlockTypeCreate) -> BlockType:
     """Make a block type.
 
     Raises:
+        Invalid: the name has characters that names cannot have.
         Forbidden: the name is reserved.
         Conflict: there is one of that name or slug.
     """
+    if not re.match(WITHOUT_BANNED_CHARACTERS, body.name):
+        raise Invalid(
+            f"Block type name {body.name!r} contains one of {' '.join(BANNED_CHARACTERS)}, which names cannot have."
+        )
     if body.name.lower().startswith(_RESERVED):
         raise Forbidden(f"Block type names beginning with 'Prefect' are reserved; {body.name!r} needs another one.")
     row = edits.insert_new(tx, block_type, _plain_urls(body.model_dump()))
