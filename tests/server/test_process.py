@@ -182,7 +182,15 @@ def children(pid: int) -> list[int]:
 
 def workers_of(server: subprocess.Popen[str]) -> list[int]:
     """The processes of a server that answer requests."""
-    return [pid for pid in children(server.pid) if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found = []
+    for pid in children(server.pid):
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except FileNotFoundError:  # it has ended meanwhile: none that answers
+            continue
+        if b"resource_tracker" not in command:
+            found.append(pid)
+    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs to look at processes")

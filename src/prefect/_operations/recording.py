@@ -9,11 +9,12 @@ whose answer was lost is simply sent again.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import Field
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from prefect._clock import from_us, now, now_us, to_us
 from prefect._operations import deferred_runs, edits, outbox, task_run_deliveries
@@ -32,16 +33,35 @@ from prefect._rules.states import CANCELLING, CRASHED, RUNNING, RunState
 from prefect._schemas.base import ActionBaseModel, PrefectBaseModel
 from prefect._schemas.enums import SetStateStatus
 from prefect._schemas.fields import KeyValueLabelsField
+from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.leases import LEASE_SECONDS, LeaseHolder, LeaseRequest, Token
 from prefect._schemas.moments import DateTime
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails, StateAcceptDetails
 from prefect._schemas.states import State, StateDetails, StateType, from_public
+from prefect._schemas.task_runs import TaskRun
 from prefect._store import bulk, leases
 from prefect._store.announcements import announce
 from prefect._store.dialects import insert
 from prefect._store.tables import flow, flow_run, flow_run_state, task_run, task_run_state
 
 _OWN_IDS = frozenset({"flow_run_id", "task_run_id"})
+
+
+@cache
+def _readable_as(model: type[PrefectBaseModel], field: str) -> TypeAdapter[Any]:
+    annotation: Any = model.model_fields[field].annotation
+    return TypeAdapter(annotation)
+
+
+def _kept_as(model: type[PrefectBaseModel], field: str) -> AfterValidator:
+    """Keep a document as it was sent, if a run that has it can be read again."""
+
+    def check(document: dict[str, Any]) -> dict[str, Any]:
+        if document:
+            _readable_as(model, field).validate_python(document)
+        return document
+
+    return AfterValidator(check)
 
 
 class StateRecord(ActionBaseModel):
@@ -69,8 +89,8 @@ class TaskRunRecord(ActionBaseModel):
     cache_expiration: DateTime | None = None
     task_version: str | None = None
     flow_run_run_count: int = 0
-    empirical_policy: dict[str, Any] = Field(default_factory=dict)
-    task_inputs: dict[str, Any] = Field(default_factory=dict)
+    empirical_policy: Annotated[dict[str, Any], _kept_as(TaskRun, "empirical_policy")] = Field(default_factory=dict)
+    task_inputs: Annotated[dict[str, Any], _kept_as(TaskRun, "task_inputs")] = Field(default_factory=dict)
     tags: list[str] = Field(default_factory=list)
     labels: KeyValueLabelsField
     run_count: int = 0
@@ -112,7 +132,7 @@ class FlowRunRecord(ActionBaseModel):
     flow_tags: list[str] = Field(default_factory=list)
     flow_version: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
-    empirical_policy: dict[str, Any] = Field(default_factory=dict)
+    empirical_policy: Annotated[dict[str, Any], _kept_as(FlowRun, "empirical_policy")] = Field(default_factory=dict)
     tags: list[str] = Field(default_factory=list)
     labels: KeyValueLabelsField
     parent_task_run_id: UUID | None = None
@@ -130,7 +150,7 @@ class FlowRunProposal(ActionBaseModel):
         default=False, description="The process could not ask and has gone on: the state is one that the run was in."
     )
     name: str | None = Field(default=None, description="The name of the run from now on, when it changes.")
-    policy: dict[str, Any] | None = Field(
+    policy: Annotated[dict[str, Any], _kept_as(FlowRun, "empirical_policy")] | None = Field(
         default=None, description="How often the flow is tried again, where who made the run did not know."
     )
     holder: LeaseHolder | None = Field(
