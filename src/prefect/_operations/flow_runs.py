@@ -84,16 +84,16 @@ def _runs() -> sa.Select[Any]:
 
 def _flow_run(row: sa.RowMapping) -> FlowRun:
     fields = rows.run_fields(row, flow_run_id=row["id"], task_run_id=None)
-    fields["empirical_policy"] = _policy(row["empirical_policy"])
+    fields["empirical_policy"] = policy_as_read(row["empirical_policy"])
     return FlowRun.model_validate(fields)
 
 
-def _policy(recorded: dict[str, Any]) -> dict[str, Any]:
+def policy_as_read(recorded: dict[str, Any]) -> dict[str, Any]:
     """The policy as the API has it: there a flow has one delay, in whole seconds, and the exact one has an older name."""
     delay = recorded.get("retry_delay")
     if isinstance(delay, list):
         delay = delay[0] if delay else 0
-    if delay is None or isinstance(delay, int):
+    if not isinstance(delay, float) or not math.isfinite(delay):
         return {**recorded, "retry_delay": delay}
     return {**recorded, "retry_delay": math.ceil(delay), "retry_delay_seconds": delay}
 

@@ -8,6 +8,7 @@ whose answer was lost is simply sent again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -20,6 +21,7 @@ from prefect._clock import from_us, now, now_us, to_us
 from prefect._operations import deferred_runs, edits, outbox, task_run_deliveries
 from prefect._operations.errors import Conflict
 from prefect._operations.events import SentEvent, create_events
+from prefect._operations.flow_runs import policy_as_read
 from prefect._operations.leases import as_row, lease_flow_run
 from prefect._operations.logs import LogLine, create_logs
 from prefect._operations.registry import operation
@@ -53,15 +55,20 @@ def _readable_as(model: type[PrefectBaseModel], field: str) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)
 
 
-def _kept_as(model: type[PrefectBaseModel], field: str) -> AfterValidator:
+def _kept_as(
+    model: type[PrefectBaseModel], field: str, as_read: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+) -> AfterValidator:
     """Keep a document as it was sent, if a run that has it can be read again."""
 
     def check(document: dict[str, Any]) -> dict[str, Any]:
         if document:
-            _readable_as(model, field).validate_python(document)
+            _readable_as(model, field).validate_python(as_read(document) if as_read else document)
         return document
 
     return AfterValidator(check)
+
+
+_FlowRunPolicy = Annotated[dict[str, Any], _kept_as(FlowRun, "empirical_policy", policy_as_read)]
 
 
 class StateRecord(ActionBaseModel):
@@ -132,7 +139,7 @@ class FlowRunRecord(ActionBaseModel):
     flow_tags: list[str] = Field(default_factory=list)
     flow_version: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
-    empirical_policy: Annotated[dict[str, Any], _kept_as(FlowRun, "empirical_policy")] = Field(default_factory=dict)
+    empirical_policy: _FlowRunPolicy = Field(default_factory=dict)
     tags: list[str] = Field(default_factory=list)
     labels: KeyValueLabelsField
     parent_task_run_id: UUID | None = None
@@ -150,7 +157,7 @@ class FlowRunProposal(ActionBaseModel):
         default=False, description="The process could not ask and has gone on: the state is one that the run was in."
     )
     name: str | None = Field(default=None, description="The name of the run from now on, when it changes.")
-    policy: Annotated[dict[str, Any], _kept_as(FlowRun, "empirical_policy")] | None = Field(
+    policy: _FlowRunPolicy | None = Field(
         default=None, description="How often the flow is tried again, where who made the run did not know."
     )
     holder: LeaseHolder | None = Field(
