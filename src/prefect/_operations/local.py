@@ -58,6 +58,15 @@ class LocalDatabase:
         self._lock = sqlite.WriteLock(f"{path}.lock")
         self._engine: sa.Engine | None = None
 
+    def create(self) -> None:
+        """Make the file with its tables, unless it is there.
+
+        Raises:
+            DatabaseUnavailable: it cannot be made.
+        """
+        if not os.path.exists(self.path):
+            sqlite.open_database(self.path, self._lock).close()
+
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one moment of the database.

@@ -22,7 +22,6 @@ from prefect._clock import now
 from prefect._lazy import lazy_module
 from prefect._operations import errors, local, registry
 from prefect._operations._routes import ROUTES
-from prefect._store import sqlite
 from prefect._transport.errors import OperationUnavailable
 from prefect._transport.port import Reply, Request
 
@@ -243,8 +242,8 @@ class EmbeddedTransport:
         if self._database is None or not self._holds_file:
             self._release()
             database = local.open_local()
-            if writes and not os.path.exists(database.path):
-                sqlite.open_database(database.path, sqlite.WriteLock(f"{database.path}.lock")).close()
+            if writes:
+                database.create()
             self._holds_file = os.path.exists(database.path)
             self._database = database
         return self._database

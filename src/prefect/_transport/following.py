@@ -8,18 +8,18 @@ shortly before, and leaves out what it has seen.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID
 
 from prefect._clock import now
 from prefect._lazy import lazy_module
-from prefect._store import sqlite
-from prefect._transport.websocket import Attempts, StreamRefused, connection, refuse
+from prefect._transport.websocket import Attempts, StreamRefused, connection, refuse, socket_url
+from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,6 +38,7 @@ else:
     tail = lazy_module("prefect._store.tail")
 
 T = TypeVar("T", bound="BaseModel")
+F = TypeVar("F", bound="BaseModel")
 
 OVERLAP = timedelta(minutes=1)
 """How far back a follower looks when it begins, and when it connects to a server that does not say where it stands."""
@@ -71,7 +72,7 @@ class Following(Generic[T]):
     Args:
         name: what one of it is called in messages: `event` or `log`.
         model: what it is made into.
-        since: the filter as JSON values, beginning at a moment.
+        since: the filter as JSON values, beginning at a moment; where it is to begin at first, when that is None.
     """
 
     def __init__(self, name: str, model: type[T], since: Callable[[datetime | None], dict[str, Any]]) -> None:
@@ -83,21 +84,17 @@ class Following(Generic[T]):
         self,
         url: str,
         *,
-        headers: dict[str, str] | None = None,
-        credential: str | None = None,
+        key: str | None = None,
         attempts: int = 10,
         reconnect_on_clean_close: bool = False,
-        connected: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[T, None]:
         """Follow the stream of a server.
 
         Args:
             url: of the websocket.
-            headers: for the handshake.
-            credential: see `connection`.
+            key: see `connection`.
             attempts: failures to connect in a row after which to give up.
             reconnect_on_clean_close: go on when the server says that it has ended.
-            connected: called whenever the server has been told what is wanted.
 
         Raises:
             StreamRefused: the server does not want this.
@@ -108,11 +105,10 @@ class Following(Generic[T]):
         newest: datetime | None = None
         while True:
             try:
-                async with connection(url, headers=headers, credential=credential) as (socket, _):
+                async with connection(url, key=key) as (socket, _):
                     since = None if newest is None else newest - OVERLAP
                     request: dict[str, Any] = {"type": "filter", "filter": self.since(since)}
                     await socket.send(json.dumps(request if place is None else {**request, "after": place}))
-                    connected()
                     async for text in socket:
                         tries.succeeded()
                         message = json.loads(text)
@@ -131,7 +127,7 @@ class Following(Generic[T]):
             except OSError as exc:
                 await tries.failed(exc)
 
-    async def local(self, connected: Callable[[], None] = lambda: None) -> AsyncGenerator[T, None]:
+    async def local(self) -> AsyncGenerator[T, None]:
         """Follow the stream of the local database, whichever process writes to it.
 
         Raises:
@@ -142,13 +138,81 @@ class Following(Generic[T]):
         reader = _LocalReader(self, stop)
         try:
             await asyncio.to_thread(reader.begin)
-            connected()
             while True:
                 for found in await asyncio.to_thread(reader.next):
                     yield found
         finally:
             stop.set()
             await asyncio.to_thread(reader.close)
+
+
+class Subscriber(Generic[T, F]):
+    """Follows a stream of an API, by `async with` and `async for`; what subscribers to events and to logs share.
+
+    Args:
+        api_url: the address of the API; unless given, that of the settings, or the local database.
+        filter: which messages; all, from a minute ago, unless it says otherwise.
+        reconnection_attempts: failures to connect in a row after which to give up.
+        reconnect_on_clean_close: go on when the server says that it has ended.
+    """
+
+    _path: ClassVar[str]
+    """Of the websocket, below the address of the API."""
+
+    _key: str | None = None
+    """The key of a cloud; without one the settings say what proves who one is."""
+
+    def __init__(
+        self,
+        api_url: str | None = None,
+        filter: F | None = None,
+        reconnection_attempts: int = 10,
+        reconnect_on_clean_close: bool = False,
+    ) -> None:
+        self._api_url = api_url or get_current_settings().api.url
+        self._filter = filter
+        self._attempts = reconnection_attempts
+        self._reconnect_on_clean_close = reconnect_on_clean_close
+        self._messages: AsyncGenerator[T, None] | None = None
+
+    @property
+    def client_name(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
+
+    async def __aenter__(self) -> Self:
+        self._messages = self._follow()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        messages, self._messages = self._messages, None
+        if messages is not None:
+            await messages.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._messages is None:
+            raise TypeError(f"{self.client_name} follows nothing before it is entered: use it in `async with`.")
+        return await self._messages.__anext__()
+
+    def _follow(self) -> AsyncGenerator[T, None]:
+        following = self._following(now())
+        if self._api_url is None:
+            return following.local()
+        return following.server(
+            socket_url(self._api_url, self._path),
+            key=self._key,
+            attempts=self._attempts,
+            reconnect_on_clean_close=self._reconnect_on_clean_close,
+        )
+
+    def _following(self, began: datetime) -> Following[T]:
+        """What to follow from a moment on."""
+        raise NotImplementedError(f"{self.client_name} does not say what it follows.")
 
 
 def _id(found: Any) -> UUID:
@@ -166,9 +230,7 @@ class _LocalReader(Generic[T]):
 
     def begin(self) -> None:
         self._database = local.open_local()
-        if not os.path.exists(self._database.path):  # what does not exist cannot be watched
-            lock = sqlite.WriteLock(f"{self._database.path}.lock")
-            sqlite.open_database(self._database.path, lock).close()
+        self._database.create()  # what does not exist cannot be watched
         self._changes = local.Changes(self._database.path)
         self._filter = self._stream.parse(self._following.since(None))
         self._wanted = self._stream.wanted(self._filter)

@@ -73,6 +73,19 @@ def token() -> str | None:
     return None
 
 
+def cloud_access(api_url: str | None, api_key: str | None) -> tuple[str, str]:
+    """The address and the key of Prefect Cloud: those that are given, or those of the settings.
+
+    Raises:
+        ValueError: there is no address or no key.
+    """
+    settings = get_current_settings().api
+    url, key = api_url or settings.url, api_key or (settings.key.get_secret_value() if settings.key else None)
+    if not url or not key:
+        raise ValueError("Prefect Cloud needs an address and a key: set PREFECT_API_URL and PREFECT_API_KEY.")
+    return url, key
+
+
 def _tls(url: str) -> dict[str, Any]:
     if not url.startswith("wss:"):
         return {}
@@ -88,31 +101,32 @@ def _tls(url: str) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def connection(
-    url: str, *, headers: dict[str, str] | None = None, credential: str | None = None
+    url: str, *, key: str | None = None
 ) -> AsyncIterator[tuple[websockets_client.ClientConnection, dict[str, Any]]]:
     """A websocket that has been let in, and what the server said to that.
 
     Args:
         url: its address.
-        headers: to send with the handshake.
-        credential: what proves who one is; unless given, what the settings say.
+        key: what proves who one is, in the handshake already; unless given, what the settings say, after it.
 
     Raises:
         StreamRefused: the server did not let it in.
         OSError: there is no such server, or it does not answer.
     """
-    given = {**safe_headers(get_current_settings().client.custom_headers), **(headers or {})}
+    headers = safe_headers(get_current_settings().client.custom_headers)
+    if key is not None:
+        headers = {**headers, "Authorization": f"Bearer {key}"}
     try:
         async with websockets_client.connect(
             url,
             subprotocols=[websockets.Subprotocol(SUBPROTOCOL)],
-            additional_headers=given,
+            additional_headers=headers,
             user_agent_header=f"prefect/{__version__}",
             open_timeout=_OPEN_SECONDS,
             max_size=LARGEST_MESSAGE,
             **_tls(url),
         ) as socket:
-            await socket.send(json.dumps({"type": "auth", "token": credential if credential is not None else token()}))
+            await socket.send(json.dumps({"type": "auth", "token": key if key is not None else token()}))
             async with asyncio.timeout(_OPEN_SECONDS):
                 said = json.loads(await socket.recv())
             if said.get("type") != "auth_success":

@@ -12,33 +12,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from prefect._clock import now
 from prefect._ids import new_uuid
 from prefect._lazy import lazy_module
 from prefect._schemas.events import Event, ReceivedEvent
 from prefect._schemas.filters.events import EventFilter
-from prefect._transport.following import OVERLAP, Following
-from prefect._transport.websocket import Attempts, StreamRefused, connection, http_to_ws, refuse, socket_url
+from prefect._transport.following import OVERLAP, Following, Subscriber
+from prefect._transport.websocket import (
+    Attempts,
+    StreamRefused,
+    cloud_access,
+    connection,
+    http_to_ws,
+    refuse,
+    socket_url,
+)
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
     from websockets import exceptions as websockets_exceptions
 
     from prefect._operations import local, task_run_events
-    from prefect._store import sqlite
 else:
     websockets_exceptions = lazy_module("websockets.exceptions")
     local = lazy_module("prefect._operations.local")
     task_run_events = lazy_module("prefect._operations.task_run_events")
-    sqlite = lazy_module("prefect._store.sqlite")
 
 __all__ = [
     "AssertingEventsClient",
@@ -58,6 +62,9 @@ __all__ = [
 ]
 
 
+_OUT = "/events/out"
+
+
 def events_in_socket_from_api_url(url: str) -> str:
     """The address of the websocket on which an API takes events."""
     return socket_url(url, "/events/in")
@@ -65,7 +72,7 @@ def events_in_socket_from_api_url(url: str) -> str:
 
 def events_out_socket_from_api_url(url: str) -> str:
     """The address of the websocket on which an API gives out events."""
-    return socket_url(url, "/events/out")
+    return socket_url(url, _OUT)
 
 
 def get_events_client(
@@ -153,7 +160,7 @@ class _LocalEventsClient(EventsClient):
     """Writes events into the local database."""
 
     async def __aenter__(self) -> Self:
-        self._database = await asyncio.to_thread(_open_local)
+        self._database = await asyncio.to_thread(_made_local)
         return await super().__aenter__()
 
     async def __aexit__(self, *exc_info: Any) -> None:
@@ -168,10 +175,9 @@ class _LocalEventsClient(EventsClient):
         await asyncio.to_thread(write)
 
 
-def _open_local() -> local.LocalDatabase:
+def _made_local() -> local.LocalDatabase:
     database = local.open_local()
-    if not os.path.exists(database.path):
-        sqlite.open_database(database.path, sqlite.WriteLock(f"{database.path}.lock")).close()
+    database.create()
     return database
 
 
@@ -241,8 +247,7 @@ class PrefectEventsClient(EventsClient):
         self._attempts = reconnection_attempts
         self._every = checkpoint_every
         self._interval = checkpoint_interval
-        self._headers: dict[str, str] = {}
-        self._credential: str | None = None
+        self._key: str | None = None
         self._unconfirmed: deque[Event] = deque()
         self._asked_at = time.monotonic()
         self._stack: contextlib.AsyncExitStack | None = None
@@ -289,9 +294,7 @@ class PrefectEventsClient(EventsClient):
     async def _connect(self) -> None:
         """Connect, and send what the server may not have."""
         self._stack = contextlib.AsyncExitStack()
-        self._socket, said = await self._stack.enter_async_context(
-            connection(self._url, headers=self._headers, credential=self._credential)
-        )
+        self._socket, said = await self._stack.enter_async_context(connection(self._url, key=self._key))
         self._answers = bool(said.get("checkpoints"))
         for event in self._unconfirmed:
             await self._socket.send(event.model_dump_json())
@@ -378,24 +381,15 @@ class PrefectCloudEventsClient(PrefectEventsClient):
         checkpoint_every: int = 700,
         checkpoint_interval: float = 30.0,
     ) -> None:
-        url, self_key = _cloud(api_url, api_key)
+        url, key = cloud_access(api_url, api_key)
         super().__init__(url, reconnection_attempts, checkpoint_every, checkpoint_interval)
-        self._credential = self_key
-        self._headers = {"Authorization": f"Bearer {self_key}"}
-
-
-def _cloud(api_url: str | None, api_key: str | None) -> tuple[str, str]:
-    settings = get_current_settings().api
-    url, key = api_url or settings.url, api_key or (settings.key.get_secret_value() if settings.key else None)
-    if not url or not key:
-        raise ValueError("Prefect Cloud needs an address and a key: set PREFECT_API_URL and PREFECT_API_KEY.")
-    return url, key
+        self._key = key
 
 
 # -- following ------------------------------------------------------------------------------------------------------
 
 
-class PrefectEventSubscriber:
+class PrefectEventSubscriber(Subscriber[ReceivedEvent, EventFilter]):
     """Follows the events of an API.
 
     A connection that fails is made again, and the events received meanwhile come then; no event comes twice.
@@ -407,58 +401,9 @@ class PrefectEventSubscriber:
         reconnect_on_clean_close: go on when the server says that it has ended.
     """
 
-    def __init__(
-        self,
-        api_url: str | None = None,
-        filter: EventFilter | None = None,
-        reconnection_attempts: int = 10,
-        reconnect_on_clean_close: bool = False,
-    ) -> None:
-        self._api_url = api_url or get_current_settings().api.url
-        self._filter = filter
-        self._attempts = reconnection_attempts
-        self._reconnect_on_clean_close = reconnect_on_clean_close
-        self._headers: dict[str, str] = {}
-        self._credential: str | None = None
-        self._events: AsyncGenerator[ReceivedEvent, None] | None = None
+    _path = _OUT
 
-    @property
-    def client_name(self) -> str:
-        """The name of the class."""
-        return type(self).__name__
-
-    async def __aenter__(self) -> Self:
-        self._events = self._follow()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> None:
-        events, self._events = self._events, None
-        if events is not None:
-            await events.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> ReceivedEvent:
-        if self._events is None:
-            raise TypeError(f"{self.client_name} gives events only inside `async with`.")
-        return await self._events.__anext__()
-
-    def _follow(self) -> AsyncGenerator[ReceivedEvent, None]:
-        following = Following("event", ReceivedEvent, self._wanted(now()))
-        if self._api_url is None:
-            return following.local()
-        return following.server(
-            events_out_socket_from_api_url(self._api_url),
-            headers=self._headers,
-            credential=self._credential,
-            attempts=self._attempts,
-            reconnect_on_clean_close=self._reconnect_on_clean_close,
-        )
-
-    def _wanted(self, began: datetime) -> Any:
+    def _following(self, began: datetime) -> Following[ReceivedEvent]:
         filter = (self._filter or EventFilter()).model_copy(deep=True)
         given: Mapping[str, Any] = filter.occurred.__dict__ if "occurred" in filter.model_fields_set else {}
         said = filter.occurred.model_fields_set if given else set[str]()
@@ -469,7 +414,7 @@ class PrefectEventSubscriber:
             filter.occurred.since = first if since is None else max(first, since)
             return filter.model_dump(mode="json")
 
-        return wanted
+        return Following("event", ReceivedEvent, wanted)
 
 
 class PrefectCloudEventSubscriber(PrefectEventSubscriber):
@@ -492,10 +437,9 @@ class PrefectCloudEventSubscriber(PrefectEventSubscriber):
         reconnection_attempts: int = 10,
         reconnect_on_clean_close: bool = False,
     ) -> None:
-        url, key = _cloud(api_url, api_key)
+        url, key = cloud_access(api_url, api_key)
         super().__init__(url, filter, reconnection_attempts, reconnect_on_clean_close)
-        self._credential = key
-        self._headers = {"Authorization": f"Bearer {key}"}
+        self._key = key
 
 
 class PrefectCloudAccountEventSubscriber(PrefectCloudEventSubscriber):
@@ -514,6 +458,6 @@ class PrefectCloudAccountEventSubscriber(PrefectCloudEventSubscriber):
         reconnection_attempts: int = 10,
         reconnect_on_clean_close: bool = False,
     ) -> None:
-        url, _ = _cloud(api_url, api_key)
+        url, _ = cloud_access(api_url, api_key)
         account = url.partition("/workspaces/")[0]
         super().__init__(account, api_key, filter, reconnection_attempts, reconnect_on_clean_close)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from prefect._clock import now
 from prefect._lazy import lazy_module
-from prefect._transport.following import OVERLAP, Following
-from prefect._transport.websocket import http_to_ws, socket_url
-from prefect.settings import get_current_settings
+from prefect._transport.following import OVERLAP, Following, Subscriber
+from prefect._transport.websocket import cloud_access, http_to_ws, socket_url
 
 if TYPE_CHECKING:
     from prefect._schemas import logs as log_schemas
@@ -31,9 +27,12 @@ __all__ = [
 ]
 
 
+_OUT = "/logs/out"
+
+
 def logs_out_socket_from_api_url(url: str) -> str:
     """The address of the websocket on which an API gives out lines of logs."""
-    return socket_url(url, "/logs/out")
+    return socket_url(url, _OUT)
 
 
 def get_logs_subscriber(
@@ -53,7 +52,7 @@ def get_logs_subscriber(
     )
 
 
-class PrefectLogsSubscriber:
+class PrefectLogsSubscriber(Subscriber["Log", "LogFilter"]):
     """Follows the logs of an API:
 
         async with PrefectLogsSubscriber(filter=...) as subscriber:
@@ -68,58 +67,9 @@ class PrefectLogsSubscriber:
         reconnect_on_clean_close: go on when the server says that it has ended.
     """
 
-    def __init__(
-        self,
-        api_url: str | None = None,
-        filter: LogFilter | None = None,
-        reconnection_attempts: int = 10,
-        reconnect_on_clean_close: bool = False,
-    ) -> None:
-        self._api_url = api_url or get_current_settings().api.url
-        self._filter = filter
-        self._attempts = reconnection_attempts
-        self._reconnect_on_clean_close = reconnect_on_clean_close
-        self._headers: dict[str, str] = {}
-        self._credential: str | None = None
-        self._lines: AsyncGenerator[Log, None] | None = None
+    _path = _OUT
 
-    @property
-    def client_name(self) -> str:
-        """The name of the class."""
-        return type(self).__name__
-
-    async def __aenter__(self) -> Self:
-        self._lines = self._follow()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> None:
-        lines, self._lines = self._lines, None
-        if lines is not None:
-            await lines.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Log:
-        if self._lines is None:
-            raise TypeError(f"{self.client_name} gives lines only inside `async with`.")
-        return await self._lines.__anext__()
-
-    def _follow(self) -> AsyncGenerator[Log, None]:
-        following = Following("log", log_schemas.Log, self._wanted(now()))
-        if self._api_url is None:
-            return following.local()
-        return following.server(
-            logs_out_socket_from_api_url(self._api_url),
-            headers=self._headers,
-            credential=self._credential,
-            attempts=self._attempts,
-            reconnect_on_clean_close=self._reconnect_on_clean_close,
-        )
-
-    def _wanted(self, began: datetime) -> Any:
+    def _following(self, began: datetime) -> Following[Log]:
         filter = (self._filter or log_filters.LogFilter()).model_copy(deep=True)
         moments = filter.timestamp or log_filters.LogFilterTimestamp()
         if moments.after_ is None:
@@ -134,7 +84,7 @@ class PrefectLogsSubscriber:
             moments.after_ = first if since is None else max(first, since)
             return filter.model_dump(mode="json")
 
-        return wanted
+        return Following("log", log_schemas.Log, wanted)
 
 
 class PrefectCloudLogsSubscriber(PrefectLogsSubscriber):
@@ -157,10 +107,6 @@ class PrefectCloudLogsSubscriber(PrefectLogsSubscriber):
         reconnection_attempts: int = 10,
         reconnect_on_clean_close: bool = False,
     ) -> None:
-        settings = get_current_settings().api
-        key = api_key or (settings.key.get_secret_value() if settings.key is not None else None)
-        if not (api_url or settings.url) or not key:
-            raise ValueError("Prefect Cloud needs an address and a key: set PREFECT_API_URL and PREFECT_API_KEY.")
-        super().__init__(api_url, filter, reconnection_attempts, reconnect_on_clean_close)
-        self._credential = key
-        self._headers = {"Authorization": f"Bearer {key}"}
+        url, key = cloud_access(api_url, api_key)
+        super().__init__(url, filter, reconnection_attempts, reconnect_on_clean_close)
+        self._key = key
