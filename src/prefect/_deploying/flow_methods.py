@@ -26,6 +26,13 @@ else:
     serving = lazy_module("prefect._deploying.serving")
 
 
+_OF_SERVING = ("name", "global_limit", "pause_on_shutdown", "print_starting_message", "limit", "webserver")
+"""Arguments of `serve` that are not those of a deployment."""
+
+_OF_DEPLOYING = ("work_pool_name", "image", "build", "push", "print_next_steps", "ignore_warnings")
+"""Arguments of `deploy` that are not those of a deployment."""
+
+
 def _options(values: dict[str, Any], *but: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in ("self", *but)}
 
@@ -230,8 +237,7 @@ class Deployable:
         Raises:
             RuntimeError: called in asynchronous code; there, `await prefect.aserve(flow.to_deployment(...))`.
         """
-        own = ("name", "global_limit", "pause_on_shutdown", "print_starting_message", "limit", "webserver")
-        options = _options(locals(), *own, "own")
+        options = _options(locals(), *_OF_SERVING)
         if in_async_context():
             raise RuntimeError(
                 "`flow.serve` blocks, and this is asynchronous code: use `await aserve(await flow.ato_deployment(...))`."
@@ -279,8 +285,7 @@ class Deployable:
         _sla: Any = None,
     ) -> UUID:
         """`deploy` for asynchronous code."""
-        own = ("work_pool_name", "image", "build", "push", "print_next_steps", "ignore_warnings")
-        options = _options(locals(), *own, "own")
+        options = _options(locals(), *_OF_DEPLOYING)
         deployment = runner_deployment.RunnerDeployment.from_flow(self, **options)  # type: ignore[arg-type]
         ids = await deploying.deploy(
             [deployment], work_pool_name=work_pool_name, image=image, build=build, push=push,

@@ -12,7 +12,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from prefect._bridge import async_dispatch, run_coro_as_sync
-from prefect._deploying import applying, entrypoints, parameters, schedules, triggers, versions
+from prefect._deploying import applying, entrypoints, schedules, triggers, versions
+from prefect._deploying.parameters import as_json, check, with_references
 from prefect._lazy import lazy_module
 from prefect._schemas.actions.deployments import DeploymentScheduleCreate
 from prefect._schemas.concurrency import ConcurrencyLimitConfig, ConcurrencyOptions
@@ -98,7 +99,7 @@ class RunnerDeployment(BaseModel):
     @classmethod
     def validate_block_parameters(cls, value: dict[str, Any]) -> dict[str, Any]:
         """Refuse blocks that are not saved: a deployment can only name those that are."""
-        parameters.with_references(value)
+        with_references(value)
         return value
 
     @field_validator("triggers", mode="before")
@@ -137,13 +138,13 @@ class RunnerDeployment(BaseModel):
             ValueError: a parameter is not known, or does not fit.
         """
         if self.enforce_parameter_schema:
-            written = parameters.as_json(self.parameters, self._words)
-            parameters.check(written, self._parameter_openapi_schema, f"Deployment {self.full_name!r}")
+            written = as_json(self.parameters, self._words)
+            check(written, self._parameter_openapi_schema, f"Deployment {self.full_name!r}")
         return self
 
     def serialize_block_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Parameters in which saved blocks are references to them."""
-        return _references(parameters)
+        return with_references(parameters)
 
     @property
     def _words(self) -> str:
@@ -383,9 +384,6 @@ class RunnerDeployment(BaseModel):
         made._sla = options["_sla"]
         made._parameter_openapi_schema = flow.parameters.model_dump_for_openapi()
         return made
-
-
-_references = parameters.with_references
 
 
 def _checked_name(name: str) -> str:
