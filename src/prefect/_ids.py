@@ -50,6 +50,15 @@ def new_uuid() -> UUID:
     return uuid.UUID(int=_next_int())
 
 
+def twin_id(id: str) -> str:
+    """The id, always the same, of something that stands for another thing; it sorts beside the id of that.
+
+    Args:
+        id: of the other thing, in its text form.
+    """
+    return f"{id[:-1]}{int(id[-1], 16) ^ 1:x}"
+
+
 def _after_fork_in_child() -> None:
     """Another thread may hold the lock at a fork, and a child must not repeat its parent's bits."""
     global _lock, _bits
