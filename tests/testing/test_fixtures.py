@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -17,7 +18,7 @@ from prefect._schemas.events import Event
 from prefect.events import emit_event
 from prefect.events.clients import AssertingEventsClient, AssertingPassthroughEventsClient
 from prefect.events.filters import EventFilter, EventNameFilter
-from prefect.events.worker import EventsWorker
+from prefect.events.worker import EventsWorker, should_emit_events
 from prefect.settings import get_current_settings
 from prefect.testing.fixtures import *  # noqa: F403
 from prefect.testing.fixtures import Puppeteer, Recorder, add_prefect_loggers_to_caplog, is_port_in_use
@@ -95,6 +96,42 @@ def test_what_was_emitted_is_forgotten(
     emit_event("later", {"prefect.resource.id": "r"})
     asserting_events_worker.wait_until_empty()
     assert emitted(AssertingEventsClient) == ["later"]
+
+
+def test_whether_events_are_emitted(
+    home: Any, mock_should_emit_events: Any, asserting_events_worker: EventsWorker
+) -> None:
+    resource = {"prefect.resource.id": "r"}
+    assert emit_event("wanted", resource) is not None and should_emit_events()
+    mock_should_emit_events.return_value = False
+    assert emit_event("not wanted", resource) is None and not should_emit_events()
+    asserting_events_worker.wait_until_empty()
+    assert emitted(AssertingEventsClient) == ["wanted"]
+    assert mock_should_emit_events.call_count == 4
+
+
+class OurOwnClient(AssertingEventsClient):
+    """Diverts events before the test, and again after it."""
+
+
+@pytest.fixture
+def diverted_before(home: Any) -> Iterator[None]:
+    EventsWorker.set_client_override(OurOwnClient)
+    try:
+        yield
+        emit_event("afterwards", {"prefect.resource.id": "r"})
+        EventsWorker.instance().drain()
+        assert emitted(OurOwnClient) == ["afterwards"]
+    finally:
+        EventsWorker.set_client_override(None)
+        OurOwnClient.reset()
+
+
+def test_what_diverted_events_before_does_so_again(
+    diverted_before: None, asserting_events_worker: EventsWorker
+) -> None:
+    assert asserting_events_worker.client_type is AssertingEventsClient
+    EventsWorker.set_client_override(None)  # which the fixture undoes
 
 
 async def test_what_is_emitted_is_kept_and_sent(

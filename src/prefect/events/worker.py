@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefect._events import emitting
 from prefect._events.worker import EventsWorker
 from prefect.settings import get_current_settings
 
@@ -16,7 +17,7 @@ __all__ = [
 
 def should_emit_events() -> bool:
     """Whether events are recorded: always, by a server or in the local database."""
-    return True
+    return emitting.wanted()
 
 
 def emit_events_to_cloud() -> bool:

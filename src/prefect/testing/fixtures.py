@@ -15,13 +15,16 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import anyio
 import pytest
 import websockets
 import websockets.asyncio.server
 
+from prefect._events import emitting
 from prefect._schemas.events import Event
+from prefect.events import worker as events_worker
 from prefect.events.clients import AssertingEventsClient, AssertingPassthroughEventsClient
 from prefect.events.worker import EventsWorker
 from prefect.logging import _sink
@@ -48,6 +51,7 @@ __all__ = [
     "hosted_api_server",
     "is_port_in_use",
     "mock_anyio_sleep",
+    "mock_should_emit_events",
     "puppeteer",
     "recorder",
     "reset_worker_events",
@@ -271,29 +275,48 @@ def events_cloud_api_url(events_server: Server, unused_tcp_port: int) -> str:
 
 @contextmanager
 def _diverted(
+    monkeypatch: pytest.MonkeyPatch,
     client_type: type[AssertingEventsClient] | type[AssertingPassthroughEventsClient],
 ) -> Iterator[EventsWorker]:
-    EventsWorker.set_client_override(client_type)
-    worker = EventsWorker.instance()
-    try:
-        yield worker
-    finally:
-        worker.drain()
-        EventsWorker.set_client_override(None)
-        client_type.reset()
+    with monkeypatch.context() as before:  # what diverted events before does so again afterwards
+        before.setattr(EventsWorker, "_override", None)
+        before.setattr(emitting, "divert", None)
+        EventsWorker.set_client_override(client_type)
+        worker = EventsWorker.instance()
+        try:
+            yield worker
+        finally:
+            worker.drain()
+            client_type.reset()
 
 
 @pytest.fixture
-def asserting_events_worker() -> Iterator[EventsWorker]:
+def mock_should_emit_events(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
+    """What is asked whether an event is to be emitted: a mock that says yes, unless the test has it say no.
+
+    ```python
+    def test_quietly(mock_should_emit_events):
+        mock_should_emit_events.return_value = False
+        assert emit_event("order.placed", {"prefect.resource.id": "order.17"}) is None
+    ```
+    """
+    asked = mock.Mock(return_value=True)
+    monkeypatch.setattr(emitting, "wanted", asked)
+    monkeypatch.setattr(events_worker, "should_emit_events", asked)
+    return asked
+
+
+@pytest.fixture
+def asserting_events_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[EventsWorker]:
     """Have what the test emits kept in `AssertingEventsClient.last.events`, and not recorded."""
-    with _diverted(AssertingEventsClient) as worker:
+    with _diverted(monkeypatch, AssertingEventsClient) as worker:
         yield worker
 
 
 @pytest.fixture
-def asserting_and_emitting_events_worker() -> Iterator[EventsWorker]:
+def asserting_and_emitting_events_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[EventsWorker]:
     """Have what the test emits kept in `AssertingPassthroughEventsClient.last.events`, and sent as well."""
-    with _diverted(AssertingPassthroughEventsClient) as worker:
+    with _diverted(monkeypatch, AssertingPassthroughEventsClient) as worker:
         yield worker
 
 
