@@ -23,7 +23,7 @@ from prefect._schemas.automation_requests import (
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.automations import AutomationFilter
 from prefect._schemas.sorting import AutomationSort
-from prefect._store import tail
+from prefect._store import single, tail
 from prefect._store.announcements import announce
 from prefect._store.automations import ORDERS, automation_matches
 from prefect._store.tables import automation, automation_count, automation_resource, event
@@ -68,7 +68,7 @@ def create_automation(tx: sa.Connection, body: AutomationCreate) -> Automation:
     """
     _check_templates(body)
     values = {**_values(body), "owner_resource": body.owner_resource, **_from_now(tx)}
-    row = edits.insert_new(tx, automation, values)
+    row = single.insert_new(tx, automation, values)
     if row is None:
         raise RuntimeError("A new id is taken already.")
     _write_resources(tx, row["id"], body, body.owner_resource)

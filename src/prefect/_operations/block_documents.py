@@ -21,7 +21,7 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.blocks import BlockDocument, BlockSchema
 from prefect._schemas.filters.blocks import BlockDocumentFilter, BlockSchemaFilter, BlockTypeFilter
 from prefect._schemas.sorting import BlockDocumentSort
-from prefect._store import catalogue
+from prefect._store import catalogue, single
 from prefect._store.dialects import insert
 from prefect._store.tables import block_document, block_document_reference, block_type
 
@@ -210,7 +210,7 @@ def create_block_document(tx: sa.Connection, body: BlockDocumentCreate) -> Block
     values = body.model_dump() | {"name": body.name or f"anonymous-{new_id()}"}
     if _secret_fields(schema):
         values["data"] = sealing.seal(tx, values["data"])
-    row = edits.insert_new(tx, block_document, values)
+    row = single.insert_new(tx, block_document, values)
     if row is None:
         raise Conflict(f"Block already exists: {body.name!r} of that type. Change that one, or choose another name.")
     _write_references(tx, row["id"], body.data)

@@ -15,7 +15,7 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.block_checksums import schema_checksum
 from prefect._schemas.blocks import BlockSchema, BlockType
 from prefect._schemas.filters.blocks import BlockSchemaFilter
-from prefect._store import catalogue
+from prefect._store import catalogue, single
 from prefect._store.tables import block_schema, block_type
 
 
@@ -63,7 +63,7 @@ def create_block_schema(tx: sa.Connection, body: BlockSchemaCreate) -> Answer[Bl
             body.block_type_id,
         )
         # None when another transaction was faster: then its schema is the one
-        status = 201 if edits.insert_new(tx, block_schema, {**body.model_dump(), "checksum": checksum}) else 200
+        status = 201 if single.insert_new(tx, block_schema, {**body.model_dump(), "checksum": checksum}) else 200
     return Answer(_schema(rows.one(tx, _WITH_TYPE.where(same), "block schema", checksum)), status)
 
 

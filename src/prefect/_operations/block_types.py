@@ -20,7 +20,7 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.blocks import BlockType
 from prefect._schemas.filters.blocks import BlockSchemaFilter, BlockTypeFilter
 from prefect._schemas.naming import BANNED_CHARACTERS, WITHOUT_BANNED_CHARACTERS
-from prefect._store import catalogue
+from prefect._store import catalogue, single
 from prefect._store.tables import block_schema, block_type, configuration
 
 _RESERVED = "prefect"
@@ -59,7 +59,7 @@ def create_block_type(tx: sa.Connection, body: BlockTypeCreate) -> BlockType:
         )
     if body.name.lower().startswith(_RESERVED):
         raise Forbidden(f"Block type names beginning with 'Prefect' are reserved; {body.name!r} needs another one.")
-    row = edits.insert_new(tx, block_type, _plain_urls(body.model_dump()))
+    row = single.insert_new(tx, block_type, _plain_urls(body.model_dump()))
     if row is None:
         raise Conflict(f'Block type with name "{body.name}" or slug "{body.slug}" already exists')
     return BlockType.model_validate(row)
@@ -73,7 +73,7 @@ def install_system_block_types(tx: sa.Connection) -> None:
         known = {name: entry["block_type"][name] for name in ("name", "slug")} | described
         made = edits.upsert(tx, block_type, known, by=["slug"], change=list(described))
         schema = {**entry["block_schema"], "block_type_id": made["id"]}
-        edits.insert_new(tx, block_schema, schema)
+        single.insert_new(tx, block_schema, schema)
 
 
 def install_new_system_block_types(tx: sa.Connection) -> None:

@@ -17,6 +17,7 @@ from prefect._operations.registry import Answer, operation
 from prefect._schemas.actions.concurrency import ConcurrencyLimitCreate
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.concurrency import ConcurrencyLimit, MinimalConcurrencyLimitResponse
+from prefect._store import single
 from prefect._store.tables import concurrency_lease, concurrency_limit, concurrency_slot
 from prefect.settings import get_current_settings
 
@@ -44,7 +45,7 @@ class TagSlotOverride(PrefectBaseModel):
 def create_concurrency_limit(tx: sa.Connection, body: ConcurrencyLimitCreate) -> Answer[ConcurrencyLimit]:
     """Limit the task runs with a tag (201), or change the limit that there is (200)."""
     values = {"name": PREFIX + body.tag, "limit": body.concurrency_limit}
-    row = edits.insert_new(tx, concurrency_limit, values)
+    row = single.insert_new(tx, concurrency_limit, values)
     status = 200 if row is None else 201
     row = row or edits.upsert(tx, concurrency_limit, values, by=["name"], change=["limit"])
     return Answer(_views(tx, [row])[0], status)

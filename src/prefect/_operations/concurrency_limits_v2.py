@@ -24,6 +24,7 @@ from prefect._schemas.concurrency import (
     GlobalConcurrencyLimitResponse,
     MinimalConcurrencyLimitResponse,
 )
+from prefect._store import single
 from prefect._store.tables import concurrency_limit
 
 _KIND = "concurrency limit"
@@ -94,7 +95,7 @@ def create_concurrency_limit_v2(tx: sa.Connection, body: ConcurrencyLimitV2Creat
         Conflict: there is one of that name.
     """
     values = body.model_dump(exclude={"active_slots"}) | {"open_slots": float(body.active_slots)}
-    row = edits.insert_new(tx, concurrency_limit, values)
+    row = single.insert_new(tx, concurrency_limit, values)
     if row is None:
         raise _taken(body.name)
     _tell(tx, row, "created")

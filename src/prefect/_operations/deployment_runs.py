@@ -11,7 +11,7 @@ from pydantic import Field
 from prefect import _names
 from prefect._clock import now_us
 from prefect._ids import new_uuid
-from prefect._operations import edits, flow_runs, rows
+from prefect._operations import flow_runs, rows
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, operation
 from prefect._operations.run_parameters import check_job_variables, check_parameters, make_parameters, plain
@@ -24,6 +24,7 @@ from prefect._schemas.actions.work_pools import WorkPoolCreate
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.work_pools import DEFAULT_AGENT_WORK_POOL_NAME
+from prefect._store import single
 from prefect._store.announcements import announce
 from prefect._store.tables import deployment, flow_run, task_run, work_pool, work_queue
 
@@ -141,10 +142,10 @@ def make_run(tx: sa.Connection, of: sa.RowMapping, body: DeploymentFlowRunCreate
     if body.parent_task_run_id is not None:
         parent = sa.select(task_run.c.flow_run_id).where(task_run.c.id == body.parent_task_run_id)
         values["parent_flow_run_id"] = tx.execute(parent).scalar_one_or_none()
-    row = edits.insert_new(tx, flow_run, values)
+    row = single.insert_new(tx, flow_run, values)
     if row is None:  # somebody else made it in the meantime
         return _same(tx, of["flow_id"], body.idempotency_key) or values["id"], False
-    _enter(tx, values["id"], body)
+    _enter(tx, row, body)
     announce(tx, "scheduled", "flow_runs")
     return values["id"], True
 
@@ -187,13 +188,13 @@ def _queue(tx: sa.Connection, of: sa.RowMapping, name: str | None) -> dict[str, 
     return {"work_queue_id": queue["id"], "work_queue_name": queue["name"]}
 
 
-def _enter(tx: sa.Connection, run_id: UUID, body: DeploymentFlowRunCreate) -> None:
+def _enter(tx: sa.Connection, made: sa.RowMapping, body: DeploymentFlowRunCreate) -> None:
     if body.state is None:
         moment = now_us()
         state = RunState(SCHEDULED, details={"scheduled_time": moment}, timestamp=moment)
     else:
         state = state_of(body.state)
     if body.parent_task_run_id is None:
-        enter_first_state(tx, flow_run, run_id, state)
+        enter_first_state(tx, flow_run, made, state)
     else:
-        propose_flow_run_state(tx, run_id, state)  # the task run that stands for it follows
+        propose_flow_run_state(tx, made["id"], state)  # the task run that stands for it follows

@@ -32,6 +32,7 @@ from prefect._schemas.json_schema import check_against_schema
 from prefect._schemas.sorting import DeploymentSort
 from prefect._schemas.work_pools import DEFAULT_AGENT_WORK_POOL_NAME
 from prefect._store import deployments as queries
+from prefect._store import single
 from prefect._store.announcements import announce
 from prefect._store.tables import concurrency_limit, deployment, flow, work_pool, work_queue
 from prefect.settings import get_current_settings
@@ -188,7 +189,7 @@ def put_deployment(tx: sa.Connection, body: DeploymentCreate, *, restored: int |
     values = _values(body) | {"parameters": body.parameters} | (_place(tx, body) or nowhere)
     values["labels"] = {**of_flow["labels"], "prefect.flow.id": str(body.flow_id), **body.labels}
     _check_parameters({**(before or {}), **values})
-    row = before or edits.insert_new(tx, deployment, {**values, "flow_id": body.flow_id, "name": body.name})
+    row = before or single.insert_new(tx, deployment, {**values, "flow_id": body.flow_id, "name": body.name})
     if row is None:  # somebody else made it in this moment
         row = before = tx.execute(there).mappings().one_or_none()
     if row is None:

@@ -16,12 +16,6 @@ from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._store.dialects import insert
 
 
-def insert_new(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> sa.RowMapping | None:
-    """Insert a row and return it, complete; None when a row with the same unique values is there already."""
-    statement = insert(tx, table).values(**values).on_conflict_do_nothing().returning(*table.c)
-    return tx.execute(statement).mappings().one_or_none()
-
-
 def upsert(
     tx: sa.Connection, table: sa.Table, values: Mapping[str, Any], *, by: Iterable[str], change: Iterable[str]
 ) -> sa.RowMapping:

@@ -13,6 +13,7 @@ from prefect._operations.registry import NotYet, PlainText, operation
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.fields import FlowRunInputKey
 from prefect._schemas.flow_runs import FlowRunInput
+from prefect._store import single
 from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, flow_run_input
 
@@ -45,7 +46,7 @@ def create_flow_run_input(tx: sa.Connection, id: UUID, body: CreateInput) -> Non
     if tx.execute(sa.select(flow_run.c.id).where(flow_run.c.id == id)).first() is None:
         raise NotFound("flow run", id)
     values = {"flow_run_id": id, "key": body.key, "value": body.value, "sender": body.sender}
-    if edits.insert_new(tx, flow_run_input, values) is None:
+    if single.insert_new(tx, flow_run_input, values) is None:
         raise Conflict("A flow run input with this key already exists.")
     announce(tx, _topic(id))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -78,8 +79,14 @@ class FlowRunsToDelete(PrefectBaseModel):
     limit: int = Field(default=50, ge=1, le=50, description="At most so many runs.")
 
 
+@functools.cache
 def _runs() -> sa.Select[Any]:
     return rows.runs_with_states(flow_run, flow_run_state).add_columns(*placement.pool_columns())
+
+
+@functools.cache
+def _one() -> sa.Select[Any]:
+    return _runs().where(flow_run.c.id == sa.bindparam("id"))
 
 
 def _flow_run(row: sa.RowMapping) -> FlowRun:
@@ -105,8 +112,10 @@ def read_flow_run(tx: sa.Connection, id: UUID) -> FlowRun:
     Raises:
         NotFound: there is no such flow run.
     """
-    statement = _runs().where(flow_run.c.id == id)
-    return _flow_run(rows.one(tx, statement, "flow run", id))
+    row = tx.execute(_one(), {"id": id}).mappings().one_or_none()
+    if row is None:
+        raise NotFound("flow run", id)
+    return _flow_run(row)
 
 
 def flow_runs_of(tx: sa.Connection, ids: Sequence[UUID]) -> list[FlowRun]:

@@ -21,7 +21,7 @@ from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.filters.work_pools import WorkPoolFilter
 from prefect._schemas.flows import Flow
 from prefect._schemas.sorting import FlowSort
-from prefect._store import placement, queries
+from prefect._store import placement, queries, single
 from prefect._store.tables import flow, flow_run
 
 
@@ -81,7 +81,7 @@ class FlowsToDelete(PrefectBaseModel):
 @operation("POST", "/flows/", writes=True, status=201)
 def create_flow(tx: sa.Connection, body: NewFlow) -> Answer[Flow]:
     """Make a flow; the one of that name, when there is one."""
-    made = edits.insert_new(tx, flow, body.model_dump())
+    made = single.insert_new(tx, flow, body.model_dump())
     if made is None:
         return Answer(read_flow_by_name(tx, body.name), 200)
     _tell(tx, made, "created")

@@ -29,6 +29,7 @@ Labels = dict[str, str]
 _EVENT_COLUMNS = ("id", "occurred", "event", "resource_id", "payload", "follows", "received")
 _RESOURCE_COLUMNS = ("event_id", "position", "resource_id", "role", "labels", "occurred")
 _BATCH = 500
+_KNOWN = sa.select(event.c.id).where(event.c.id.in_(sa.bindparam("ids", expanding=True)))
 _LONGEST_MESSAGE = 100_000
 
 
@@ -81,7 +82,7 @@ def write(tx: sa.Connection, events: Sequence[NewEvent]) -> int:
     written = 0
     for start in range(0, len(events), _BATCH):
         some = {one.id: one for one in reversed(events[start : start + _BATCH])}
-        known = set(tx.execute(sa.select(event.c.id).where(event.c.id.in_(list(some)))).scalars())
+        known = set(tx.execute(_KNOWN, {"ids": list(some)}).scalars())
         new = [one for one in reversed(some.values()) if one.id not in known]
         if new:
             bulk.insert_new(tx, event, _EVENT_COLUMNS, [_row(one, received) for one in new])
@@ -225,17 +226,22 @@ _AROUND = (
     work_queue.c.id.label("queue_id"), work_queue.c.name.label("queue"), work_pool.c.id.label("pool_id"),
     work_pool.c.name.label("pool"), work_pool.c.type.label("pool_type"), task_run.c.name.label("parent"),
 )  # fmt: skip
+_AROUND_ONE = (
+    sa.select(*_AROUND)
+    .select_from(
+        flow.outerjoin(deployment, deployment.c.id == sa.bindparam("deployment_id"))
+        .outerjoin(work_queue, work_queue.c.id == sa.bindparam("work_queue_id"))
+        .outerjoin(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
+        .outerjoin(task_run, task_run.c.id == sa.bindparam("parent_task_run_id"))
+    )
+    .where(flow.c.id == sa.bindparam("flow_id"))
+)
 
 
 def _around_flow_run(tx: sa.Connection, run: Mapping[Any, Any]) -> list[Labels]:
     """What has to do with a flow run: flow, deployment, queue, pool, the task run that stands for it, tags."""
-    joined = (
-        flow.outerjoin(deployment, deployment.c.id == run["deployment_id"])
-        .outerjoin(work_queue, work_queue.c.id == run["work_queue_id"])
-        .outerjoin(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
-        .outerjoin(task_run, task_run.c.id == run["parent_task_run_id"])
-    )
-    found = tx.execute(sa.select(*_AROUND).select_from(joined).where(flow.c.id == run["flow_id"])).mappings().first()
+    ids = {name: run[name] for name in ("flow_id", "deployment_id", "work_queue_id", "parent_task_run_id")}
+    found = tx.execute(_AROUND_ONE, ids).mappings().first()
     return [] if found is None else _related(run, found)
 
 
@@ -348,15 +354,20 @@ def _of_task_run(record: Any, around: Mapping[UUID, list[Labels]], *, every: boo
         yield NewEvent(name, subject, related, payload, state.timestamp, state.id, follows)
 
 
+_WITH_FLOW = (
+    sa.select(flow_run.c.id, flow_run.c.name, flow.c.id.label("flow_id"), flow.c.name.label("flow"))
+    .join(flow, flow.c.id == flow_run.c.flow_id)
+    .where(flow_run.c.id.in_(sa.bindparam("ids", expanding=True)))
+)
+
+
 def _flow_runs(tx: sa.Connection, ids: set[UUID]) -> dict[UUID, list[Labels]]:
     """What the task runs of these flow runs have to do with: the flow run and its flow."""
-    columns = (flow_run.c.id, flow_run.c.name, flow.c.id.label("flow_id"), flow.c.name.label("flow"))
-    statement = sa.select(*columns).join(flow, flow.c.id == flow_run.c.flow_id).where(flow_run.c.id.in_(ids))
     return {
         row.id: [
             resource("flow-run", row.id, row.name, "flow-run"), resource("flow", row.flow_id, row.flow, "flow")
         ]
-        for row in (tx.execute(statement) if ids else ())
+        for row in (tx.execute(_WITH_FLOW, {"ids": list(ids)}) if ids else ())
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from prefect._clock import from_us, now, now_us, to_us
-from prefect._operations import deferred_runs, edits, outbox, task_run_deliveries
+from prefect._operations import deferred_runs, outbox, task_run_deliveries
 from prefect._operations.errors import Conflict
 from prefect._operations.events import SentEvent, create_events
 from prefect._operations.flow_runs import policy_as_read
@@ -41,7 +41,7 @@ from prefect._schemas.moments import DateTime
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails, StateAcceptDetails
 from prefect._schemas.states import State, StateDetails, StateType, from_public
 from prefect._schemas.task_runs import TaskRun
-from prefect._store import bulk, leases
+from prefect._store import bulk, leases, single
 from prefect._store.announcements import announce
 from prefect._store.dialects import insert
 from prefect._store.tables import flow, flow_run, flow_run_state, task_run, task_run_state
@@ -313,23 +313,19 @@ def _data(record: StateRecord) -> Any:
 # -- flow runs ---------------------------------------------------------------------------------------------------------
 
 
+_FLOW_BY_NAME = sa.select(flow.c.id).where(flow.c.name == sa.bindparam("name"))
+
+
 def _flow_id(tx: sa.Connection, record: FlowRunRecord) -> UUID:
-    by_name = sa.select(flow.c.id).where(flow.c.name == record.flow_name)
-    found = tx.execute(by_name).scalar_one_or_none()
+    named = {"name": record.flow_name}
+    found = tx.execute(_FLOW_BY_NAME, named).scalar_one_or_none()
     if found is None:
         values = {"name": record.flow_name, "tags": record.flow_tags, "labels": record.flow_labels}
-        made = edits.insert_new(tx, flow, values)
+        made = single.insert_new(tx, flow, values)
         if made is not None:
             outbox.object_changed(tx, "flow", made, "created", "name", "tags", "labels")
-        found = tx.execute(by_name).scalar_one()
+        found = tx.execute(_FLOW_BY_NAME, named).scalar_one()
     return found
-
-
-_FLOW_RUN_COLUMNS = (
-    "id", "created", "updated", "name", "flow_id", "flow_version", "parameters", "context", "empirical_policy", "tags",
-    "labels", "job_variables", "parent_task_run_id", "parent_flow_run_id", "auto_scheduled", "run_count",
-    "total_run_time",
-)  # fmt: skip
 
 
 def _create_flow_run(tx: sa.Connection, record: FlowRunRecord, flow_id: UUID) -> bool:
@@ -342,9 +338,10 @@ def _create_flow_run(tx: sa.Connection, record: FlowRunRecord, flow_id: UUID) ->
         "run_count": 0, "total_run_time": timedelta(0),
         "labels": {**record.flow_labels, "prefect.flow.id": str(flow_id), **record.labels},
     }  # fmt: skip
-    if not bulk.insert_new(tx, flow_run, _FLOW_RUN_COLUMNS, [values]):
+    made = single.insert_new(tx, flow_run, values)
+    if made is None:
         return False
-    enter_first_state(tx, flow_run, record.id, _run_state(record.state))
+    enter_first_state(tx, flow_run, made, _run_state(record.state))
     return True
 
 
@@ -361,16 +358,16 @@ def _run_state(record: StateRecord, after: RunState | None = None) -> RunState:
 def _propose(tx: sa.Connection, proposal: FlowRunProposal, is_new: bool) -> ProposalResult:
     """Let a flow run enter a state; `is_new` when it was made in this transaction."""
     id = proposal.flow_run_id
-    row = tx.execute(sa.select(flow_run).where(flow_run.c.id == id).with_for_update()).mappings().one_or_none()
+    row = single.read(tx, flow_run, id, lock=True)
     if row is None:
         return _aborted(id, "This flow run has been deleted.", None)
     current = current_state(tx, flow_run, row)
     state = _run_state(proposal.state, current)
     if proposal.name is not None and proposal.name != row["name"]:
-        tx.execute(sa.update(flow_run).where(flow_run.c.id == id).values(name=proposal.name))
+        single.update(tx, flow_run, id, {"name": proposal.name})
     if proposal.policy is not None:
         policy = {**row["empirical_policy"], **proposal.policy}
-        tx.execute(sa.update(flow_run).where(flow_run.c.id == id).values(empirical_policy=policy))
+        single.update(tx, flow_run, id, {"empirical_policy": policy})
     token = proposal.lease_token
     if current is not None and current.is_final and state.type == RUNNING and not proposal.force:
         return _aborted(id, f"This run has already finished in state {current.name}.", current)
@@ -454,6 +451,10 @@ def _enter_decided(
 _ACCEPTED = StateAcceptDetails()
 
 
+_ENTERED = sa.select(flow_run_state.c.id).where(
+    flow_run_state.c.flow_run_id == sa.bindparam("run"), flow_run_state.c.id == sa.bindparam("state")
+)
+
+
 def _was_entered(tx: sa.Connection, id: UUID, state_id: UUID) -> bool:
-    where = sa.and_(flow_run_state.c.flow_run_id == id, flow_run_state.c.id == state_id)
-    return tx.execute(sa.select(sa.literal(1)).where(where)).first() is not None
+    return tx.execute(_ENTERED, {"run": id, "state": state_id}).first() is not None

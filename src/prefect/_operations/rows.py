@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -50,6 +51,7 @@ class Deleted(PrefectBaseModel):
     deleted: list[UUID] = Field(default_factory=list)
 
 
+@functools.cache
 def runs_with_states(run: sa.Table, states: sa.Table) -> sa.Select[Any]:
     """Runs, each with its current state as columns named `state__*`."""
     run_id = states.primary_key.columns.values()[0]

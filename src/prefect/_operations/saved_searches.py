@@ -12,6 +12,7 @@ from prefect._operations.registry import Answer, operation
 from prefect._schemas.actions.records import SavedSearchCreate
 from prefect._schemas.admin import SavedSearch
 from prefect._schemas.base import PrefectBaseModel
+from prefect._store import single
 from prefect._store.tables import saved_search
 
 
@@ -26,7 +27,7 @@ class SavedSearchQuery(PrefectBaseModel):
 def create_saved_search(tx: sa.Connection, body: SavedSearchCreate) -> Answer[SavedSearch]:
     """Keep a search under a name, in place of the one of that name (then the status is 200, not 201)."""
     values = {"name": body.name, "filters": [condition.model_dump(mode="json") for condition in body.filters]}
-    row = edits.insert_new(tx, saved_search, values)
+    row = single.insert_new(tx, saved_search, values)
     if row is not None:
         return Answer(SavedSearch.model_validate(row), 201)
     row = edits.upsert(tx, saved_search, values, by=["name"], change=["filters"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from prefect._lazy import lazy_module
-from prefect._operations import edits
+from prefect._store import single
 from prefect._store.tables import configuration
 from prefect.settings import get_current_settings
 
@@ -76,7 +76,7 @@ def _key_of_database(tx: sa.Connection, *, make: bool) -> str:
     statement = sa.select(configuration.c.value).where(configuration.c.key == _KEY_OF_DATABASE)
     known = tx.execute(statement).scalar_one_or_none()
     if known is None and make:
-        edits.insert_new(tx, configuration, {"key": _KEY_OF_DATABASE, "value": {"fernet": _new_key()}})
+        single.insert_new(tx, configuration, {"key": _KEY_OF_DATABASE, "value": {"fernet": _new_key()}})
         known = tx.execute(statement).scalar_one()  # another transaction may have been faster: then its key is the one
     return known["fernet"] if known else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +33,7 @@ from prefect._schemas.orchestration import (
     StateWaitDetails,
 )
 from prefect._schemas.states import State, from_public, to_public
-from prefect._store import leases
+from prefect._store import leases, single
 from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, flow_run_state, task_run, task_run_state
 
@@ -116,7 +117,9 @@ def propose_task_run_state(
     )
     more: dict[str, Any] = {}
     if row["flow_run_id"] is not None:
-        parent = tx.execute(sa.select(flow_run).where(flow_run.c.id == row["flow_run_id"])).mappings().one()
+        parent = single.read(tx, flow_run, row["flow_run_id"])
+        if parent is None:
+            raise NotFound("flow run", row["flow_run_id"])
         facts = facts._replace(
             flow_run_id=str(parent["id"]),
             flow_run_state=current_state(tx, flow_run, parent),
@@ -163,9 +166,9 @@ def enter_state(
         _write(tx, run, row, current, decision)
 
 
-def enter_first_state(tx: sa.Connection, run: sa.Table, id: UUID, state: RunState) -> None:
+def enter_first_state(tx: sa.Connection, run: sa.Table, row: sa.RowMapping, state: RunState) -> None:
     """Let a run that was just made, and has no state, enter one."""
-    row, decision = _locked(tx, run, id, "run"), Decision("ACCEPT", state)
+    decision = Decision("ACCEPT", state)
     if run is flow_run:
         _write_flow_run(tx, row, None, decision)
     else:
@@ -176,10 +179,14 @@ def current_state(tx: sa.Connection, run: sa.Table, row: sa.RowMapping) -> RunSt
     """The state that a run is in, or None."""
     if row["state_id"] is None:
         return None
-    states, run_column = _STATES[run]
-    where = sa.and_(states.c[run_column] == row["id"], states.c.id == row["state_id"])
-    found = tx.execute(sa.select(states).where(where)).mappings().one_or_none()
+    found = tx.execute(_state_of(run), {"run": row["id"], "state": row["state_id"]}).mappings().one_or_none()
     return None if found is None else _state_of_row(found)
+
+
+@functools.cache
+def _state_of(run: sa.Table) -> sa.Select[Any]:
+    states, run_column = _STATES[run]
+    return sa.select(states).where(states.c[run_column] == sa.bindparam("run"), states.c.id == sa.bindparam("state"))
 
 
 def current_states(tx: sa.Connection, run: sa.Table, rows: Sequence[sa.RowMapping]) -> dict[UUID, RunState]:
@@ -225,8 +232,7 @@ def _fenced(tx: sa.Connection, flow_run_id: UUID, lease_token: int, current: Run
 
 
 def _locked(tx: sa.Connection, run: sa.Table, id: UUID, kind: str) -> sa.RowMapping:
-    # on SQLite there is one writer anyway, and FOR UPDATE is left out
-    row = tx.execute(sa.select(run).where(run.c.id == id).with_for_update()).mappings().one_or_none()
+    row = single.read(tx, run, id, lock=True)
     if row is None:
         raise NotFound(kind, id)
     return row
@@ -240,12 +246,10 @@ def _write(
     if entered is None or entered is current:
         return None
     states, run_column = _STATES[run]
-    tx.execute(
-        states.insert().values(
-            id=entered.id, type=entered.type, name=entered.name, message=entered.message, data=entered.data,
-            state_details=entered.details, timestamp=from_us(entered.timestamp), **{run_column: row["id"]},
-        )
-    )  # fmt: skip
+    single.insert(tx, states, {
+        "id": entered.id, "type": entered.type, "name": entered.name, "message": entered.message, "data": entered.data,
+        "state_details": entered.details, "timestamp": from_us(entered.timestamp), run_column: row["id"],
+    })  # fmt: skip
     if run is task_run and row["tags"] and row["state_type"] == RUNNING and entered.type != RUNNING:
         concurrency_limits.release(tx, row["id"])
     before = Progress(
@@ -257,7 +261,7 @@ def _write(
     if decision.policy:
         more["empirical_policy"] = {**row["empirical_policy"], **decision.policy}
     values = {**_columns(enter(before, current, entered)), **_copied(entered), **more}
-    tx.execute(sa.update(run).where(run.c.id == row["id"]).values(values))
+    single.update(tx, run, row["id"], values)
     if run is task_run:
         if entered.type == SCHEDULED:
             announce(tx, f"task_runs:{row['task_key']}")
@@ -313,7 +317,7 @@ def _copied(state: RunState) -> dict[str, Any]:
 
 def _tell_parent(tx: sa.Connection, task_run_id: UUID, flow_run_id: UUID, state: RunState) -> None:
     """The task run that stands for a sub-flow in its parent is in the state that the sub-flow is in."""
-    row = tx.execute(sa.select(task_run).where(task_run.c.id == task_run_id)).mappings().one_or_none()
+    row = single.read(tx, task_run, task_run_id)
     if row is None:
         return
     details = {**state.details, "child_flow_run_id": str(flow_run_id)}

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from prefect import _names
 from prefect._ids import new_uuid
 from prefect._operations import edits, rows, task_runs
+from prefect._operations.errors import Conflict
 from prefect._operations.flow_run_control import SetState
 from prefect._operations.registry import Answer, operation
 from prefect._operations.state_changes import enter_first_state, propose_task_run_state, state_of
@@ -17,6 +18,7 @@ from prefect._rules.states import PENDING, RunState
 from prefect._schemas.actions.runs import TaskRunCreate, TaskRunUpdate
 from prefect._schemas.orchestration import OrchestrationResult
 from prefect._schemas.task_runs import TaskRun
+from prefect._store import single
 from prefect._store.tables import flow_run, task_run
 
 
@@ -41,9 +43,12 @@ def create_task_run(tx: sa.Connection, body: TaskRunCreate) -> Answer[TaskRun]:
     values["empirical_policy"] = body.empirical_policy.model_dump(mode="json")
     values["task_inputs"] = body.model_dump(mode="json", include={"task_inputs"})["task_inputs"]
     values["labels"] = {**_labels_of_flow(tx, body.flow_run_id), **body.labels}
-    with edits.conflicts(tx, f"There is a task run {values['id']} already, or no flow run {body.flow_run_id}."):
-        tx.execute(task_run.insert().values(values))
-    enter_first_state(tx, task_run, values["id"], RunState(PENDING) if body.state is None else state_of(body.state))
+    taken = f"There is a task run {values['id']} already, or no flow run {body.flow_run_id}."
+    with edits.conflicts(tx, taken):
+        made = single.insert_new(tx, task_run, values)
+    if made is None:
+        raise Conflict(taken)
+    enter_first_state(tx, task_run, made, RunState(PENDING) if body.state is None else state_of(body.state))
     return Answer(task_runs.read_task_run(tx, values["id"]), 201)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -61,6 +63,11 @@ class TaskRunPaginationResponse(PrefectBaseModel):
     page: int
 
 
+@functools.cache
+def _one() -> sa.Select[Any]:
+    return rows.runs_with_states(task_run, task_run_state).where(task_run.c.id == sa.bindparam("id"))
+
+
 def _task_run(row: sa.RowMapping) -> TaskRun:
     return TaskRun.model_validate(rows.run_fields(row, flow_run_id=row["flow_run_id"], task_run_id=row["id"]))
 
@@ -72,8 +79,10 @@ def read_task_run(tx: sa.Connection, id: UUID) -> TaskRun:
     Raises:
         NotFound: there is no such task run.
     """
-    statement = rows.runs_with_states(task_run, task_run_state).where(task_run.c.id == id)
-    return _task_run(rows.one(tx, statement, "task run", id))
+    row = tx.execute(_one(), {"id": id}).mappings().one_or_none()
+    if row is None:
+        raise NotFound("task run", id)
+    return _task_run(row)
 
 
 @operation("POST", "/task_runs/filter")

@@ -15,7 +15,7 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.variables import VariableFilter
 from prefect._schemas.sorting import VariableSort
 from prefect._schemas.variables import Variable
-from prefect._store import catalogue
+from prefect._store import catalogue, single
 from prefect._store.tables import variable
 
 
@@ -44,7 +44,7 @@ def create_variable(tx: sa.Connection, body: VariableCreate) -> Variable:
         Conflict: there is one of that name.
     """
     values = {"name": body.name, "value": body.value, "tags": body.tags or []}
-    row = edits.insert_new(tx, variable, values)
+    row = single.insert_new(tx, variable, values)
     if row is None:
         raise _taken(body.name)
     _tell(tx, row, "created")

@@ -20,7 +20,7 @@ from prefect._schemas.enums import WorkPoolStatus
 from prefect._schemas.filters.work_pools import WorkerFilter, WorkPoolFilter
 from prefect._schemas.job_templates import check_job_template
 from prefect._schemas.work_pools import Worker, WorkerMetadata, WorkPool
-from prefect._store import pools
+from prefect._store import pools, single
 from prefect._store.announcements import announce
 from prefect._store.dialects import insert
 from prefect._store.tables import flow_run, work_pool, work_queue, worker
@@ -86,7 +86,7 @@ def create_work_pool(tx: sa.Connection, body: WorkPoolCreate) -> WorkPool:
 def make_pool(tx: sa.Connection, body: WorkPoolCreate) -> UUID | None:
     """Make a work pool with its default queue and return its id; None when there is one of that name."""
     values = body.model_dump() | {"storage_configuration": body.storage_configuration.model_dump(mode="json")}
-    row = edits.insert_new(tx, work_pool, values)
+    row = single.insert_new(tx, work_pool, values)
     if row is None:
         return None
     queue = {"work_pool_id": row["id"], "name": DEFAULT_QUEUE, "description": "The work pool's default queue."}

@@ -24,7 +24,7 @@ from prefect._schemas.work_pools import (
     WorkQueueHealthPolicy,
     WorkQueueStatusDetail,
 )
-from prefect._store import pools
+from prefect._store import pools, single
 from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, work_pool, work_queue
 from prefect.settings import get_current_settings
@@ -224,7 +224,7 @@ def _create(tx: sa.Connection, pool_id: UUID, body: WorkQueueCreate) -> WorkQueu
         "description": body.description or "",
         "priority": body.priority or last + 1,
     }
-    row = edits.insert_new(tx, work_queue, values)
+    row = single.insert_new(tx, work_queue, values)
     if row is None:
         raise _taken(body.name)
     outbox.work_queue_changed(tx, row, _pool_of(tx, row), "created")

@@ -14,8 +14,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._clock import to_us
+from prefect._store import single
 from prefect._store.dialects import insert
 from prefect._store.tables import run_lease
+
+_OF_RUNS = sa.select(run_lease).where(run_lease.c.flow_run_id.in_(sa.bindparam("ids", expanding=True)))
 
 
 class Holder(NamedTuple):
@@ -40,8 +43,7 @@ def lives(moment: datetime) -> sa.ColumnElement[bool]:
 
 def read(tx: sa.Connection, flow_run_id: UUID) -> sa.RowMapping | None:
     """The lease of a run, held against other transactions; None when it has none. Lock the run first."""
-    statement = sa.select(run_lease).where(run_lease.c.flow_run_id == flow_run_id).with_for_update()
-    return tx.execute(statement).mappings().one_or_none()
+    return single.read(tx, run_lease, flow_run_id, lock=True)
 
 
 def take(
@@ -71,7 +73,7 @@ def take(
         "claims": int(claim),
     }
     if first:  # a plain statement costs half
-        tx.execute(run_lease.insert().values(flow_run_id=flow_run_id, **values))
+        single.insert(tx, run_lease, {"flow_run_id": flow_run_id, **values})
         return to_us(moment)
     statement = insert(tx, run_lease).values(flow_run_id=flow_run_id, **values)
     last = run_lease.c.token
@@ -87,7 +89,7 @@ def hand_over(tx: sa.Connection, flow_run_id: UUID, holder: Holder, moment: date
         "holder_kind": holder.kind, "holder_id": holder.id, "holder_name": holder.name, "renewed_at": moment,
         "expires": expires,
     }  # fmt: skip
-    tx.execute(sa.update(run_lease).where(run_lease.c.flow_run_id == flow_run_id).values(**values))
+    single.update(tx, run_lease, flow_run_id, values)
 
 
 def renew(tx: sa.Connection, tokens: Mapping[UUID, int], moment: datetime, expires: datetime) -> None:
@@ -107,22 +109,22 @@ def renew(tx: sa.Connection, tokens: Mapping[UUID, int], moment: datetime, expir
 
 def started(tx: sa.Connection, flow_run_id: UUID) -> None:
     """Note that a claimed run has begun."""
-    tx.execute(sa.update(run_lease).where(run_lease.c.flow_run_id == flow_run_id).values(claims=0))
+    single.update(tx, run_lease, flow_run_id, {"claims": 0})
 
 
 def end(tx: sa.Connection, flow_run_id: UUID, **values: int) -> None:
     """End the lease of a run, and remember its token."""
-    tx.execute(sa.update(run_lease).where(run_lease.c.flow_run_id == flow_run_id).values(expires=sa.null(), **values))
+    single.update(tx, run_lease, flow_run_id, {"expires": None, **values})
 
 
 def forget(tx: sa.Connection, flow_run_id: UUID) -> None:
     """Delete the lease of a run that has finished."""
-    tx.execute(sa.delete(run_lease).where(run_lease.c.flow_run_id == flow_run_id))
+    single.delete(tx, run_lease, flow_run_id)
 
 
 def stale(tx: sa.Connection, tokens: Mapping[UUID, int]) -> dict[UUID, sa.RowMapping | None]:
     """The runs for which a token is not the current one, each with its lease (None: it has none)."""
-    found = tx.execute(sa.select(run_lease).where(run_lease.c.flow_run_id.in_(list(tokens)))).mappings()
+    found = tx.execute(_OF_RUNS, {"ids": list(tokens)}).mappings()
     leases: dict[UUID, sa.RowMapping] = {lease["flow_run_id"]: lease for lease in found}
     return {id: leases.get(id) for id, token in tokens.items() if id not in leases or leases[id]["token"] != token}
 
