@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from prefect._clock import now
 from prefect._ids import new_uuid
 from prefect._operations import claims, leases, slots, work_pools
-from prefect._schemas.leases import ClaimRequest, LeaseHolder, LeaseRequest
+from prefect._operations.state_changes import propose_flow_run_state
+from prefect._rules.states import RunState
+from prefect._schemas.leases import ClaimRequest, HeldRun, LeaseHolder, LeaseRenewals, LeaseRequest
 from prefect._services import (
     cancellation_cleanup,
     db_vacuum,
@@ -27,6 +29,7 @@ from prefect._services import (
 from prefect._store.tables import (
     artifact,
     artifact_collection,
+    cleanup_message,
     concurrency_lease,
     concurrency_limit,
     csrf_token,
@@ -176,6 +179,79 @@ def test_a_cancellation_that_nobody_answers_is_over(town: Town) -> None:
     assert (found.done, found.next_at) == (0, at(300))
     assert cancellation_cleanup.run_once(town.database, at(301)).done == 1
     assert [town.state(run)["type"] for run in (silent, held)] == ["CANCELLED", "CANCELLING"]
+
+
+def orders(town: Town) -> list[tuple[str, Any, Any, Any]]:
+    found = town.rows(sa.select(cleanup_message).order_by(cleanup_message.c.id))
+    return [(row["kind"], row["flow_run_id"], row["work_queue_id"], row["target"]) for row in found]
+
+
+def test_what_may_still_run_of_a_cancelled_run_is_taken_down(town: Town) -> None:
+    timeout = "cancelling_timeout_teardown.v1"
+    of_pool = {"state_timestamp": NOON, "work_queue_id": town.queue, "infrastructure_pid": "job-1"}
+    left = town.run("CANCELLING", **of_pool)
+    town.run("CANCELLING", **{**of_pool, "infrastructure_pid": None})
+    town.run("CANCELLING", **{**of_pool, "work_queue_id": None})
+    assert cancellation_cleanup.run_once(town.database, at(301)).done == 3
+    target = {"flow_run_id": str(left), "infrastructure_pid": "job-1"}
+    assert orders(town) == [(timeout, left, town.queue, target)]
+    cut_off = town.run("CANCELLING", **of_pool)
+    hold(town, cut_off, at(400))
+    assert lease_expiry.run_once(town.database, at(401)).done == 1
+    assert [one[:2] for one in orders(town)] == [(timeout, left), (timeout, cut_off)]
+    assert town.state(cut_off)["type"] == "CANCELLED"
+
+
+def test_what_a_lost_claim_has_started_is_taken_down(town: Town) -> None:
+    run = town.run("PENDING", work_queue_id=town.queue, deployment_id=town.deployment, infrastructure_pid="job-1")
+    bare = town.run("PENDING", work_queue_id=town.queue, deployment_id=town.deployment)
+    for one in (run, bare):
+        hold(town, one, at(60))
+    assert lease_expiry.run_once(town.database, at(61)).done == 2
+    assert [town.state(one)["type"] for one in (run, bare)] == ["SCHEDULED", "SCHEDULED"]
+    [(kind, id, queue, target)] = orders(town)
+    assert (kind, id, queue) == ("pending_claim_teardown.v1", run, town.queue)
+    assert target["infrastructure_pid"] == "job-1" and UUID(target["claim_id"]).version == 5
+    # what is started next is another one, and its order takes the place of the first
+    town.execute(sa.update(flow_run).where(flow_run.c.id == run).values(infrastructure_pid="job-2"))
+    town.execute(sa.update(cleanup_message).values(delivery_count=9, dead_since=NOON))
+    make_pending(town, run)
+    hold(town, run, at(120))
+    assert lease_expiry.run_once(town.database, at(121)).done == 1
+    [order] = town.rows(sa.select(cleanup_message))
+    assert order["target"]["infrastructure_pid"] == "job-2" and order["target"]["claim_id"] != target["claim_id"]
+    assert (order["delivery_count"], order["dead_since"]) == (0, None)
+
+
+def make_pending(town: Town, run: UUID) -> None:
+    town.database.write(lambda tx: propose_flow_run_state(tx, run, RunState("PENDING"), force=True))
+
+
+@pytest.mark.parametrize("by", ["lease", "renew"])
+def test_who_comes_back_with_a_claim_keeps_what_was_started(town: Town, by: str) -> None:
+    run = town.run("PENDING", work_queue_id=town.queue, deployment_id=town.deployment, infrastructure_pid="job-1")
+    hold(town, run, at(60))
+    token = town.rows(sa.select(run_lease.c.token))[0]["token"]
+    lease_expiry.run_once(town.database, at(61))
+    assert len(orders(town)) == 1
+    request = LeaseRequest(holder=HOLDER, token=token)
+    renewal = LeaseRenewals(leases=[HeldRun(flow_run_id=run, token=token)])
+    if by == "lease":
+        town.database.write(lambda tx: leases.lease_flow_run(tx, run, request))
+    else:
+        town.database.write(lambda tx: leases.renew_flow_run_leases(tx, renewal))
+    assert orders(town) == []
+    assert town.rows(sa.select(flow_run.c.infrastructure_pid))[0]["infrastructure_pid"] == "job-1"
+
+
+def test_an_order_that_nobody_carries_out_is_forgotten(town: Town) -> None:
+    of_pool = {"state_timestamp": NOON, "work_queue_id": town.queue, "infrastructure_pid": "x"}
+    _, run = [town.run("CANCELLING", **of_pool) for _ in range(2)]
+    assert cancellation_cleanup.run_once(town.database, at(301)).done == 2
+    town.execute(sa.update(cleanup_message).values(created=at(-10)))
+    town.execute(sa.update(cleanup_message).where(cleanup_message.c.flow_run_id == run).values(created=at(0)))
+    db_vacuum.run_once(town.database, at(86400 - 5))
+    assert [one[1] for one in orders(town)] == [run]
 
 
 # -- task runs ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Orders to clean up infrastructure, for the workers of a pool: each is with one worker at a time, until it is done.
 
 Whoever holds an order has its token. An order that is not acknowledged in time is given out again, and given up after
-`server.worker_channel.cleanup_max_delivery_attempts` times.
+`server.worker_channel.cleanup_max_delivery_attempts` times. What nobody could do within a day is forgotten by the service
+`db_vacuum`, so that orders for a pool without workers that can carry them out do not stay for ever.
 """
 
 from __future__ import annotations
@@ -10,17 +11,27 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 
 from prefect._ids import new_uuid
-from prefect._schemas.worker_channel import CleanupKind, CleanupOperationStatus
+from prefect._schemas.worker_channel import (
+    CANCELLING_TIMEOUT_TEARDOWN,
+    PENDING_CLAIM_TEARDOWN,
+    CleanupKind,
+    CleanupOperationStatus,
+)
 from prefect._store.announcements import announce
 from prefect._store.dialects import insert
-from prefect._store.tables import cleanup_message
+from prefect._store.tables import cleanup_message, flow_run, work_queue
 
 TOPIC = "cleanup"
+KEPT = timedelta(days=1)
+"""How long an order stands."""
+
+NOT_TRIED = frozenset({"infrastructure_not_available", "concurrency_limit_reached"})
+"""Reasons of workers for giving an order back that say nothing of whether it can be carried out: they do not count."""
 
 
 def order(
@@ -33,7 +44,10 @@ def order(
     target: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Order that what a flow run left behind is taken down. One order of a kind stands for a run, whoever gives it.
+    """Order that what a flow run left behind is taken down.
+
+    One order of a kind stands for a run, whoever gives it; the order of a later claim takes the place of that of an
+    earlier one.
 
     Args:
         tx: the transaction.
@@ -49,8 +63,69 @@ def order(
         "flow_run_id": flow_run_id, "target": {"flow_run_id": str(flow_run_id), **(target or {})},
         "data": dict(data or {}),
     }  # fmt: skip
-    tx.execute(insert(tx, cleanup_message).values(**values).on_conflict_do_nothing())
+    statement = insert(tx, cleanup_message).values(**values)
+    columns = ["work_pool_id", "kind", "flow_run_id"]
+    if kind == PENDING_CLAIM_TEARDOWN:
+        anew = {"delivery_count": 0, "reservation_token": None, "reserved_until": None, "dead_since": None}
+        anew |= {name: statement.excluded[name] for name in ("id", "created", "work_queue_id", "target", "data")}
+        tx.execute(statement.on_conflict_do_update(index_elements=columns, set_=anew))
+    else:
+        tx.execute(statement.on_conflict_do_nothing(index_elements=columns))
     announce(tx, TOPIC)
+
+
+def order_for_cancelled(tx: sa.Connection, run: sa.RowMapping) -> None:
+    """Have the infrastructure of a run taken down that was to be cancelled and whose process did not say that it ended.
+
+    Nothing is ordered for a run that has none, or that no work pool knows.
+    """
+    pool = _pool_of(tx, run)
+    if pool is not None and run["infrastructure_pid"]:
+        order(
+            tx, CANCELLING_TIMEOUT_TEARDOWN, work_pool_id=pool, flow_run_id=run["id"],
+            work_queue_id=run["work_queue_id"], target={"infrastructure_pid": run["infrastructure_pid"]},
+        )  # fmt: skip
+
+
+def order_for_claim(tx: sa.Connection, run: sa.RowMapping, token: int) -> None:
+    """Have the infrastructure taken down that was started under a claim which ended before the run began.
+
+    The run does not name that infrastructure any more: what is started next is its own.
+
+    Args:
+        tx: the transaction.
+        run: the run, locked.
+        token: of the claim.
+    """
+    pool = _pool_of(tx, run)
+    if pool is None or not run["infrastructure_pid"]:
+        return
+    target = {"claim_id": str(uuid5(run["id"], str(token))), "infrastructure_pid": run["infrastructure_pid"]}
+    order(
+        tx, PENDING_CLAIM_TEARDOWN, work_pool_id=pool, flow_run_id=run["id"], work_queue_id=run["work_queue_id"],
+        target=target,
+    )  # fmt: skip
+    tx.execute(sa.update(flow_run).where(flow_run.c.id == run["id"]).values(infrastructure_pid=None))
+
+
+def withdraw_for_claim(tx: sa.Connection, run: sa.RowMapping) -> None:
+    """Whoever a claim was taken from has come back with it: what was started under it is needed."""
+    pool = _pool_of(tx, run)
+    if pool is None:
+        return
+    mine = (cleanup_message.c.kind == PENDING_CLAIM_TEARDOWN, cleanup_message.c.flow_run_id == run["id"])
+    statement = sa.delete(cleanup_message).where(cleanup_message.c.work_pool_id == pool, *mine)
+    target = tx.execute(statement.returning(cleanup_message.c.target)).scalar_one_or_none()
+    if target is not None and run["infrastructure_pid"] is None:
+        pid = target.get("infrastructure_pid")
+        tx.execute(sa.update(flow_run).where(flow_run.c.id == run["id"]).values(infrastructure_pid=pid))
+
+
+def _pool_of(tx: sa.Connection, run: sa.RowMapping) -> UUID | None:
+    if run["work_queue_id"] is None:
+        return None
+    statement = sa.select(work_queue.c.work_pool_id).where(work_queue.c.id == run["work_queue_id"])
+    return tx.execute(statement).scalar_one_or_none()
 
 
 def reserve(
@@ -120,10 +195,23 @@ def acknowledge(tx: sa.Connection, id: UUID, token: str, moment: datetime) -> Cl
     return status
 
 
-def release(tx: sa.Connection, id: UUID, token: str, moment: datetime) -> CleanupOperationStatus:
-    """An order is given back, for another worker."""
+def release(
+    tx: sa.Connection, id: UUID, token: str, moment: datetime, reason: str | None = None
+) -> CleanupOperationStatus:
+    """An order is given back, for another worker.
+
+    Args:
+        tx: the transaction.
+        id: the order.
+        token: of who gives it back.
+        moment: now.
+        reason: why; one of `NOT_TRIED` does not count as an attempt.
+    """
     status = _standing(tx, id, token, moment)
     if status == "accepted":
+        if reason in NOT_TRIED:
+            count = cleanup_message.c.delivery_count - 1
+            tx.execute(sa.update(cleanup_message).where(cleanup_message.c.id == id).values(delivery_count=count))
         give_back(tx, [id])
     return status
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._clock import now, to_us
+from prefect._operations.cleanup_orders import order_for_cancelled, order_for_claim, withdraw_for_claim
 from prefect._operations.errors import Conflict, NotFound
 from prefect._operations.registry import NotYet, operation
 from prefect._operations.run_children import end_children
@@ -52,7 +53,7 @@ def lease_flow_run(tx: sa.Connection, id: UUID, body: LeaseRequest) -> Lease:
         NotFound: there is no such flow run.
         Conflict: somebody else holds it; or the token is not that of the last claim.
     """
-    locked_flow_run(tx, id)
+    row = locked_flow_run(tx, id)
     found = leases.read(tx, id)
     moment = now()
     expires = moment + timedelta(seconds=body.lease_seconds)
@@ -60,6 +61,8 @@ def lease_flow_run(tx: sa.Connection, id: UUID, body: LeaseRequest) -> Lease:
     if body.token is not None:
         if found is None or found["token"] != body.token:
             raise Conflict(leases.refusal(id, found))
+        if found["expires"] is None:
+            withdraw_for_claim(tx, row)
         leases.hand_over(tx, id, holder, moment, expires)
         return Lease(token=body.token, expires=expires)
     if found is not None and found["expires"] is not None and found["expires"] > moment:
@@ -128,6 +131,7 @@ def take_back(tx: sa.Connection, id: UUID, token: int, moment: datetime, expires
     if current is not None and current.type in TERMINAL and current.type != CRASHED:
         return False
     leases.renew(tx, {id: token}, moment, expires)
+    withdraw_for_claim(tx, row)
     if current is None or row["start_time"] is None:
         return True
     if current.type == CRASHED or current.name == "AwaitingRetry":
@@ -214,6 +218,11 @@ def expire(tx: sa.Connection, id: UUID, moment: datetime) -> RunState | None:
     outcome = decide_expired(_held(row, lease, current, moment), to_us(moment))
     leases.end(tx, id)
     _go_on(tx, row, current, outcome)
+    # the holder may only be cut off from here: what it has started is taken down by others
+    if current.type == PENDING:
+        order_for_claim(tx, row, lease["token"])
+    elif current.type == CANCELLING:
+        order_for_cancelled(tx, row)
     return outcome.state
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._clock import to_us
+from prefect._operations.cleanup_orders import order_for_cancelled
 from prefect._operations.errors import NotFound
 from prefect._operations.run_children import end_children, is_apart
 from prefect._operations.state_changes import enter_state, locked_flow_run, propose_flow_run_state
@@ -106,6 +107,7 @@ def _end(tx: sa.Connection, id: UUID, now: datetime, timeout: timedelta) -> bool
     message = f"Nobody confirmed within {timeout.total_seconds():.0f} seconds that it was stopped."
     state = RunState(CANCELLED, message=message, timestamp=to_us(now))
     enter_state(tx, flow_run, row, state)
+    order_for_cancelled(tx, row)  # whatever carried it out may still be there
     leases.forget(tx, id)
     end_children(tx, id, state)
     return True

@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._clock import to_us
+from prefect._operations import cleanup_orders
 from prefect._operations.errors import NotFound
 from prefect._operations.flow_runs import delete_flow_run
 from prefect._rules.states import TERMINAL
@@ -20,6 +21,7 @@ from prefect._services.framework import Database, KnowsOwners, Round, Service
 from prefect._store.tables import (
     artifact,
     artifact_collection,
+    cleanup_message,
     csrf_token,
     event,
     event_resource,
@@ -63,6 +65,7 @@ def run_once(database: Database, now: datetime) -> Round:
 
 def _remove_expired(tx: sa.Connection, now: datetime, batch: int) -> int:
     count = _delete(tx, csrf_token, csrf_token.c.expiration < now, batch)
+    count = max(count, _delete(tx, cleanup_message, cleanup_message.c.created < now - cleanup_orders.KEPT, batch))
     return max(count, _delete(tx, worker, worker.c.offline_at < now - _FORGOTTEN_WORKERS, batch))
 
 

@@ -172,3 +172,19 @@ async def test_an_order_is_given_up(server: Server, pool: dict[str, Any]) -> Non
         lambda tx: cleanup_orders.renew(tx, first["id"], first["reservation_token"], moment, seconds=1)
     )
     assert renewed == ("dead_lettered", None)
+
+
+def test_giving_an_order_back_untried_does_not_count(server: Server, pool: dict[str, Any]) -> None:
+    order(server, pool)
+    moment = now()
+
+    def reserve(tx: Any) -> Any:
+        return cleanup_orders.reserve(tx, pool["id"], [PENDING], [], moment, seconds=10, attempts=2)
+
+    for reason, count in (("infrastructure_not_available", 1), ("handler_failed", 1), ("handler_failed", 2)):
+        row = server.database.write(reserve)
+        assert row["delivery_count"] == count
+        server.database.write(
+            lambda tx, row=row, why=reason: cleanup_orders.release(tx, row["id"], row["reservation_token"], moment, why)
+        )
+    assert server.database.write(reserve) is None

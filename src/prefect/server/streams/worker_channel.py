@@ -40,6 +40,8 @@ _log = logging.getLogger("prefect.server")
 
 _MISSED_HEARTBEATS = 3
 _LOOK_AGAIN = 30.0
+_LONGEST_PAUSE = 3600.0
+"""Seconds at most before a worker that gave an order back is offered it again."""
 _Frame = channel.WorkerChannelApplicationFrame
 
 
@@ -60,8 +62,8 @@ class _Worker:
     sequence: int = 1
     held: dict[UUID, tuple[str, datetime]] = field(default_factory=dict)
     """The orders that it was given, each with its token and when they end."""
-    gave_back: dict[UUID, datetime] = field(default_factory=dict)
-    """The orders that it gave back, each with the time until which it is not given them again."""
+    gave_back: dict[UUID, tuple[datetime, int]] = field(default_factory=dict)
+    """The orders that it gave back, each with the time until which it is not given them again, and how often it did."""
 
     @property
     def cleans_up(self) -> bool:
@@ -162,8 +164,10 @@ class WorkerChannel:
         elif isinstance(frame, channel.CleanupAckFrame):
             operation, status = "ack", cleanup_orders.acknowledge(tx, id, token, moment)
         else:
-            operation, status = "release", cleanup_orders.release(tx, id, token, moment)
-            worker.gave_back[id] = moment + timedelta(seconds=self._seconds)
+            operation, status = "release", cleanup_orders.release(tx, id, token, moment, frame.payload.reason)
+            times = worker.gave_back[id][1] if id in worker.gave_back else 0
+            pause = min(self._seconds * 2**times, _LONGEST_PAUSE)
+            worker.gave_back[id] = (moment + timedelta(seconds=pause), times + 1)
         if operation != "renew" or until is None:
             worker.held.pop(id, None)
         return channel.CleanupOperationResultPayload(
@@ -198,8 +202,7 @@ class WorkerChannel:
                 told.clear()
                 moment = now()
                 worker.held = {id: held for id, held in worker.held.items() if held[1] > moment}
-                worker.gave_back = {id: until for id, until in worker.gave_back.items() if until > moment}
-                but = list(worker.gave_back)
+                but = [id for id, (until, _) in worker.gave_back.items() if until > moment]
                 if len(worker.held) >= worker.hello.max_cleanup_concurrency:
                     await _wait(told, 1.0)
                     continue
