@@ -239,20 +239,53 @@ async def test_two_tasks_with_the_same_inputs_do_not_share_under_source(calls: C
 
 
 @both
-async def test_inputs_that_cannot_be_hashed_warn_or_fail_with_their_name(calls: Calls, logs):
+async def test_inputs_that_cannot_be_hashed_cost_the_cache_and_not_the_run(calls: Calls, logs, storage):
     lock = threading.Lock()
 
-    @task(cache_policy=INPUTS, persist_result=True)
-    async def work(good, culprit):
+    @task(cache_policy=INPUTS)
+    async def explicit(good, culprit):
         return calls()
 
-    try:
-        assert await work(1, lock) == 1
-    except Exception as error:
-        text = str(error)
-    else:
-        text = "\n".join(f"{record.getMessage()} {record.exc_info}" for record in logs.records)
-    assert "culprit" in text or (PEER and "Error encountered when computing cache key" in text)
+    @task(persist_result=True)
+    async def by_default(good, culprit):
+        return calls()
+
+    @flow
+    async def parent():
+        return [await explicit(1, lock), await explicit(1, lock), await by_default(1, lock), await by_default(1, lock)]
+
+    assert await parent() == [1, 2, 3, 4]
+    assert not storage.exists() or not list(storage.iterdir())
+    told = [record.getMessage() for record in logs.records if record.levelname == "ERROR"]
+    assert len(told) == 4
+    for message in told:
+        assert message.startswith("Error encountered when computing cache key - result will not be persisted.")
+        assert PEER or ("'culprit'" in message and "INPUTS - 'culprit'" in message)
+
+
+@both
+@pytest.mark.parametrize("key", [lambda context, arguments: 1 / 0, lambda context, arguments: {}["missing"]])
+async def test_a_key_function_that_raises_costs_the_cache_and_not_the_run(key, calls: Calls, logs):
+    @task(cache_key_fn=key)
+    async def work(x):
+        return calls()
+
+    assert [await work(1), await work(1)] == [1, 2]
+    told = [record for record in logs.records if record.levelname == "ERROR"]
+    assert len(told) == 2 and all("computing cache key" in record.getMessage() for record in told)
+    assert all(record.exc_info and record.exc_info[0] in (ZeroDivisionError, KeyError) for record in told)
+
+
+@both
+@ours_better("fails the run: the key is no text")
+async def test_a_key_that_is_not_text_costs_the_cache_and_not_the_run(calls: Calls, logs):
+    @task(cache_key_fn=lambda context, arguments: arguments["x"])
+    async def work(x):
+        return calls()
+
+    assert [await work(17), await work(17)] == [1, 2]
+    told = [record.getMessage() for record in logs.records if record.levelname == "ERROR"]
+    assert len(told) == 2 and all("17, of type int" in message and "text" in message for message in told)
 
 
 @both

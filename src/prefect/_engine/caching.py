@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect._clock import now, to_us
 from prefect._engine.frames import FlowFrame, TaskFrame
+from prefect._engine.wording import describe, made_by_engine, without_engine
 from prefect._lazy import lazy_module
 from prefect.results import ResultStore, get_default_result_store
 from prefect.settings import get_current_settings
@@ -64,7 +65,10 @@ def transaction_for(
 
 
 def compute_key(frame: TaskFrame) -> str | None:
-    """The key under which the run's result is found again; None when it is not to be."""
+    """The key under which the run's result is found again; None when it is not to be.
+
+    A key that cannot be made costs the cache and not the run: the reason is logged as an error.
+    """
     task = frame.task
     if task.result_storage_key is not None:
         return store_of_task(frame).storage_key_fn()
@@ -73,9 +77,23 @@ def compute_key(frame: TaskFrame) -> str | None:
         return None
     task_context = context.task_run_context(frame)
     flow_parameters = frame.flow_frame.parameters if frame.flow_frame is not None else {}
-    return policy.compute_key(
-        task_ctx=task_context, inputs=frame.call_parameters, flow_parameters=flow_parameters or {}
-    )
+    try:
+        key = policy.compute_key(
+            task_ctx=task_context, inputs=frame.call_parameters, flow_parameters=flow_parameters or {}
+        )
+        if key is not None and not isinstance(key, str):
+            raise TypeError(
+                f"The key that was made is {key!r}, of type {type(key).__name__}. "
+                "A cache key is text, or None where nothing is to be cached."
+            )
+    except Exception as exc:
+        exc = without_engine(exc)
+        task_run.run_logger(frame).error(
+            "Error encountered when computing cache key - result will not be persisted. %s",
+            describe(exc), exc_info=None if made_by_engine(exc) else exc,
+        )  # fmt: skip
+        return None
+    return key
 
 
 def record_for(frame: TaskFrame, value: Any) -> Any:

@@ -42,6 +42,16 @@ def crash_message(exc: BaseException) -> str:
     return f"Execution was interrupted by an unexpected exception: {describe(exc)}"
 
 
+def made_by_engine(exc: BaseException) -> bool:
+    """Whether an exception was raised by this package and passed through no code of anybody else."""
+    traceback = exc.__traceback__
+    while traceback is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+            return False
+        traceback = traceback.tb_next
+    return True
+
+
 def without_engine(exc: BaseException) -> BaseException:
     """The exception with a traceback that shows the user's code and what it called, not how we called it."""
     kept = []

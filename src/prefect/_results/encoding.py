@@ -86,7 +86,7 @@ def json_encode(obj: Any) -> Any:
     try:
         return {"__class__": qualified_name(cls), "data": pydantic_core.to_jsonable_python(obj)}
     except ValueError as exc:
-        raise TypeError(f"A {cls.__name__} has no JSON form: {exc}") from exc
+        raise TypeError(f"{cls.__name__} has no JSON form: {exc}") from exc
 
 
 def _encode_bytes(obj: bytes) -> dict[str, str]:
