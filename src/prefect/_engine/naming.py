@@ -48,6 +48,22 @@ def task_run_name(frame: TaskFrame) -> str:
         current_flow.reset(tokens[1])
 
 
+_TEMPLATE_ERRORS = (KeyError, IndexError, AttributeError, TypeError, ValueError)
+
+
+def _cannot_fill(source: str, exc: Exception, parameters: dict[str, Any], option: str, owner: str) -> str:
+    """What a template wants that is not there, and what there is."""
+    if isinstance(exc, KeyError) and exc.args and exc.args[0] not in parameters:
+        reason = f"there is no parameter {exc.args[0]!r}"
+    else:
+        reason = str(exc)
+    names = f"The parameters are: {', '.join(parameters)}." if parameters else "There are no parameters."
+    return (
+        f"The {option} {source!r} of {owner!r} cannot be filled in: {reason}. {names} "
+        "What prefect.runtime tells can be used as well, as in {flow_run.name}."
+    )
+
+
 def _make(source: str | Callable[..., Any] | None, parameters: dict[str, Any], option: str, owner: str) -> str:
     if callable(source):
         takes_parameters = "parameters" in inspect.signature(source).parameters
@@ -62,5 +78,10 @@ def _make(source: str | Callable[..., Any] | None, parameters: dict[str, Any], o
         if "{" not in source:
             return source
         runtime = {"flow_run": _Runtime(runtime_flow_run), "task_run": _Runtime(runtime_task_run)}
-        return source.format(**{**runtime, **parameters})
+        try:
+            return source.format(**{**runtime, **parameters})
+        except Exception as exc:
+            if type(exc) not in _TEMPLATE_ERRORS:
+                raise  # of a parameter's own
+            raise type(exc)(_cannot_fill(source, exc, parameters, option, owner)) from None
     raise TypeError(f"{option} of {owner!r} must be a string or a callable, not {type(source).__name__}.")
