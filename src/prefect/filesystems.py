@@ -11,24 +11,15 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import os
-import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, field_validator
 
 from prefect._bridge import async_dispatch
-from prefect._lazy import lazy_module
-from prefect._results import files
+from prefect._results import files, remote_files
 from prefect.blocks.core import Block
 from prefect.utilities.filesystem import filter_files
-
-if TYPE_CHECKING:
-    import fsspec
-else:
-    fsspec = lazy_module("fsspec")
 
 __all__ = [
     "SMB",
@@ -143,10 +134,79 @@ def _chosen_files(folder: str | Path, ignore_file: str | Path | None) -> list[st
     return sorted(filter_files(str(folder), patterns, include_dirs=False))
 
 
+def _here(local_path: str | None) -> Path:
+    """A folder of this machine; without one, the working directory."""
+    return Path(local_path or ".").expanduser().resolve()
+
+
+class _FileMethods:
+    """What file systems share: public methods, and their twins for asynchronous code, by `_get`, `_read` and `_write`."""
+
+    if TYPE_CHECKING:
+
+        def _get(self, from_path: str | None, local_path: str | None) -> None: ...
+        def _read(self, path: str) -> bytes: ...
+        def _write(self, path: str, content: bytes) -> str: ...
+
+    async def aget_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
+        """`get_directory` for asynchronous code."""
+        await asyncio.to_thread(self._get, from_path, local_path)
+
+    @async_dispatch(aget_directory)
+    def get_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
+        """Copy a folder from here to this machine; files that are there are replaced.
+
+        Args:
+            from_path: the folder, relative to the base path; None: all.
+            local_path: where to; None: the working directory.
+
+        Raises:
+            ValueError: the path leads out of the base path.
+        """
+        self._get(from_path, local_path)
+
+    async def aread_path(self, path: str) -> bytes:
+        """`read_path` for asynchronous code."""
+        return await asyncio.to_thread(self._read, path)
+
+    @async_dispatch(aread_path)
+    def read_path(self, path: str) -> bytes:
+        """The content of a file.
+
+        Args:
+            path: where it is, relative to the base path.
+
+        Raises:
+            ValueError: the path leads out of the base path; or, in a `LocalFileSystem`, there is no such file.
+            FileNotFoundError: in other file systems, there is no such file.
+        """
+        return self._read(path)
+
+    async def awrite_path(self, path: str, content: bytes) -> str:
+        """`write_path` for asynchronous code."""
+        return await asyncio.to_thread(self._write, path, content)
+
+    @async_dispatch(awrite_path)
+    def write_path(self, path: str, content: bytes) -> str:
+        """Write a file; folders are made as needed.
+
+        Args:
+            path: where, relative to the base path.
+            content: what.
+
+        Returns:
+            the full path, or URL.
+
+        Raises:
+            ValueError: the path leads out of the base path.
+        """
+        return self._write(path, content)
+
+
 # ── local ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class LocalFileSystem(WritableFileSystem, WritableDeploymentStorage):
+class LocalFileSystem(_FileMethods, WritableFileSystem, WritableDeploymentStorage):
     """Files in a folder of this machine.
 
     A write is whole or did not happen, also when the process dies in the middle of it.
@@ -175,41 +235,21 @@ class LocalFileSystem(WritableFileSystem, WritableDeploymentStorage):
         return files.resolve_within(self.basepath, path)
 
     def _get(self, from_path: str | None, local_path: str | None) -> None:
-        source = self._resolve_path(from_path or ".")
-        target = Path(local_path).expanduser().resolve() if local_path else Path.cwd()
-        if source != target:
-            shutil.copytree(source, target, dirs_exist_ok=True, ignore=_inside(target))
+        files.copy_folder(self._resolve_path(from_path or "."), _here(local_path))
 
     def _put(self, local_path: str | None, to_path: str | None, ignore_file: str | None) -> None:
-        source = Path(local_path).expanduser().resolve() if local_path else Path.cwd()
-        target = self._resolve_path(to_path or ".")
-        if source == target:
-            return
-        if not source.is_dir():
+        source, target = _here(local_path), self._resolve_path(to_path or ".")
+        if source != target and not source.is_dir():
             raise FileNotFoundError(f"There is no folder {str(source)!r} to put.")
-        if not ignore_file:
-            shutil.copytree(source, target, dirs_exist_ok=True, ignore=_inside(target))
-            return
-        for name in _chosen_files(source, ignore_file):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / name, target / name)
+        files.copy_folder(source, target, _chosen_files(source, ignore_file) if ignore_file else None)
 
-    async def aget_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
-        """`get_directory` for asynchronous code."""
-        await asyncio.to_thread(self._get, from_path, local_path)
+    def _read(self, path: str) -> bytes:
+        return files.read_file(self._resolve_path(path))
 
-    @async_dispatch(aget_directory)
-    def get_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
-        """Copy a folder from here to another place of this machine; files that are there are replaced.
-
-        Args:
-            from_path: the folder, relative to the base path; None: all.
-            local_path: where to; None: the working directory.
-
-        Raises:
-            ValueError: the path leads out of the base path.
-        """
-        self._get(from_path, local_path)
+    def _write(self, path: str, content: bytes) -> str:
+        full = self._resolve_path(path)
+        files.write_file(full, content)
+        return str(full)
 
     async def aput_directory(
         self, local_path: str | None = None, to_path: str | None = None, ignore_file: str | None = None
@@ -234,144 +274,41 @@ class LocalFileSystem(WritableFileSystem, WritableDeploymentStorage):
         """
         self._put(local_path, to_path, ignore_file)
 
-    async def aread_path(self, path: str) -> bytes:
-        """`read_path` for asynchronous code."""
-        return await asyncio.to_thread(files.read_file, self._resolve_path(path))
-
-    @async_dispatch(aread_path)
-    def read_path(self, path: str) -> bytes:
-        """The content of a file.
-
-        Args:
-            path: where it is, relative to the base path.
-
-        Raises:
-            ValueError: there is no such file, or the path leads out of the base path.
-        """
-        return files.read_file(self._resolve_path(path))
-
-    async def awrite_path(self, path: str, content: bytes) -> str:
-        """`write_path` for asynchronous code."""
-        return await asyncio.to_thread(self._write, path, content)
-
-    @async_dispatch(awrite_path)
-    def write_path(self, path: str, content: bytes) -> str:
-        """Write a file; folders are made as needed.
-
-        Args:
-            path: where, relative to the base path.
-            content: what.
-
-        Returns:
-            the full path.
-
-        Raises:
-            ValueError: the path leads out of the base path.
-        """
-        return self._write(path, content)
-
-    def _write(self, path: str, content: bytes) -> str:
-        full = self._resolve_path(path)
-        files.write_file(full, content)
-        return str(full)
-
-
-def _inside(target: Path) -> Any:
-    """For `copytree`: leave out the target, which may be inside the source."""
-
-    def ignore(folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if Path(folder, name) == target]
-
-    return ignore
-
 
 # ── remote ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _FsspecMethods:
-    """Reading and writing through fsspec, for blocks with a `basepath` URL and a `filesystem`."""
+class _RemoteFiles(_FileMethods):
+    """Files that are reached through fsspec, for blocks with a `basepath` URL and a `filesystem`."""
 
     if TYPE_CHECKING:  # pydantic would take annotations for fields
         basepath: Any
         filesystem: Any
 
     def _resolve_path(self, path: str) -> str:
-        """The full URL of a path.
-
-        Raises:
-            ValueError: the path leads out of the base path, or is a URL of another scheme.
-        """
-        base = self.basepath.rstrip("/")
-        scheme, _, location = base.partition("://")
-        given_scheme, slashes, given = str(path).partition("://")
-        if slashes and given_scheme != scheme:
-            raise ValueError(
-                f"Path {path!r} with scheme {given_scheme!r} must use the same scheme as the base path {scheme!r}."
-            )
-        full = PurePosixPath(given) if slashes else PurePosixPath(location, str(path).lstrip("/"))
-        normal = os.path.normpath(str(full)).replace(os.sep, "/")
-        root = os.path.normpath(location).replace(os.sep, "/")
-        if normal != root and not normal.startswith(root + "/"):
-            raise ValueError(f"Path {path!r} is outside of the base path {self.basepath!r}.")
-        return f"{scheme}://{normal}"
+        return remote_files.resolve_within(self.basepath, path)
 
     def _get(self, from_path: str | None, local_path: str | None) -> None:
-        source = self._resolve_path(from_path or "")
-        target = Path(local_path or ".").expanduser().resolve()
-        target.mkdir(parents=True, exist_ok=True)
-        root = self.filesystem._strip_protocol(source).rstrip("/")
-        for remote in self.filesystem.find(source):
-            local = files.resolve_within(target, remote[len(root) :].lstrip("/"))
-            local.parent.mkdir(parents=True, exist_ok=True)
-            self.filesystem.get_file(remote, str(local))
+        remote_files.fetch_folder(self.filesystem, self._resolve_path(from_path or ""), _here(local_path))
 
     def _put(self, local_path: str | None, to_path: str | None, ignore_file: str | None, overwrite: bool) -> int:
-        source = Path(local_path or ".").expanduser().resolve()
+        source = _here(local_path)
         if not source.is_dir():
             raise FileNotFoundError(f"There is no folder {str(source)!r} to put.")
         names = _chosen_files(source, ignore_file)
-        count = 0
-        for name in names:
-            remote = self._resolve_path(f"{to_path or ''}/{Path(name).as_posix()}".lstrip("/"))
-            if not overwrite and self.filesystem.exists(remote):
-                continue
-            self._make_parent(remote)
-            self.filesystem.put_file(str(source / name), remote)
-            count += 1
-        return count
-
-    def _make_parent(self, full: str) -> None:
-        self.filesystem.makedirs(full.rpartition("/")[0], exist_ok=True)
+        target = self._resolve_path(to_path or "")
+        return remote_files.send_files(self.filesystem, source, names, target, overwrite=overwrite)
 
     def _read(self, path: str) -> bytes:
-        full = self._resolve_path(path)
-        try:
-            with self.filesystem.open(full, "rb") as file:
-                return file.read()
-        except FileNotFoundError as exc:
-            raise FileNotFoundError(f"Path {full} does not exist.") from exc
+        return remote_files.read_file(self.filesystem, self._resolve_path(path))
 
     def _write(self, path: str, content: bytes) -> str:
         full = self._resolve_path(path)
-        self._make_parent(full)
-        with self.filesystem.open(full, "wb") as file:
-            file.write(content)
+        remote_files.write_file(self.filesystem, full, content)
         return full
 
 
-def _connect(url: str, options: dict[str, Any]) -> Any:
-    """The fsspec file system for a URL."""
-    scheme = urlsplit(url).scheme
-    try:
-        return fsspec.filesystem(scheme, **options)
-    except ImportError as exc:
-        raise RuntimeError(
-            f"The file system for {url!r} cannot be used: {exc}. Install the package that fsspec needs for the scheme "
-            f"{scheme!r} (fsspec itself: `pip install fsspec`)."
-        ) from exc
-
-
-class RemoteFileSystem(_FsspecMethods, WritableFileSystem, WritableDeploymentStorage):
+class RemoteFileSystem(_RemoteFiles, WritableFileSystem, WritableDeploymentStorage):
     """Files in any storage that fsspec knows: object stores, SFTP, WebDAV, memory and many more.
 
     Example:
@@ -410,25 +347,8 @@ class RemoteFileSystem(_FsspecMethods, WritableFileSystem, WritableDeploymentSto
     def filesystem(self) -> Any:
         """The fsspec file system, made when first asked for."""
         if self._filesystem is None:
-            self._filesystem = _connect(self.basepath, self.settings)
+            self._filesystem = remote_files.connect(self.basepath, self.settings)
         return self._filesystem
-
-    async def aget_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
-        """`get_directory` for asynchronous code."""
-        await asyncio.to_thread(self._get, from_path, local_path)
-
-    @async_dispatch(aget_directory)
-    def get_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
-        """Copy a folder from here to this machine.
-
-        Args:
-            from_path: the folder, relative to the base path; None: all.
-            local_path: where to; None: the working directory.
-
-        Raises:
-            ValueError: the path leads out of the base path.
-        """
-        self._get(from_path, local_path)
 
     async def aput_directory(
         self,
@@ -465,45 +385,8 @@ class RemoteFileSystem(_FsspecMethods, WritableFileSystem, WritableDeploymentSto
         """
         return self._put(local_path, to_path, ignore_file, overwrite)
 
-    async def aread_path(self, path: str) -> bytes:
-        """`read_path` for asynchronous code."""
-        return await asyncio.to_thread(self._read, path)
 
-    @async_dispatch(aread_path)
-    def read_path(self, path: str) -> bytes:
-        """The content of a file.
-
-        Args:
-            path: where it is, relative to the base path.
-
-        Raises:
-            ValueError: the path leads out of the base path.
-            FileNotFoundError: there is no such file.
-        """
-        return self._read(path)
-
-    async def awrite_path(self, path: str, content: bytes) -> str:
-        """`write_path` for asynchronous code."""
-        return await asyncio.to_thread(self._write, path, content)
-
-    @async_dispatch(awrite_path)
-    def write_path(self, path: str, content: bytes) -> str:
-        """Write a file.
-
-        Args:
-            path: where, relative to the base path.
-            content: what.
-
-        Returns:
-            the full URL.
-
-        Raises:
-            ValueError: the path leads out of the base path.
-        """
-        return self._write(path, content)
-
-
-class SMB(_FsspecMethods, WritableFileSystem, WritableDeploymentStorage):
+class SMB(_RemoteFiles, WritableFileSystem, WritableDeploymentStorage):
     """Files in a shared folder of a Windows network (SMB), by fsspec and the package `smbprotocol`.
 
     Example:
@@ -541,17 +424,8 @@ class SMB(_FsspecMethods, WritableFileSystem, WritableDeploymentStorage):
                 options["password"] = self.smb_password.get_secret_value()
             if self.smb_port is not None:
                 options["port"] = self.smb_port
-            self._filesystem = _connect(self.basepath, options)
+            self._filesystem = remote_files.connect(self.basepath, options)
         return self._filesystem
-
-    async def aget_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
-        """`get_directory` for asynchronous code."""
-        await asyncio.to_thread(self._get, from_path, local_path)
-
-    @async_dispatch(aget_directory)
-    def get_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
-        """Copy a folder from the share to this machine; see `RemoteFileSystem.get_directory`."""
-        self._get(from_path, local_path)
 
     async def aput_directory(
         self, local_path: str | None = None, to_path: str | None = None, ignore_file: str | None = None
@@ -565,24 +439,6 @@ class SMB(_FsspecMethods, WritableFileSystem, WritableDeploymentStorage):
     ) -> int:
         """Copy a folder of this machine to the share; see `RemoteFileSystem.put_directory`."""
         return self._put(local_path, to_path, ignore_file, True)
-
-    async def aread_path(self, path: str) -> bytes:
-        """`read_path` for asynchronous code."""
-        return await asyncio.to_thread(self._read, path)
-
-    @async_dispatch(aread_path)
-    def read_path(self, path: str) -> bytes:
-        """The content of a file on the share; see `RemoteFileSystem.read_path`."""
-        return self._read(path)
-
-    async def awrite_path(self, path: str, content: bytes) -> str:
-        """`write_path` for asynchronous code."""
-        return await asyncio.to_thread(self._write, path, content)
-
-    @async_dispatch(awrite_path)
-    def write_path(self, path: str, content: bytes) -> str:
-        """Write a file on the share; see `RemoteFileSystem.write_path`."""
-        return self._write(path, content)
 
 
 # ── nowhere ─────────────────────────────────────────────────────────────────────────────────────────────────────────

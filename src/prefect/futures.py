@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from prefect import states
     from prefect._background import waiting
+    from prefect._engine import reading
     from prefect._schemas.states import State
     from prefect.client import orchestration
     from prefect.utilities import collections
@@ -43,6 +44,7 @@ else:
     uuid = lazy_module("uuid")
     collections = lazy_module("prefect.utilities.collections")
     orchestration = lazy_module("prefect.client.orchestration")
+    reading = lazy_module("prefect._engine.reading")
     states = lazy_module("prefect.states")
     waiting = lazy_module("prefect._background.waiting")
 
@@ -169,9 +171,7 @@ class PrefectConcurrentFuture(PrefectWrappedFuture[R, "concurrent.futures.Future
             raise TimeoutError(f"Task run {self.task_run_id} did not finish within {timeout} seconds.") from exc
         if self._final_state is None:
             return self._wrapped_future.result()
-        return states.read_result(
-            self._final_state, raise_on_failure=raise_on_failure, retry_result_failure=True, sync=True
-        )
+        return reading.read(self._final_state, raise_on_failure=raise_on_failure)
 
 
 _log = logging.getLogger("prefect.task_runs")
@@ -295,7 +295,7 @@ class ThreadFuture(PrefectConcurrentFuture[R]):
             raise TimeoutError(f"Task run {self._frame.name!r} did not finish within {timeout} seconds.")
         if raise_on_failure:
             return outcome.value_or_raise(self._frame)
-        return states.read_result(self.state, raise_on_failure=False, retry_result_failure=True, sync=True)
+        return reading.read(self.state, raise_on_failure=False)
 
 
 class PrefectDistributedFuture(PrefectTaskRunFuture[R]):
@@ -324,12 +324,12 @@ class PrefectDistributedFuture(PrefectTaskRunFuture[R]):
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         self.wait(timeout)
         state = self._ended(timeout)
-        return states.read_result(state, raise_on_failure=raise_on_failure, retry_result_failure=True, sync=True)
+        return reading.read(state, raise_on_failure=raise_on_failure)
 
     async def result_async(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """`result` for asynchronous code."""
         await self.wait_async(timeout)
-        return await states.get_state_result(self._ended(timeout), raise_on_failure)
+        return await reading.aread(self._ended(timeout), raise_on_failure=raise_on_failure)
 
     def _ended(self, timeout: float | None) -> State[Any]:
         if self._final_state is None:
@@ -392,7 +392,7 @@ class PrefectFlowRunFuture(PrefectFuture[R]):
         await self.wait_async(timeout)
         if self._final_state is None:
             raise TimeoutError(f"Flow run {self.flow_run_id} did not finish within {timeout} seconds.")
-        return await states.get_state_result(self._final_state, raise_on_failure)
+        return await reading.aread(self._final_state, raise_on_failure=raise_on_failure)
 
     def add_done_callback(self, fn: Callable[[PrefectFuture[R]], None]) -> None:
         def follow() -> None:
@@ -537,9 +537,7 @@ def resolve_futures_to_results(expr: Any) -> Any:
     def result(future: PrefectFuture[Any]) -> Any:
         if future.state.is_completed():
             return future.result()
-        raise Exception("At least one result did not complete successfully") from states.get_state_exception(
-            future.state, _sync=True
-        )
+        raise Exception("At least one result did not complete successfully") from reading.exception(future.state)
 
     return _resolve(expr, result)
 

@@ -20,36 +20,24 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeIs
 
-from prefect._bridge import async_dispatch, in_async_context
-from prefect._bridge import run as run_now
+from prefect._bridge import async_dispatch
 from prefect._clock import now
+from prefect._engine import reading
 from prefect._engine.outcome import combine, is_state_collection
-from prefect._engine.port import ASYNC, SYNC, Port
 from prefect._engine.wording import crash_message, describe
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
-from prefect._rules.states import GONE, Value
+from prefect._rules.states import Value
 from prefect._schemas.states import TERMINAL_STATES, State, StateDetails, StateType
-from prefect.exceptions import (
-    CancelledRun,
-    CrashedRun,
-    FailedRun,
-    MissingResult,
-    PausedRun,
-    UnfinishedRun,
-)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from prefect._results import records, store
     from prefect._schemas.actions import runs as actions
     from prefect._schemas.actions.runs import StateCreate
     from prefect.results import ResultStore
 else:
-    records = lazy_module("prefect._results.records")
     actions = lazy_module("prefect._schemas.actions.runs")
-    store = lazy_module("prefect._results.store")
 
 __all__ = [
     "TERMINAL_STATES",
@@ -89,124 +77,14 @@ __all__ = [
 # -- reading results ---------------------------------------------------------------------------------------------------
 
 
-def read_result(
-    state: State[Any], *, raise_on_failure: bool, retry_result_failure: bool, sync: bool | None = None
-) -> Any:
-    """The result of the run in `state`: see `State.result`."""
-    data = state.data
-    if isinstance(data, dict) and "storage_key" in data:
-        data = records.ResultRecordMetadata.model_validate(data)
-    if sync is False or (sync is None and in_async_context()):
-        return get_state_result(state, raise_on_failure, retry_result_failure)
-    needs_storage = _location(data) is not None
-    value = run_now(_load(SYNC, _location(data), retry_result_failure)) if needs_storage else _in_memory(state, data)
-    return _checked(state, value, raise_on_failure)
-
-
 async def get_state_result(state: State[Any], raise_on_failure: bool = True, retry_result_failure: bool = True) -> Any:
     """The result of the run in `state`, for asynchronous code: see `State.result`."""
-    data = state.data
-    if isinstance(data, dict) and "storage_key" in data:
-        data = records.ResultRecordMetadata.model_validate(data)
-    location = _location(data)
-    value = await _load(ASYNC, location, retry_result_failure) if location is not None else _in_memory(state, data)
-    return _checked(state, value, raise_on_failure)
-
-
-def _location(data: Any) -> Any:
-    """The metadata of a stored result that is not in memory, or None."""
-    if isinstance(data, Value):
-        return data.record.metadata if data.value is GONE else None
-    if data is not None and type(data).__name__ == "ResultRecordMetadata":
-        return data
-    return None
-
-
-def _in_memory(state: State[Any], data: Any) -> Any:
-    if isinstance(data, Value):
-        return data.value
-    if type(data).__name__ == "ResultRecord" and hasattr(data, "metadata"):
-        return data.result
-    if data is None:
-        if state.is_failed() or state.is_crashed() or state.is_cancelled() or state.is_paused():
-            return None
-        if not state.is_final():
-            raise UnfinishedRun(f"Run is in {state.type.value} state, its result is not available.")
-        raise MissingResult(
-            "The result of this run is not available: it was not stored, and it is not in this process's memory. "
-            "Set persist_result=True on the flow or task (or PREFECT_RESULTS_PERSIST_BY_DEFAULT=true) to keep results."
-        )
-    return data
-
-
-async def _load(io: Port, metadata: Any, retry: bool) -> Any:
-    """Read a stored result; a storage that shows writes late gets a few seconds."""
-    read = store.ResultStore.from_metadata if io is SYNC else store.ResultStore.afrom_metadata
-    delay = 0.05
-    while True:
-        try:
-            record = await io.call(read, (metadata,), {})
-            return record.result
-        except (FileNotFoundError, ValueError) as exc:
-            if not retry or delay > 2:
-                raise MissingResult(
-                    f"The result stored under {metadata.storage_key!r} could not be read: {exc}. It may have been "
-                    "deleted, or its storage may not be reachable from here."
-                ) from exc
-            await io.sleep(delay)
-            delay *= 2
-
-
-def _checked(state: State[Any], value: Any, raise_on_failure: bool) -> Any:
-    """Raise for a run that did not end well, where the caller wants that."""
-    if state.is_paused():
-        raise PausedRun("Run is paused, its result is not available.", state=state)
-    if not state.is_final():
-        raise UnfinishedRun(f"Run is in {state.type.value} state, its result is not available.")
-    if state.is_completed():
-        return value
-    if raise_on_failure:
-        raise _exception_in(state, value)
-    return value
-
-
-def _wrapper(state: State[Any]) -> tuple[type[Exception], str]:
-    if state.is_failed():
-        return FailedRun, "Run failed."
-    if state.is_crashed():
-        return CrashedRun, "Run crashed."
-    if state.is_cancelled():
-        return CancelledRun, "Run cancelled."
-    raise ValueError(f"Expected a failed, crashed or cancelled state, got {state!r}.")
-
-
-def _exception_in(state: State[Any], value: Any) -> BaseException:
-    """The exception that a run ended with, made up from its message where none was kept."""
-    if isinstance(value, BaseException):
-        return value
-    wrapper, default = _wrapper(state)
-    if isinstance(value, str):
-        return wrapper(value)
-    if isinstance(value, State):
-        return _exception_in(value, _quiet_value(value))
-    if is_state_collection(value):
-        bad = next((member for member in value if not member.is_completed()), None)
-        if bad is not None and bad.is_final():
-            return _exception_in(bad, _quiet_value(bad))
-    return wrapper(state.message or default)
-
-
-def _quiet_value(state: State[Any]) -> Any:
-    try:
-        return read_result(state, raise_on_failure=False, retry_result_failure=True, sync=True)
-    except MissingResult:
-        return None
+    return await reading.aread(state, raise_on_failure=raise_on_failure, retry=retry_result_failure)
 
 
 async def aget_state_exception(state: State[Any]) -> BaseException:
     """`get_state_exception` for asynchronous code."""
-    _wrapper(state)
-    return _exception_in(state, await get_state_result(state, raise_on_failure=False))
+    return await reading.aexception(state)
 
 
 @async_dispatch(aget_state_exception)
@@ -218,14 +96,13 @@ def get_state_exception(state: State[Any]) -> BaseException:
     Raises:
         ValueError: the run ended otherwise.
     """
-    _wrapper(state)
-    return _exception_in(state, _quiet_value(state))
+    return reading.exception(state)
 
 
 async def araise_state_exception(state: State[Any]) -> None:
     """`raise_state_exception` for asynchronous code."""
     if state.is_failed() or state.is_crashed() or state.is_cancelled():
-        raise await aget_state_exception(state)
+        raise await reading.aexception(state)
 
 
 @async_dispatch(araise_state_exception)
@@ -235,7 +112,7 @@ def raise_state_exception(state: State[Any]) -> None:
     In asynchronous code the call gives a coroutine.
     """
     if state.is_failed() or state.is_crashed() or state.is_cancelled():
-        raise get_state_exception(state, _sync=True)
+        raise reading.exception(state)
 
 
 # -- from what happened to a state -------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from prefect._clock import now_us
 from prefect._engine import generators, hooks, inputs, naming, outcome, signals, stopping
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
 from prefect._engine.memory import FlowMemory
-from prefect._engine.options import policy_json
 from prefect._engine.port import SYNC, Port
 from prefect._engine.recorder import get_recorder
 from prefect._engine.wording import crash_message, describe, describe_state, without_engine
@@ -46,7 +45,7 @@ from prefect.settings import get_current_settings
 if TYPE_CHECKING:
     import asyncio
 
-    from prefect._engine import adopting, caching, public
+    from prefect._engine import adopting, caching, public, standing
     from prefect._parameters import validation
     from prefect.flows import Flow
     from prefect.logging import loggers
@@ -56,6 +55,7 @@ else:
     caching = lazy_module("prefect._engine.caching")
     loggers = lazy_module("prefect.logging.loggers")
     public = lazy_module("prefect._engine.public")
+    standing = lazy_module("prefect._engine.standing")
     validation = lazy_module("prefect._parameters.validation")
 
 _log = logging.getLogger("prefect.flow_runs")
@@ -69,31 +69,17 @@ class FlowRunTimeoutError(TimeoutError):
     __module__ = "prefect.flow_engine"  # where users find it
 
 
-class _Stand:
-    """The task that stands for a sub-flow in its parent: it is recorded like one and runs nothing."""
-
-    __slots__ = ("name", "policy_json", "retries", "tag_set", "task_key", "version")
-
-    def __init__(self, flow: Flow[..., Any]) -> None:
-        self.name = flow.name
-        self.task_key = f"{flow.fn.__module__}.{getattr(flow.fn, '__qualname__', flow.name)}"
-        self.version = flow.version
-        self.retries = 0
-        self.tag_set: frozenset[str] = frozenset()
-        self.policy_json = policy_json(0, 0)
-
-
 class FlowRun:
     """One flow run on its way from the call to the final state."""
 
-    __slots__ = ("_prints", "_stand", "_tokens", "frame", "io")
+    __slots__ = ("_prints", "_tokens", "frame", "io", "stand")
 
     def __init__(self, io: Port, frame: FlowFrame) -> None:
         self.io = io
         self.frame = frame
         self._tokens: Any = None
         self._prints: Any = None
-        self._stand: TaskFrame | None = None
+        self.stand: standing.Stand | None = None  # of a sub-flow
 
     # -- the current run -----------------------------------------------------------------------------------------
 
@@ -137,30 +123,9 @@ class FlowRun:
             await self.io.sleep(max(verdict.wait_seconds, _SHORTEST_WAIT))
         if verdict.kind == "ABORT":
             raise Abort(verdict.reason)
-        self._mirror()
+        if self.stand is not None and frame.state is not None:
+            self.stand.mirror(frame.state)
         return frame.state or state
-
-    def _mirror(self) -> None:
-        """The task run that stands for a sub-flow is in the state of the sub-flow."""
-        state = self.frame.state
-        if self._stand is not None and state is not None:
-            details = {"child_flow_run_id": self.frame.id}
-            twin = RunState(state.type, state.name, state.message, None, details, state.timestamp)
-            self._stand.recorder.task_state(self._stand, twin)
-
-    def stand_for(self, parent_flow: FlowFrame | None, parent_task: TaskFrame | None) -> None:
-        """Record the task run that stands for this sub-flow in its parent."""
-        frame = self.frame
-        stand = TaskFrame(frame.recorder, _Stand(frame.flow), frame.parameters)  # type: ignore[arg-type]
-        stand.name = f"{frame.flow.name}-{stand.id[-3:]}"
-        stand.flow_frame = parent_flow
-        stand.flow_run_id = parent_flow.id if parent_flow is not None else None
-        stand.parent = parent_task
-        if parent_task is not None:
-            stand.inputs = {"__parents__": [{"input_type": "task_run", "id": parent_task.id}]}
-        frame.parent_task_run_id = stand.id
-        frame.recorder.task_state(stand, pending())
-        self._stand = stand
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
@@ -177,8 +142,8 @@ class FlowRun:
             await self.propose(RunState("PENDING", "NotReady", str(exc)))
             self._report_end()
             return False
-        if self._stand is not None and resolved.links:
-            self._stand.inputs = {**(self._stand.inputs or {}), **resolved.links}
+        if self.stand is not None and resolved.links:
+            self.stand.link(resolved.links)
         frame.parameters = resolved.parameters
         frame.wait_for = None
         try:
@@ -215,7 +180,7 @@ class FlowRun:
         if state.type != RUNNING:
             return False
         if first and _log.isEnabledFor(logging.INFO):
-            kind = "subflow" if self._stand is not None else "flow"
+            kind = "subflow" if self.stand is not None else "flow"
             run_logger(frame).info("Beginning %s run %r for flow %r", kind, frame.name, frame.flow.name)
         if frame.flow.on_running_hooks:
             await self.tell(frame.flow.on_running_hooks)
@@ -438,7 +403,7 @@ def begin(
     frame.enter(pending())
     if parent is not None or parent_task is not None:
         frame.parent_flow_run_id = parent.id if parent is not None else None
-        run.stand_for(parent, parent_task)
+        run.stand = standing.Stand(frame, parent_task)
     recorder.begin_flow_run(frame)
     return run
 

@@ -17,11 +17,12 @@ from prefect._rules.states import COMPLETED, TERMINAL
 from prefect.utilities.annotations import BaseAnnotation, allow_failure, opaque, quote
 
 if TYPE_CHECKING:
-    from prefect import futures, states
+    from prefect import futures
+    from prefect._engine import reading
     from prefect.utilities import collections
 else:
     futures = lazy_module("prefect.futures")
-    states = lazy_module("prefect.states")
+    reading = lazy_module("prefect._engine.reading")
     collections = lazy_module("prefect.utilities.collections")
 
 
@@ -135,4 +136,4 @@ async def _resolve_one(io: Port, inputs: Inputs, name: str, expr: Any, flow_fram
 def _result(state: Any, run_id: Any, annotation: BaseAnnotation | None) -> Any:
     if state.type.value != COMPLETED and not (isinstance(annotation, allow_failure) and state.type.value in TERMINAL):
         raise UpstreamNotReady(f"Upstream task run '{run_id}' did not reach a 'COMPLETED' state.")
-    return states.read_result(state, raise_on_failure=False, retry_result_failure=True, sync=True)
+    return reading.read(state, raise_on_failure=False)

@@ -12,11 +12,12 @@ from prefect._rules.states import COMPLETED, FAILED, GONE, RunState, Value
 from prefect.exceptions import UnfinishedRun
 
 if TYPE_CHECKING:
-    from prefect import futures, states
+    from prefect import futures
+    from prefect._engine import reading
     from prefect._schemas import states as models
 else:
     futures = lazy_module("prefect.futures")
-    states = lazy_module("prefect.states")
+    reading = lazy_module("prefect._engine.reading")
     models = lazy_module("prefect._schemas.states")
 
 
@@ -40,7 +41,7 @@ def value_or_raise(frame: RunFrame) -> Any:
         raise frame.exception
     elif not state.is_final:  # type: ignore[union-attr]
         raise UnfinishedRun(f"Run is in {state.type} state, its result is not available.")  # type: ignore[union-attr]
-    return states.read_result(public_state(frame), raise_on_failure=True, retry_result_failure=True, sync=True)
+    return reading.read(public_state(frame))
 
 
 def is_state_collection(value: Any) -> bool:

@@ -17,11 +17,12 @@ from prefect._rules.states import CANCELLED, RunState
 if TYPE_CHECKING:
     import asyncio
 
-    from prefect import futures, states
+    from prefect import futures
+    from prefect._engine import reading
 else:
     asyncio = lazy_module("asyncio")
     futures = lazy_module("prefect.futures")
-    states = lazy_module("prefect.states")
+    reading = lazy_module("prefect._engine.reading")
 
 _loops = threading.local()
 
@@ -124,4 +125,4 @@ def expand(task: Any, parameters: dict[str, Any]) -> list[dict[str, Any]]:
 def _whole_result(value: Any) -> Any:
     if isinstance(value, futures.PrefectFuture):
         return value.result()
-    return states.read_result(value, raise_on_failure=True, retry_result_failure=True, sync=True)
+    return reading.read(value)

@@ -34,10 +34,10 @@ from prefect._rules.states import (
     pending,
     running,
 )
+from prefect._transactions.life import current as current_transaction
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.settings import get_current_settings
 from prefect.transactions import AsyncTransaction, Transaction
-from prefect.transactions import _current as current_transaction
 
 if TYPE_CHECKING:
     from prefect._engine import caching, outcome, public, tag_limits

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -59,6 +61,31 @@ def write_file(path: str | Path, content: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def copy_folder(source: Path, target: Path, names: Iterable[str] | None = None) -> None:
+    """Copy what is in a folder into another one, which may be inside it; files that are there are replaced.
+
+    Args:
+        source: the folder.
+        target: where to; made as needed. The same folder: nothing is done.
+        names: the files to copy, relative to the folder; None: all.
+    """
+    if source == target:
+        return
+    if names is None:
+        shutil.copytree(source, target, dirs_exist_ok=True, ignore=_all_but(target))
+        return
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / name, target / name)
+
+
+def _all_but(left_out: Path) -> Callable[[str, list[str]], list[str]]:
+    def ignore(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if Path(folder, name) == left_out]
+
+    return ignore
 
 
 def _create(path: str) -> int:

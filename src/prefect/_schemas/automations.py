@@ -12,9 +12,9 @@ from uuid import UUID
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
+from prefect._schemas.auto_enum import AutoEnum
 from prefect._schemas.automation_actions import ActionTypes, RunDeployment
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.enums import AutoEnum
 from prefect._schemas.events import ResourceSpecification
 
 SHORTEST_PROACTIVE = timedelta(seconds=10)

@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 from enum import Enum
-from enum import auto as _auto
-from typing import Any
 
-
-class AutoEnum(str, Enum):  # noqa: UP042 - `str()` of a member has always been `Class.MEMBER` in this API
-    """An enumeration in which `auto()` gives a member its own name as value; members equal their text."""
-
-    @staticmethod
-    def _generate_next_value_(name: str, start: int, count: int, last_values: list[str]) -> str:
-        return name
-
-    @staticmethod
-    def auto() -> Any:
-        """The value of a member that is called as it is written."""
-        return _auto()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}.{self.value}"
+from prefect._schemas.auto_enum import AutoEnum
 
 
 class RunType(AutoEnum):

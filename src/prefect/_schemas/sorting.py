@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import auto
 
-from prefect._schemas.enums import AutoEnum
+from prefect._schemas.auto_enum import AutoEnum
 
 __all__ = [
     "ArtifactCollectionSort",

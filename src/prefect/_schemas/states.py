@@ -17,10 +17,10 @@ from prefect._schemas.base import ObjectBaseModel, PrefectBaseModel, TimeSeriesB
 from prefect._schemas.moments import DateTime
 
 if TYPE_CHECKING:
-    from prefect import states as _states
+    from prefect._engine import reading as _reading
 else:
     # Reading a result needs storage, which lives above this layer; reached only when someone asks for a result.
-    _states = lazy_module("prefect.states")
+    _reading = lazy_module("prefect._engine.reading")
 
 R = TypeVar("R")
 
@@ -150,15 +150,11 @@ class State(TimeSeriesBaseModel, ObjectBaseModel, Generic[R]):
             MissingResult: the run has no result that could be read, for example because it was not stored.
             UnfinishedRun: the run has not finished.
         """
-        return _states.read_result(
-            self, raise_on_failure=raise_on_failure, retry_result_failure=retry_result_failure, sync=_sync
-        )
+        return _reading.read_here(self, raise_on_failure=raise_on_failure, retry=retry_result_failure, sync=_sync)
 
     async def aresult(self, raise_on_failure: bool = True, retry_result_failure: bool = True) -> Any:
         """`result` for asynchronous code."""
-        return await _states.get_state_result(
-            self, raise_on_failure=raise_on_failure, retry_result_failure=retry_result_failure
-        )
+        return await _reading.aread(self, raise_on_failure=raise_on_failure, retry=retry_result_failure)
 
     # -- questions --------------------------------------------------------------------------------------------
 

@@ -12,16 +12,15 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AnyHttpUrl, Field, SecretStr
 
 from prefect._bridge import async_dispatch
 from prefect._lazy import lazy_module
 from prefect._schemas.fields import SecretDict
+from prefect.blocks import _apprise
 from prefect.blocks.abstract import NotificationBlock, NotificationError
 from prefect.blocks.webhook import HTTPMethod
-from prefect.utilities.urls import validate_restricted_url
 
 if TYPE_CHECKING:
     import httpx
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from prefect.blocks import _outbound
 else:
     _outbound = lazy_module("prefect.blocks._outbound")  # loads an HTTP library
-
-apprise: Any = lazy_module("apprise")
 
 __all__ = [
     "AbstractAppriseNotificationBlock",
@@ -59,19 +56,9 @@ class AbstractAppriseNotificationBlock(NotificationBlock):
         raise NotImplementedError(f"{type(self).__name__} does not say where its messages go.")
 
     def _send(self, body: str, subject: str | None) -> None:
-        try:
-            services = apprise.Apprise()
-        except ModuleNotFoundError as exc:
-            raise ModuleNotFoundError(
-                f"{type(self).__name__} sends its messages by Apprise. Install it: pip install 'prefect[notifications]'"
-            ) from exc
-        with apprise.LogCapture(level=apprise.logging.INFO) as output:
-            sent = services.add(self._target()) and services.notify(
-                body=body, title=subject or "", notify_type=self.notify_type
-            )
-            said = output.getvalue().strip()
-        if not sent:
-            self._failed(said or "the address is none that Apprise knows")
+        why = _apprise.send(self._target, body, subject, self.notify_type, of=type(self).__name__)
+        if why is not None:
+            self._failed(why)
 
     def _failed(self, why: str) -> None:
         if self._raise_on_failure:
@@ -108,17 +95,8 @@ class AppriseNotificationBlock(AbstractAppriseNotificationBlock):
     def _target(self) -> Any:
         url = self.url.get_secret_value()
         if not self.allow_private_urls:
-            _refuse_private(url)
+            _apprise.refuse_private(url)
         return url
-
-
-def _refuse_private(url: str) -> None:
-    """Refuse an address that leads into a private network, where it names a host at all."""
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        validate_restricted_url(url)
-    elif parts.scheme.rstrip("s") in ("json", "xml", "form"):  # Apprise's names for requests to any host
-        validate_restricted_url(parts._replace(scheme="https").geturl())
 
 
 class SlackWebhook(AppriseNotificationBlock):
@@ -159,7 +137,7 @@ class MicrosoftTeamsWebhook(AppriseNotificationBlock):
 
     def _target(self) -> Any:
         url = super()._target()
-        service = _service("workflows.NotifyWorkflows")
+        service = _apprise.service("workflows.NotifyWorkflows")
         parts = service.parse_native_url(url)
         if not parts:
             return url
@@ -195,7 +173,7 @@ class PagerDutyWebHook(AbstractAppriseNotificationBlock):
     )
 
     def _target(self) -> Any:
-        return _service("pagerduty.NotifyPagerDuty")(
+        return _apprise.service("pagerduty.NotifyPagerDuty")(
             apikey=self.api_key.get_secret_value(),
             integrationkey=self.integration_key.get_secret_value(),
             source=self.source,
@@ -231,7 +209,7 @@ class TwilioSMS(AbstractAppriseNotificationBlock):
     )
 
     def _target(self) -> Any:
-        return _service("twilio.NotifyTwilio")(
+        return _apprise.service("twilio.NotifyTwilio")(
             account_sid=self.account_sid,
             auth_token=self.auth_token.get_secret_value(),
             source=self.from_phone_number,
@@ -271,7 +249,7 @@ class OpsgenieWebhook(AbstractAppriseNotificationBlock):
     def _target(self) -> Any:
         # Opsgenie's marks for the kinds of receivers
         kinds = {"@": self.target_user, "#": self.target_team, "*": self.target_schedule, "^": self.target_escalation}
-        return _service("opsgenie.NotifyOpsgenie")(
+        return _apprise.service("opsgenie.NotifyOpsgenie")(
             apikey=self.apikey.get_secret_value(),
             targets=[f"{mark}{name}" for mark, names in kinds.items() for name in names or ()],
             region_name=self.region_name,
@@ -308,7 +286,7 @@ class MattermostWebhook(AbstractAppriseNotificationBlock):
     port: int = Field(default=8065, description="The port of the server.")
 
     def _target(self) -> Any:
-        return _service("mattermost.NotifyMattermost")(
+        return _apprise.service("mattermost.NotifyMattermost")(
             token=self.token.get_secret_value(),
             fullpath=self.path,
             host=self.hostname,
@@ -343,7 +321,7 @@ class DiscordWebhook(AbstractAppriseNotificationBlock):
     avatar_url: str | None = Field(default=None, title="Avatar URL", description="The address of that avatar.")
 
     def _target(self) -> Any:
-        return _service("discord.NotifyDiscord")(
+        return _apprise.service("discord.NotifyDiscord")(
             webhook_id=self.webhook_id.get_secret_value(),
             webhook_token=self.webhook_token.get_secret_value(),
             user=self.botname,
@@ -375,15 +353,9 @@ class SendgridEmail(AbstractAppriseNotificationBlock):
     )
 
     def _target(self) -> Any:
-        return _service("sendgrid.NotifySendGrid")(
+        return _apprise.service("sendgrid.NotifySendGrid")(
             apikey=self.api_key.get_secret_value(), from_email=self.sender_email, targets=self.to_emails
         )
-
-
-def _service(name: str) -> Any:
-    """A service of Apprise: `module.Class` of its plugins."""
-    module, _, attribute = name.partition(".")
-    return getattr(lazy_module(f"apprise.plugins.{module}"), attribute)
 
 
 _PLACEHOLDER = re.compile(r"{{\s*([\w.-]+)\s*}}")

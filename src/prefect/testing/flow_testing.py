@@ -14,6 +14,7 @@ from prefect._lazy import lazy_module
 
 if TYPE_CHECKING:
     from prefect import states
+    from prefect._engine import reading
     from prefect._operations import flow_runs, local, logs, task_runs
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.logs import Log
@@ -26,6 +27,7 @@ else:
     flow_runs = lazy_module("prefect._operations.flow_runs")
     local = lazy_module("prefect._operations.local")
     logs = lazy_module("prefect._operations.logs")
+    reading = lazy_module("prefect._engine.reading")
     states = lazy_module("prefect.states")
     task_runs = lazy_module("prefect._operations.task_runs")
 
@@ -51,7 +53,7 @@ class TestedRun:
 
     def result(self, raise_on_failure: bool = True) -> Any:
         """What the flow returned; raises what it raised (or returns that, with `raise_on_failure=False`)."""
-        return states.read_result(self.state, raise_on_failure=raise_on_failure, retry_result_failure=True, sync=True)
+        return reading.read(self.state, raise_on_failure=raise_on_failure)
 
     @property
     def flow_run(self) -> FlowRun:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
-from enum import Enum, auto
 from itertools import islice
 from typing import Any, TypeVar
 
 from prefect._collections import StopVisiting, visit_collection
+from prefect._schemas.auto_enum import AutoEnum
 
 __all__ = [
     "AutoEnum",
@@ -30,26 +30,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-
-class AutoEnum(str, Enum):  # noqa: UP042 (its text is `Class.MEMBER`, that of a StrEnum its value)
-    """An enumeration of strings in which `auto()` gives each member its own name as value."""
-
-    @staticmethod
-    def _generate_next_value_(name: str, *_: object, **__: object) -> str:
-        return name
-
-    @staticmethod
-    def auto() -> Any:
-        """The same as `enum.auto()`."""
-        return auto()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}.{self.value}"
-
-    # the format of a plain Enum, the same in every version of Python
-    __str__ = Enum.__str__
-    __format__ = Enum.__format__  # type: ignore[assignment]
 
 
 def dict_to_flatdict(dct: dict[Any, Any]) -> dict[tuple[Any, ...], Any]:

@@ -13,8 +13,8 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from prefect._clock import now
+from prefect._schemas.auto_enum import AutoEnum
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.enums import AutoEnum
 from prefect._schemas.events import Event, RelatedResource, Resource, ResourceSpecification
 from prefect._schemas.moments import DateTime
 
