@@ -135,6 +135,26 @@ def test_templates(template: str, made: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        ("{{ event.id }}", 3),
+        (" {{ list }}\n", ["a", "b"]),
+        ("{{ event.id }}{{ event.id }}", "33"),
+        ("n={{ event.id }}", "n=3"),
+        ("{{ '}}' ~ '{{' }}", "}}{{"),
+        ("{{ {'a': {'b': event.id / 2}} }}", {"a": {"b": 1.5}}),
+        ("{{ event.none }}", None),
+        ("{{ '<&>' }}", "<&>"),
+        ("4", "4"),
+        ("{% if event.id %}5{% endif %}", "5"),
+    ],
+)
+def test_a_template_that_is_one_expression_makes_its_value(template: str, made: object) -> None:
+    context = {"event": {"id": 3, "none": None}, "list": ["a", "b"]}
+    assert templates.evaluate(template, context) == made
+
+
+@pytest.mark.parametrize(
     "template",
     [
         "{{ x ",
@@ -159,8 +179,9 @@ def test_templates(template: str, made: str) -> None:
 )
 def test_templates_can_do_no_harm(template: str) -> None:
     given = [1]
-    with pytest.raises(templates.TemplateFailed):
-        templates.render(template, {"list": given})
+    for make_it in (templates.render, templates.evaluate):
+        with pytest.raises(templates.TemplateFailed):
+            make_it(template, {"list": given})
     assert given == [1]
 
 

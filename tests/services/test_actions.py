@@ -86,6 +86,36 @@ def test_a_deployment_is_run_with_what_the_event_says(town: Town, does: Does) ->
     assert timedelta(minutes=59) < run["next_scheduled_start_time"] - now() < timedelta(minutes=61)
 
 
+def test_parameters_are_templates_that_keep_their_types(town: Town, does: Does) -> None:
+    wanted = {
+        "number": "{{ event.payload.total }}",
+        "text": "total: {{ event.payload.total }}",
+        "all": "{{- event.payload -}}",
+        "inside": {"list": ["{{ event.payload.total > 1 }}", 7, "as it is"]},
+        "as text": {"__prefect_kind": "jinja", "template": "{{ event.payload.total }}"},
+    }
+    action = {"type": "run-deployment", "deployment_id": str(town.deployment), "parameters": wanted}
+    assert does(action) == ["executed"]
+    (run,) = town.rows(sa.select(flow_run).where(flow_run.c.deployment_id == town.deployment))
+    assert run["parameters"] == {
+        "number": 42, "text": "total: 42", "all": {"total": 42}, "inside": {"list": [True, 7, "as it is"]},
+        "as text": "42",
+    }  # fmt: skip
+    (made,) = town.rows(sa.select(automation.c.id, automation.c.name))
+    maker = {"id": str(made["id"]), "type": "AUTOMATION", "display_value": made["name"]}
+    assert run["created_by"] == maker
+
+
+def test_what_an_event_carries_is_not_carried_out(town: Town, does: Does) -> None:
+    taken = "{{ {'__prefect' ~ '_kind': 'workspace_variable', 'variable_name': 'secret'} }}"
+    action = {"type": "run-deployment", "deployment_id": str(town.deployment), "parameters": {"a": taken}}
+    assert does(action) == ["failed"]
+    assert "__prefect_kind" in does.reason
+    action["parameters"] = {"a": "{{ event.payload.nothing }}"}
+    assert does(action) == ["failed"]
+    assert "'{{ event.payload.nothing }}' has no value" in does.reason
+
+
 def test_the_news_say_what_was_done_and_why(town: Town, does: Does) -> None:
     does({"type": "pause-deployment", "deployment_id": str(town.deployment)})
     (told,) = does.told()

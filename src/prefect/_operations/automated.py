@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -86,14 +86,28 @@ def target(action: actions.Action, event: Event | None) -> tuple[str, UUID | Non
     return "", None
 
 
-def carry_out(tx: sa.Connection, action: actions.Action, event: Event | None, key: str) -> None:
+class Maker(NamedTuple):
+    """The automation that does something.
+
+    Attributes:
+        key: identifies this action among all: a run that it makes is made once.
+        automation_id: the automation.
+        automation_name: what it is called.
+    """
+
+    key: str
+    automation_id: UUID
+    automation_name: str
+
+
+def carry_out(tx: sa.Connection, action: actions.Action, event: Event | None, by: Maker) -> None:
     """Do what an action says, in a transaction.
 
     Args:
         tx: the transaction.
         action: what to do; templates in it are rendered already.
         event: what triggered it.
-        key: identifies this action among all: a run that it makes is made once.
+        by: who does it.
 
     Raises:
         ActionFailed: there is nothing to do it to, or the rules are against it.
@@ -104,22 +118,23 @@ def carry_out(tx: sa.Connection, action: actions.Action, event: Event | None, ke
         raise ActionFailed(f"No {kind.replace('-', ' ')} could be inferred")
     does = _DOES.get(type(action))
     if does is not None:
-        does(tx, id, action, key)
+        does(tx, id, action, by)
 
 
-def _run_deployment(tx: sa.Connection, id: UUID, action: actions.RunDeployment, key: str) -> None:
+def _run_deployment(tx: sa.Connection, id: UUID, action: actions.RunDeployment, by: Maker) -> None:
     due = now() + action.schedule_after
     body = DeploymentFlowRunCreate.model_validate({
         "parameters": action.parameters or {},
         "job_variables": action.job_variables or {},
-        "idempotency_key": key,
+        "idempotency_key": by.key,
         "state": {"type": "SCHEDULED", "state_details": {"scheduled_time": due}},
     })  # fmt: skip
-    deployment_runs.make_run(tx, deployment_runs.deployment_row(tx, id), body)
+    maker = {"id": str(by.automation_id), "type": "AUTOMATION", "display_value": by.automation_name}
+    deployment_runs.make_run(tx, deployment_runs.deployment_row(tx, id), body, maker)
 
 
 def _set_pool(paused: bool) -> Callable[..., None]:
-    def set_paused(tx: sa.Connection, id: UUID, action: Any, key: str) -> None:
+    def set_paused(tx: sa.Connection, id: UUID, action: Any, by: Maker) -> None:
         pool = rows.one(tx, sa.select(work_pool.c.name).where(work_pool.c.id == id), "work pool", id)
         work_pools.update_work_pool(tx, pool["name"], WorkPoolUpdate(is_paused=paused))
 
@@ -127,7 +142,7 @@ def _set_pool(paused: bool) -> Callable[..., None]:
 
 
 def _set_queue(paused: bool) -> Callable[..., None]:
-    def set_paused(tx: sa.Connection, id: UUID, action: Any, key: str) -> None:
+    def set_paused(tx: sa.Connection, id: UUID, action: Any, by: Maker) -> None:
         work_queues.update_work_queue(tx, id, WorkQueueUpdate(is_paused=paused))
 
     return set_paused
@@ -140,26 +155,26 @@ def _propose(tx: sa.Connection, id: UUID, state: RunState, *, force: bool = Fals
         raise ActionFailed(f"The flow run did not enter the state {state.name!r}: {reason}")
 
 
-def _cancel(tx: sa.Connection, id: UUID, action: Any, key: str) -> None:
+def _cancel(tx: sa.Connection, id: UUID, action: Any, by: Maker) -> None:
     current = rows.one(tx, sa.select(flow_run.c.state_type).where(flow_run.c.id == id), "flow run", id)["state_type"]
     # one that nothing carries out has nothing to be stopped
     type = CANCELLED if current in (None, SCHEDULED, PAUSED) else CANCELLING
     _propose(tx, id, RunState(type, message="Cancelled by an automation.", timestamp=now_us()))
 
 
-def _suspend(tx: sa.Connection, id: UUID, action: Any, key: str) -> None:
+def _suspend(tx: sa.Connection, id: UUID, action: Any, by: Maker) -> None:
     timeout = to_us(now() + timedelta(seconds=_PAUSE_SECONDS))
-    details = {"pause_timeout": timeout, "pause_reschedule": True, "pause_key": key}
+    details = {"pause_timeout": timeout, "pause_reschedule": True, "pause_key": by.key}
     _propose(tx, id, RunState(PAUSED, "Suspended", "Suspended by an automation.", details=details, timestamp=now_us()))
 
 
-def _resume(tx: sa.Connection, id: UUID, action: Any, key: str) -> None:
+def _resume(tx: sa.Connection, id: UUID, action: Any, by: Maker) -> None:
     answer = flow_run_control.resume_flow_run(tx, id, flow_run_control.Resume()).value
     if answer.status != SetStateStatus.ACCEPT:
         raise ActionFailed(getattr(answer.details, "reason", None) or answer.status.value)
 
 
-def _change_state(tx: sa.Connection, id: UUID, action: actions.ChangeFlowRunState, key: str) -> None:
+def _change_state(tx: sa.Connection, id: UUID, action: actions.ChangeFlowRunState, by: Maker) -> None:
     wanted = StateCreate(type=StateType(action.state), name=action.name, message=action.message)
     _propose(tx, id, flow_run_control.state_of(wanted), force=action.force)
 
@@ -245,16 +260,25 @@ def _labelled(labels: Mapping[str, str]) -> dict[str, str | None]:
     return {**short, **labels}
 
 
-def rendered(value: Any, names: Mapping[str, Any]) -> Any:
-    """A value with its templates (`{"__prefect_kind": "jinja", "template": ...}`) rendered.
+def rendered(value: Any, names: Mapping[str, Any], *, plain: bool = False) -> Any:
+    """A value with its templates rendered: `{"__prefect_kind": "jinja", "template": ...}` makes text.
+
+    Args:
+        value: the value.
+        names: what templates know.
+        plain: whether plain text is a template too. One that is a single expression makes the value of that: a number
+            stays a number.
 
     Raises:
         TemplateFailed: one of them makes nothing.
     """
+    if isinstance(value, str) and plain:
+        return templates.evaluate(value, dict(names))
     if isinstance(value, Mapping):
         if value.get(_KIND) == "jinja" and isinstance(value.get("template"), str):
             return templates.render(value["template"], dict(names))
-        return {name: rendered(part, names) for name, part in value.items()}
+        inside = plain and _KIND not in value
+        return {name: rendered(part, names, plain=inside) for name, part in value.items()}
     if isinstance(value, list):
-        return [rendered(part, names) for part in value]
+        return [rendered(part, names, plain=plain) for part in value]
     return value

@@ -108,12 +108,15 @@ def deployment_row(tx: sa.Connection, id: UUID) -> sa.RowMapping:
     return rows.one(tx, statement.where(deployment.c.id == id), "deployment", id)
 
 
-def make_run(tx: sa.Connection, of: sa.RowMapping, body: DeploymentFlowRunCreate) -> tuple[UUID, bool]:
+def make_run(
+    tx: sa.Connection, of: sa.RowMapping, body: DeploymentFlowRunCreate, maker: dict[str, Any] | None = None
+) -> tuple[UUID, bool]:
     """Make a run of a deployment.
 
     Args:
         of: the deployment, as `deployment_row` has it.
         body: what the run is to be.
+        maker: what made it, as runs tell (`created_by`).
 
     Returns:
         the id of the run, and whether it was made now; a run with the same idempotency key is there only once.
@@ -137,6 +140,8 @@ def make_run(tx: sa.Connection, of: sa.RowMapping, body: DeploymentFlowRunCreate
     }
     check_job_variables({**of["job_variables"], **values["job_variables"]}, of["base_job_template"] or {})
     values["labels"] = values["labels"] | body.labels
+    if maker is not None:
+        values["created_by"] = maker
     if body.infrastructure_document_id is not None:
         values["infrastructure_document_id"] = body.infrastructure_document_id
     if body.parent_task_run_id is not None:

@@ -6,9 +6,11 @@ may write an automation may not keep the server busy, or fill its memory.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 import sqlalchemy as sa
 from pydantic import BeforeValidator, Field
 
@@ -32,6 +34,7 @@ LONGEST = 250_000
 SECONDS = 2.0
 """How long that may take."""
 _DEEPEST_LOOPS = 2
+_SINGLE = re.compile(r"\s*\{\{[-+]?(.*?)[-+]?\}\}\s*", re.DOTALL)
 
 
 class TemplateProblem(PrefectBaseModel):
@@ -123,3 +126,36 @@ def render(template: str, context: dict[str, Any]) -> str:
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as problem:
         raise TemplateFailed(f"{type(problem).__name__}: {problem}") from problem
     return "".join(made)
+
+
+def evaluate(template: str, context: dict[str, Any]) -> Any:
+    """What a template makes; one that is a single expression, the value of that, as JSON has it.
+
+    Args:
+        template: the template.
+        context: the names that it may use.
+
+    Raises:
+        TemplateFailed: as `render`; the value is none that JSON has, or describes something that is still to be made.
+    """
+    expression = _expression(template)
+    if expression is None:
+        return render(template, context)
+    try:
+        value = orjson.loads(render(f"{{{{ ({expression}) | tojson }}}}", context))
+    except TemplateFailed as problem:
+        raise TemplateFailed(f"{template!r} has no value that JSON could hold: {problem}") from problem
+    if "__prefect_kind" in orjson.dumps(value).decode():
+        # what events carry is data, and not what is to be done
+        raise TemplateFailed(f"{template!r} makes a value that has '__prefect_kind' in it.")
+    return value
+
+
+def _expression(template: str) -> str | None:
+    """The expression that a template consists of."""
+    found = _SINGLE.fullmatch(template)
+    if found is None or problem_with(template) is not None:
+        return None
+    body = template_sandbox.environment().parse(template.strip()).body
+    parts = body[0].nodes if len(body) == 1 and isinstance(body[0], nodes.Output) else []
+    return found[1] if len(parts) == 1 else None

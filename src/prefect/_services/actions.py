@@ -163,7 +163,7 @@ def _prepared(database: Database, invocation: _Invocation) -> Action:
     names = _names(database, invocation)
     return action.model_copy(
         update={
-            "parameters": automated.rendered(action.parameters, names),
+            "parameters": automated.rendered(action.parameters, names, plain=True),
             "job_variables": automated.rendered(action.job_variables, names),
         }
     )
@@ -172,7 +172,9 @@ def _prepared(database: Database, invocation: _Invocation) -> Action:
 def _inside(tx: sa.Connection, invocation: _Invocation, action: Action, now: datetime) -> bool:
     if _row(tx, invocation.id, now=now) is None:
         return False  # somebody else does it
-    automated.carry_out(tx, action, invocation.event, f"automation {invocation.id}")
+    automation = invocation.known["automation"]
+    by = automated.Maker(f"automation {invocation.id}", automation["id"], automation["name"])
+    automated.carry_out(tx, action, invocation.event, by)
     invocation.end(tx)
     return True
 
