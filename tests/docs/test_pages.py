@@ -99,6 +99,20 @@ def test_the_links_of_a_page_lead_somewhere(page: Path):
             assert (page.parent / target).exists(), f"{names(page)} links to {target}, which is not there"
 
 
+def test_the_index_has_every_page():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    missing = [page.name for page in (ROOT / "docs").glob("*.md") if f"({page.name})" not in index]
+    assert missing == ["index.md"]
+
+
+def test_the_map_has_every_module():
+    """What stands in `src/prefect` has its place in the layout that `docs/architecture.md` shows."""
+    layout = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[1]
+    places = set(re.findall(r"\w+", layout))
+    modules = {path.stem for path in (ROOT / "src" / "prefect").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert modules - {"__pycache__", "__main__"} <= places
+
+
 @pytest.mark.parametrize("page", PAGES, ids=names)
 def test_settings_are_called_by_their_names(page: Path):
     text = page.read_text(encoding="utf-8")
