@@ -86,6 +86,67 @@ class TestPool:
         parents = database.query("SELECT task_inputs FROM task_run WHERE name LIKE 'inner-%'")
         assert all("__parents__" in json.loads(inputs) for (inputs,) in parents)
 
+    def test_classes_of_the_main_file_come_back_as_themselves(self, run: Any) -> None:
+        facts, _ = run("""
+            import dataclasses, enum
+
+            class Ours(Exception):
+                pass
+
+            class Picky(Exception):
+                def __init__(self, code, why, *, where="here"):
+                    super().__init__(f"{why} ({code})")
+                    self.code, self.where = code, where
+
+            class Local(Picky):
+                def __reduce__(self):
+                    raise TypeError("not me")
+
+            class Colour(enum.Enum):
+                RED = 1
+
+            @dataclasses.dataclass
+            class Order:
+                number: int
+                colour: Colour
+
+            @task
+            def gives(order):
+                return [Order(order.number + 1, Colour.RED), type(order) is Order, order.colour is Colour.RED]
+
+            @task
+            def ours():
+                raise Ours("x")
+
+            @task
+            def picky():
+                raise Picky(7, why="because", where="there")
+
+            @task
+            def wrapped():
+                raise OSError(2, "gone", "file") from Ours("y")
+
+            @task
+            def local():
+                raise Local(7, "because")
+
+            @flow(task_runner=RUNNER)
+            def main():
+                order, *there = gives.submit(Order(1, Colour.RED)).result()
+                tell(same=[type(order) is Order, order.colour is Colour.RED, order.number], there=there)
+                futures = [each.submit() for each in (ours, picky, wrapped, local)]
+                errors = [future.state.result(raise_on_failure=False) for future in futures if not future.wait()]
+                tell(kinds=[type(error) in (Ours, Picky, FileNotFoundError, RuntimeError) for error in errors],
+                     texts=[str(error).splitlines()[0] for error in errors], picky=vars(errors[1]),
+                     states=[future.state.type.value for future in futures])
+        """)
+        assert facts["same"] == [True, True, 2]
+        assert facts["there"] == [True, True]
+        assert facts["kinds"] == [True] * 4
+        assert facts["texts"] == ["x", "because (7)", "[Errno 2] gone: 'file'", "Local: because (7)"]
+        assert facts["picky"] == {"code": 7, "where": "there"}
+        assert facts["states"] == ["FAILED"] * 4
+
     @pytest.mark.parametrize("written", [True, False])
     def test_a_process_that_is_killed_makes_a_crashed_run_and_no_hang(self, run: Any, written: bool) -> None:
         flush = "from prefect._engine.recorder import flush_all; flush_all()" if written else "pass"

@@ -6,7 +6,6 @@ in the database, has it on disk, and then gives back the run's final state.
 
 from __future__ import annotations
 
-import pickle
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,21 +24,20 @@ if TYPE_CHECKING:
     import asyncio
     import concurrent.futures as concurrent_futures
 
-    import cloudpickle
-
     from prefect import states
+    from prefect._engine import blobs
     from prefect._schemas import states as models
 else:
     asyncio = lazy_module("asyncio")
+    blobs = lazy_module("prefect._engine.blobs")
     concurrent_futures = lazy_module("concurrent.futures")
-    cloudpickle = lazy_module("cloudpickle")
     models = lazy_module("prefect._schemas.states")
     states = lazy_module("prefect.states")
 
 
 def setup(factories: Any, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> bytes:
     """What a new process is to do first, as a blob."""
-    return cloudpickle.dumps((tuple(factories), initializer, initargs))
+    return blobs.dumps((tuple(factories), initializer, initargs))
 
 
 _processors: list[Callable[..., Any]] = []
@@ -47,7 +45,7 @@ _processors: list[Callable[..., Any]] = []
 
 def start_process(blob: bytes) -> None:
     """Called in each new process."""
-    factories, initializer, initargs = pickle.loads(blob)
+    factories, initializer, initargs = blobs.loads(blob)
     if initializer is not None:
         initializer(*initargs)
     _processors.extend(factory() for factory in factories)
@@ -62,11 +60,11 @@ def pack(task: Any, task_run_id: Any, parameters: dict[str, Any], wait_for: Any)
     resolved = {name: _without_futures(value) for name, value in parameters.items()}
     call = (task, str(task_run_id), resolved, _without_futures(wait_for), transfer.pack())
     try:
-        return cloudpickle.dumps(call)
+        return blobs.dumps(call)
     except Exception as exc:
         for name, value in resolved.items():
             try:
-                cloudpickle.dumps(value)
+                blobs.dumps(value)
             except Exception as cause:
                 raise TypeError(
                     f"Parameter {name!r} of task {task.name!r} (a {type(value).__name__}) cannot be sent to another "
@@ -79,9 +77,9 @@ def _without_futures(expr: Any) -> Any:
     return inputs.futures.resolve_futures_to_states(expr)
 
 
-def carry_out(blob: bytes) -> Any:
-    """Run one call in this process; returns the final state of the run."""
-    task, task_run_id, parameters, wait_for, context = pickle.loads(blob)
+def carry_out(blob: bytes) -> bytes:
+    """Run one call in this process; returns the final state of the run, as a blob."""
+    task, task_run_id, parameters, wait_for, context = blobs.loads(blob)
     with transfer.unpacked(context):
         frame = task_run.begin(task, parameters, id=task_run_id, wait_for=wait_for)
         try:
@@ -97,26 +95,26 @@ def carry_out(blob: bytes) -> Any:
         return _portable(frame)
 
 
-def _portable(frame: Any) -> RunState:
-    """The final state in a form that pickles; an exception that does not is told in words."""
+def _portable(frame: Any) -> bytes:
+    """The final state as a blob; an exception that does not pickle is told in words."""
     state: RunState = frame.state
-    data = state.data
-    if isinstance(data, Value):
-        try:
-            cloudpickle.dumps(data)
-        except Exception as exc:
-            value = data.value
-            if isinstance(value, BaseException):
-                text = "".join(traceback.format_exception(value))
-                substitute: BaseException = RuntimeError(f"{type(value).__name__}: {value}\n{text}")
-                return RunState(state.type, state.name, state.message, Value(substitute), state.details)
-            message = (
-                f"The result of task {frame.task.name!r} (a {type(value).__name__}) cannot be sent back from its "
-                f"process: {exc}"
-            )
-            return RunState(CRASHED, None, message, Value(TypeError(message)))
     state.details = {**state.details, "task_run_id": frame.id, "flow_run_id": frame.flow_run_id}
-    return state
+    value = state.data.value if isinstance(state.data, Value) else None
+    try:
+        blob = blobs.dumps(state)
+        if isinstance(value, BaseException):
+            blobs.loads(blob)  # some are pickled and cannot be made again
+        return blob
+    except Exception as exc:
+        if isinstance(value, BaseException):
+            text = "".join(traceback.format_exception(value))
+            substitute: BaseException = RuntimeError(f"{type(value).__name__}: {value}\n{text}")
+            return blobs.dumps(RunState(state.type, state.name, state.message, Value(substitute), state.details))
+        message = (
+            f"The result of task {frame.task.name!r} (a {type(value).__name__}) cannot be sent back from its "
+            f"process: {exc}"
+        )
+        return blobs.dumps(RunState(CRASHED, None, message, Value(TypeError(message))))
 
 
 def pass_on(submitted: Any, waiting: Any, lost: Callable[[BaseException], RunState]) -> None:
@@ -124,7 +122,7 @@ def pass_on(submitted: Any, waiting: Any, lost: Callable[[BaseException], RunSta
 
     def done(future: Any) -> None:
         try:
-            state = future.result()
+            state = blobs.loads(future.result())
         except BaseException as exc:
             state = lost(exc)
         waiting.set_result(state)
