@@ -218,7 +218,10 @@ def test_the_commit_is_noted(project: Project, client: SyncPrefectClient, monkey
     assert info is not None
     told = info.model_dump()
     assert (told["type"], told["version"], told["branch"], told["message"]) == ("vcs:git", "v7", "main", "first")
+    assert client.read_deployment_by_name("add/d").version == "v7"
     assert (told["repository"], told["url"]) == ("flows", "https://example.com/org/flows.git")
+    project.load("flows.py:wait_a_bit").to_deployment("d").apply()  # nobody says which version it is
+    assert client.read_deployment_by_name("wait-a-bit/d").version == told["commit_sha"][:8]
     project.load().to_deployment("d", version="8", version_type="prefect:simple").apply()
     info = client.read_deployment_by_name("add/d").version_info
     assert info is not None and (info.type, info.version) == ("prefect:simple", "8")

@@ -10,7 +10,15 @@ import sqlalchemy as sa
 
 from prefect._clock import now
 from prefect._ids import new_uuid
-from prefect._operations import concurrency_limits_v2, deployment_schedules, deployments, flows, work_pools, work_queues
+from prefect._operations import (
+    concurrency_limits_v2,
+    deployment_schedules,
+    deployment_versions,
+    deployments,
+    flows,
+    work_pools,
+    work_queues,
+)
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._schemas.actions.deployments import (
     DeploymentCreate,
@@ -115,11 +123,23 @@ def test_parameters_fit_their_schema(both: sa.Connection, flow_id: UUID) -> None
 
 
 def test_job_variables_fit_the_pool(both: sa.Connection, flow_id: UUID) -> None:
-    variables = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    properties = {"n": {"type": "integer"}, "region": {"type": "string"}}
+    variables = {"type": "object", "properties": properties, "required": ["region"]}
     pool(both, base_job_template={"job_configuration": {"n": "{{ n }}"}, "variables": variables})
-    with pytest.raises(Invalid, match="n: "):
+    with pytest.raises(Invalid, match="Error creating deployment: Validation failed for field 'n'"):
         put(both, flow_id, work_pool_name="p", job_variables={"n": "x"})
-    make(both, flow_id, work_pool_name="p", job_variables={"n": 1})
+    made = make(both, flow_id, work_pool_name="p", job_variables={"n": 1})  # its runs may give the region
+    assert change(both, made.id, job_variables={"n": "{{ prefect.variables.n }}"}).job_variables != {"n": 1}
+
+
+def test_which_version_a_deployment_is(both: sa.Connection, flow_id: UUID) -> None:
+    first = make(both, flow_id, version="1")
+    newest = deployment_versions.read_deployment_versions(both, first.id)
+    assert [first.version_id] == [version.id for version in newest]
+    assert put(both, flow_id, version="1").value.version_id == first.version_id
+    second = put(both, flow_id, version="2").value
+    assert second.version_id == deployment_versions.read_deployment_versions(both, first.id)[0].id
+    assert second.version_id != first.version_id
 
 
 def test_what_is_not_given_stays(both: sa.Connection, flow_id: UUID) -> None:

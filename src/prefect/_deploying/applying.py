@@ -99,7 +99,7 @@ def _fields(
     storage_fields = _storage_fields(deployment, pool)
     return {
         "name": deployment.name,
-        "version": deployment.version or (version_info.version if version_info is not None else None),
+        "version": _version(deployment, version_info),
         "version_info": version_info,
         "description": deployment.description,
         "tags": deployment.tags,
@@ -116,6 +116,12 @@ def _fields(
         "job_variables": job_variables,
         **storage_fields,
     }
+
+
+def _version(deployment: RunnerDeployment, version_info: VersionInfo | None) -> str | None:
+    """What was written down, else the commit, else the fingerprint of the flow's file."""
+    found = version_info.version if version_info is not None else None
+    return deployment._named_version() or found or deployment.version
 
 
 def _storage_fields(deployment: RunnerDeployment, pool: str | None) -> dict[str, Any]:

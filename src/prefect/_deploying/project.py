@@ -317,10 +317,16 @@ def _described(config: Mapping[str, Any], options: Options, work_pool: WorkPool)
     deployment.validate_deployment_parameters()
     try:
         wanted = DeploymentUpdate(job_variables=deployment.job_variables)
-        wanted.check_valid_configuration(work_pool.base_job_template)
+        wanted.check_valid_configuration(_without_required(work_pool.base_job_template))
     except ValueError as error:
         raise DeployError(f"Deployment {name!r}, work pool {work_pool.name!r}: {error}") from error
     return deployment
+
+
+def _without_required(template: dict[str, Any]) -> dict[str, Any]:
+    """A job template that requires nothing: what a deployment does not give may be given with each run."""
+    variables = template.get("variables") or {}
+    return {**template, "variables": {name: part for name, part in variables.items() if name != "required"}}
 
 
 def _pool(config: Mapping[str, Any]) -> dict[str, Any]:

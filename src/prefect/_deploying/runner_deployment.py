@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 from prefect._bridge import async_dispatch, run_coro_as_sync
 from prefect._deploying import applying, entrypoints, schedules, triggers, versions
 from prefect._deploying.parameters import as_json, check, with_references
+from prefect._engine import flow_options
 from prefect._lazy import lazy_module
 from prefect._schemas.actions.deployments import DeploymentScheduleCreate
 from prefect._schemas.concurrency import ConcurrencyLimitConfig, ConcurrencyOptions
@@ -72,6 +73,7 @@ class RunnerDeployment(BaseModel):
     _path: str | None = PrivateAttr(default=None)
     _parameter_openapi_schema: dict[str, Any] | None = PrivateAttr(default=None)
     _code_folder: Path | None = PrivateAttr(default=None)
+    _fingerprint: str | None = PrivateAttr(default=None)
     _sla: Any = PrivateAttr(default=None)
 
     @property
@@ -191,7 +193,11 @@ class RunnerDeployment(BaseModel):
 
     def version_of_code(self) -> VersionInfo | None:
         """What is known of the version of the code."""
-        return versions.version_info(self._code_folder, self.version, self.version_type)
+        return versions.version_info(self._code_folder, self._named_version(), self.version_type, self.version)
+
+    def _named_version(self) -> str | None:
+        """The version that somebody wrote down; not the fingerprint that flows have without one."""
+        return None if self.version == self._fingerprint else self.version
 
     # -- making it -------------------------------------------------------------------------------------------------
 
@@ -382,6 +388,7 @@ class RunnerDeployment(BaseModel):
             job_variables=options["job_variables"] or {},
         )
         made._sla = options["_sla"]
+        made._fingerprint = flow_options.file_fingerprint(flow.fn)
         made._parameter_openapi_schema = flow.parameters.model_dump_for_openapi()
         return made
 

@@ -15,12 +15,15 @@ GIT = "vcs:git"
 _FIELDS = "%H%n%h%n%s"
 
 
-def version_info(folder: Path | None, version: str | None, version_type: str | None) -> VersionInfo | None:
+def version_info(
+    folder: Path | None, version: str | None, version_type: str | None, default: str | None = None
+) -> VersionInfo | None:
     """What is known of the version of the code in a folder.
 
     Args:
         folder: where the code is; None if it is not here.
         version: of the flow or deployment, as the user calls it.
+        default: what it is called where the user does not say, and there is no commit.
         version_type: the kind wanted: `vcs:git`, or `prefect:simple`; the commit if there is one, unless given.
 
     Raises:
@@ -35,7 +38,8 @@ def version_info(folder: Path | None, version: str | None, version_type: str | N
             return VersionInfo(type=version_type or GIT, version=number, **commit)
         if version_type is not None:
             raise ValueError(f"A version by {version_type!r} is wanted, but {folder} is in no git repository.")
-    return VersionInfo(type=SIMPLE, version=version) if version else None
+    number = version or default
+    return VersionInfo(type=SIMPLE, version=number) if number else None
 
 
 def git_commit(folder: Path) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from prefect._operations import deployment_history, edits, outbox, rows, slots
 from prefect._operations.deployment_schedules import change_schedules, replace_schedules, schedules_of
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, operation
+from prefect._operations.run_parameters import check_job_variables
 from prefect._operations.scheduling import TOPIC, take_back_runs
 from prefect._operations.work_pools import make_pool, pool_row
 from prefect._operations.work_queues import ensure_queue
@@ -34,7 +35,7 @@ from prefect._schemas.work_pools import DEFAULT_AGENT_WORK_POOL_NAME
 from prefect._store import deployments as queries
 from prefect._store import single
 from prefect._store.announcements import announce
-from prefect._store.tables import concurrency_limit, deployment, flow, work_pool, work_queue
+from prefect._store.tables import concurrency_limit, deployment, deployment_version, flow, work_pool, work_queue
 from prefect.settings import get_current_settings
 
 _MOST_DELETED = 50
@@ -98,8 +99,15 @@ class DeploymentsToDelete(PrefectBaseModel):
 
 # -- reading --------------------------------------------------------------------------------------------------------
 
+_VERSION_ID = (
+    sa.select(deployment_version.c.id)
+    .where(deployment_version.c.deployment_id == deployment.c.id)
+    .order_by(deployment_version.c.number.desc())
+    .limit(1)
+    .scalar_subquery()
+)
 _SELECT = (
-    sa.select(deployment, work_pool.c.name.label("work_pool_name"))
+    sa.select(deployment, work_pool.c.name.label("work_pool_name"), _VERSION_ID.label("version_id"))
     .outerjoin(work_queue, deployment.c.work_queue_id == work_queue.c.id)
     .outerjoin(work_pool, work_queue.c.work_pool_id == work_pool.c.id)
 )
@@ -290,10 +298,7 @@ def _place(tx: sa.Connection, body: DeploymentCreate | DeploymentUpdate) -> dict
     if body.work_pool_name is None:
         make_pool(tx, WorkPoolCreate(name=DEFAULT_AGENT_WORK_POOL_NAME))
     pool = pool_row(tx, body.work_pool_name or DEFAULT_AGENT_WORK_POOL_NAME)
-    try:
-        body.check_valid_configuration(pool["base_job_template"])
-    except ValueError as exc:
-        raise Invalid(str(exc)) from None
+    check_job_variables(body.job_variables or {}, pool["base_job_template"] or {}, "deployment")
     queue = ensure_queue(tx, pool, body.work_queue_name)
     return {"work_queue_id": queue["id"], "work_queue_name": queue["name"]}
 

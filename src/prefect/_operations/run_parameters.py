@@ -111,10 +111,10 @@ def check_parameters(parameters: dict[str, Any], schema: dict[str, Any]) -> None
         raise Conflict(f"Error creating flow run: {exc}") from exc
 
 
-def check_job_variables(given: dict[str, Any], template: dict[str, Any]) -> None:
-    """Check the job variables of a run against a work pool's template; what is not given has the pool's default.
+def check_job_variables(given: dict[str, Any], template: dict[str, Any], creating: str = "flow run") -> None:
+    """Check job variables against a work pool's template; what is not given has the pool's default.
 
-    Values with placeholders (blocks, variables, the environment) are known when the run starts, and are not checked.
+    A run needs all that the template requires; a deployment need not give what its runs may. Values with placeholders (blocks, variables, the environment) are known when the run starts, and are not checked.
 
     Raises:
         Invalid: they do not fit.
@@ -122,6 +122,8 @@ def check_job_variables(given: dict[str, Any], template: dict[str, Any]) -> None
     schema = template.get("variables")
     if not schema:
         return
+    if creating == "deployment":
+        schema = {name: part for name, part in schema.items() if name != "required"}
     properties = schema.get("properties") or {}
     defaults = {
         name: part["default"] for name, part in properties.items() if isinstance(part, dict) and "default" in part
@@ -130,7 +132,7 @@ def check_job_variables(given: dict[str, Any], template: dict[str, Any]) -> None
     try:
         schema_tools.validate(values, schema, raise_on_error=True, allow_none_with_default=True)
     except (schema_tools.ValidationError, schema_tools.CircularSchemaRefError) as exc:
-        raise Invalid(f"Error creating flow run: {exc}") from exc
+        raise Invalid(f"Error creating {creating}: {exc}") from exc
 
 
 def _is_described(value: Any) -> bool:
