@@ -5,6 +5,7 @@ Importing this package runs nothing and loads next to nothing: each name is load
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from prefect._lazy import lazy_attributes
@@ -61,12 +62,14 @@ __all__ = [
 
 _load, __dir__, _ = lazy_attributes(__name__, _NAMES)
 
-_SUBMODULES = frozenset({"runtime", "states", "context", "settings", "flows", "tasks", "futures", "results"})
-
 
 def __getattr__(name: str) -> object:
-    if name in _SUBMODULES:
-        from importlib import import_module
-
-        return import_module(f"prefect.{name}")
+    """A name of the table above, or a module of the package: `import prefect` is enough for `prefect.states`."""
+    if name not in _NAMES and not name.startswith("_"):
+        path = f"{__name__}.{name}"
+        try:
+            return import_module(path)
+        except ModuleNotFoundError as exc:
+            if exc.name != path:
+                raise  # the module is there, and something that it needs is not
     return _load(name)

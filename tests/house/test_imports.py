@@ -110,6 +110,32 @@ def test_the_package_offers_what_it_says():
     assert set(prefect.__all__) <= set(dir(prefect))
 
 
+def test_every_module_can_be_reached_from_the_package(run_script: Callable[..., Any]):
+    """As in `import prefect`, then `prefect.cache_policies.INPUTS`: no import says so."""
+    run_script("""
+import pkgutil, sys
+import prefect
+names = [module.name for module in pkgutil.iter_modules(prefect.__path__) if not module.name.startswith("_")]
+assert {"blocks", "cache_policies", "client", "states", "task_runners"} <= set(names), names
+for name in names:
+    module = getattr(prefect, name)
+    assert module is sys.modules[f"prefect.{name}"], name
+""").ok()
+
+
+def test_a_module_that_is_not_there_is_an_attribute_that_is_not_there(run_script: Callable[..., Any]):
+    run_script("""
+import prefect
+assert not hasattr(prefect, "nothing_of_the_kind") and not hasattr(prefect, "_nothing")
+try:
+    from prefect import nothing_of_the_kind
+except ImportError as error:
+    assert "cannot import name 'nothing_of_the_kind'" in str(error), error
+else:
+    raise AssertionError
+""").ok()
+
+
 def test_looking_for_the_version_loads_nothing(run_script: Callable[..., Any]):
     source = """
 import sys
