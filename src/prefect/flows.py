@@ -8,11 +8,8 @@ def etl(day: date, limit: int = 1000) -> int: ...
 
 from __future__ import annotations
 
-import copy
 import functools
-import os
 from collections.abc import Callable, Coroutine, Iterable
-from types import MethodType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -29,26 +26,25 @@ from typing import (
 
 from prefect._bridge import run as run_now
 from prefect._deploying.flow_methods import Deployable, afrom_source, aserve, from_source, serve
-from prefect._engine import flow_run, generators, outcome
+from prefect._engine import flow_options, flow_run, generators, outcome
+from prefect._engine.decorated import Decorated
 from prefect._engine.options import (
     Kind,
-    callable_name,
+    checked_run_name,
     docstring_of,
     function_of,
     hooks_of,
     nature_of,
     policy_json,
+    refuse_reserved,
 )
 from prefect._engine.port import ASYNC, SYNC
-from prefect._lazy import imported, lazy_attributes, lazy_module
+from prefect._lazy import lazy_attributes, lazy_module
 from prefect._parameters.binding import FunctionSpec
-from prefect.exceptions import InvalidNameError, ReservedArgumentError
 from prefect.settings import get_current_settings
 from prefect.utilities.annotations import NotSet
 
 if TYPE_CHECKING:
-    import hashlib
-
     from prefect import _visualize, task_runners
     from prefect._dispatch.loading import load_flow_from_flow_run
     from prefect._entrypoints import (
@@ -69,7 +65,6 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
     from prefect.testing import flow_testing
 else:
-    hashlib = lazy_module("hashlib")
     _visualize = lazy_module("prefect._visualize")
     flow_testing = lazy_module("prefect.testing.flow_testing")
     schema = lazy_module("prefect._parameters.schema")
@@ -94,8 +89,6 @@ class FlowStateHook(Protocol):
 StateHook = Callable[["Flow[..., Any]", "FlowRun", "State[Any]"], Any]
 RunName = str | Callable[..., str]
 WaitFor = Iterable[Any] | None
-
-_BANNED_IN_NAMES = ("/", "%", "&", ">", "<")
 
 _LOADERS = "prefect._entrypoints"
 __getattr__, __dir__, _loader_names = lazy_attributes(
@@ -134,7 +127,7 @@ __all__ = [
 ]
 
 
-class Flow(Deployable, Generic[P, R]):
+class Flow(Decorated, Deployable, Generic[P, R]):
     """A function whose runs are recorded, and can be retried, timed out, observed and deployed.
 
     Made by the `flow` decorator; every argument is described there.
@@ -163,28 +156,15 @@ class Flow(Deployable, Generic[P, R]):
         on_crashed: list[StateHook] | None = None,
         on_running: list[StateHook] | None = None,
     ) -> None:
-        if name is not None and not isinstance(name, str):
-            raise TypeError(
-                f"Expected string for flow parameter 'name'; got {type(name).__name__} instead. "
-                + ("Perhaps you meant to call it? e.g. '@flow(name=get_flow_run_name())'" if callable(name) else "")
-            )
         self.fn: Callable[P, R]
         self._kind: Kind
         self.fn, self._kind = function_of(fn, "flow")
         functools.update_wrapper(self, self.fn)
         self.isasync, self.isgenerator = nature_of(self.fn)
-        self.name = _checked_name(name or _default_name(self.fn))
+        self.name = flow_options.name_of(name, self.fn)
         self.spec = FunctionSpec(self.fn)
-        for reserved in ("return_state", "wait_for"):
-            if reserved in self.spec.names:
-                raise ReservedArgumentError(
-                    f"{reserved!r} is a reserved argument name and cannot be used in flow functions."
-                )
-        if flow_run_name is not None and not isinstance(flow_run_name, str) and not callable(flow_run_name):
-            raise TypeError(
-                f"Expected string or callable for 'flow_run_name'; got {type(flow_run_name).__name__} instead."
-            )
-        self.flow_run_name = flow_run_name
+        refuse_reserved(self.spec.names, "flow")
+        self.flow_run_name = checked_run_name(flow_run_name, "flow_run_name")
         self._version = version
         self._version_known = version is not None
         self.description = description or docstring_of(self.fn)
@@ -194,7 +174,7 @@ class Flow(Deployable, Generic[P, R]):
         self.should_validate_parameters = validate_parameters
         self._task_runner = task_runner
         self.persist_result = (
-            persist_result if persist_result is not None else _keeps(result_storage, result_serializer)
+            persist_result if persist_result is not None else flow_options.keeps(result_storage, result_serializer)
         )
         self.result_storage = result_storage
         self.result_serializer = result_serializer
@@ -222,7 +202,7 @@ class Flow(Deployable, Generic[P, R]):
         """The version given, or a fingerprint of the file that defines the flow, or None where there is no file."""
         if not self._version_known:
             self._version_known = True
-            self._version = _file_fingerprint(self.fn)
+            self._version = flow_options.file_fingerprint(self.fn)
         return self._version
 
     @version.setter
@@ -254,21 +234,6 @@ class Flow(Deployable, Generic[P, R]):
 
     # -- methods -----------------------------------------------------------------------------------------------------
 
-    @property
-    def ismethod(self) -> bool:
-        """Whether the function is bound to an instance."""
-        return isinstance(self.fn, MethodType) and not isinstance(self.fn.__self__, type)
-
-    @property
-    def isclassmethod(self) -> bool:
-        """Whether the function is a class method."""
-        return self._kind == "classmethod"
-
-    @property
-    def isstaticmethod(self) -> bool:
-        """Whether the function is a static method."""
-        return self._kind == "staticmethod"
-
     # a checker takes `@classmethod` for a function whose first parameter is a class
     @overload
     def __get__(self: Flow[Concatenate[type[Any], Q], R], instance: None, owner: type | None = None) -> Flow[Q, R]: ...
@@ -278,15 +243,7 @@ class Flow(Deployable, Generic[P, R]):
     def __get__(self: Flow[Concatenate[Any, Q], R], instance: object, owner: type | None = None) -> Flow[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """A flow in a class becomes a flow of the instance (or, for a class method, of the class) it is asked of."""
-        if self._kind == "staticmethod":
-            return self
-        target = owner if self._kind == "classmethod" else instance
-        if target is None:
-            return self
-        bound = copy.copy(self)
-        bound.fn = self.fn.__get__(target, owner)  # type: ignore[attr-defined]
-        bound.spec = FunctionSpec(bound.fn)
-        return bound
+        return self._bound_to(instance, owner)
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
@@ -342,9 +299,9 @@ class Flow(Deployable, Generic[P, R]):
             Exception: what the function raised.
         """
         parameters = self.spec.bind(args, kwargs)
-        module = imported("prefect.utilities.visualization")
-        if module is not None and module.get_task_viz_tracker() is not None:
-            return module.track_viz_task(self.isasync, self.name, parameters)
+        drawn = self._drawn(parameters)
+        if drawn is not None:
+            return drawn[0]
         if self.isgenerator:
             return (_iterate_async if self.isasync else _iterate_sync)(self, parameters, wait_for)
         if self.isasync:
@@ -425,19 +382,10 @@ class Flow(Deployable, Generic[P, R]):
         on_running: list[StateHook] | None = None,
     ) -> Flow[P, R]:
         """A flow like this one with some options changed; the arguments are those of the decorator."""
-        changes = locals()
-
-        def chosen(option: str, mine: Any) -> Any:
-            value = changes[option]
-            return mine if value is NotSet or (value is None and option not in _NONE_IS_A_CHOICE) else value
-
-        options = {option: chosen(option, getattr(self, _KEPT_AS.get(option, option))) for option in _PLAIN_OPTIONS}
-        options["version"] = chosen("version", self._version if self._version_known else None)
-        options["task_runner"] = chosen("task_runner", self._task_runner)
-        options["validate_parameters"] = chosen("validate_parameters", self.should_validate_parameters)
-        for hook in ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running"):
-            options[hook] = chosen(hook, list(getattr(self, f"{hook}_hooks")))
-        return type(self)(fn=self.fn, **options)._from_elsewhere(self)
+        options = flow_options.varied(
+            self, locals(), version=self._version if self._version_known else None, task_runner=self._task_runner
+        )
+        return type(self)(**options)._from_elsewhere(self)
 
     def on_completion(self, fn: StateHook) -> StateHook:
         """Register a function to be called as `fn(flow, flow_run, state)` when a run has completed."""
@@ -468,14 +416,6 @@ class Flow(Deployable, Generic[P, R]):
         return f"<Flow {self.name!r}>"
 
 
-_PLAIN_OPTIONS = (
-    "name", "retries", "retry_delay_seconds", "description", "flow_run_name", "timeout_seconds", "persist_result",
-    "result_storage", "result_serializer", "cache_result_in_memory", "log_prints",
-)  # fmt: skip
-_KEPT_AS = {"retries": "_retries", "retry_delay_seconds": "_retry_delay_seconds"}
-_NONE_IS_A_CHOICE = frozenset({"persist_result", "result_storage", "result_serializer", "log_prints"})
-
-
 async def _call_async(flow: Flow[..., Any], parameters: dict[str, Any], wait_for: Any, return_state: bool) -> Any:
     frame = await flow_run.run(ASYNC, flow_run.begin(ASYNC, flow, parameters, wait_for=wait_for))
     return outcome.public_state(frame) if return_state else outcome.value_or_raise(frame)
@@ -490,34 +430,6 @@ def _iterate_async(flow: Flow[..., Any], parameters: dict[str, Any], wait_for: A
     return generators.pass_on(
         lambda: flow_run.iterate(ASYNC, flow_run.begin(ASYNC, flow, parameters, wait_for=wait_for), True)
     )
-
-
-def _default_name(fn: Any) -> str:
-    name = callable_name(fn)
-    return "unknown-lambda" if name == "<lambda>" else name.replace("_", "-")
-
-
-def _checked_name(name: str) -> str:
-    if any(character in name for character in _BANNED_IN_NAMES):
-        raise InvalidNameError(
-            f"The flow name {name!r} contains an invalid character. Names cannot contain any of: {' '.join(_BANNED_IN_NAMES)}"
-        )
-    return name
-
-
-def _keeps(storage: Any, serializer: Any) -> bool | None:
-    return True if storage is not None or serializer is not None else None
-
-
-def _file_fingerprint(fn: Any) -> str | None:
-    """A short hash of the file that a function was written in."""
-    while hasattr(fn, "__wrapped__"):
-        fn = fn.__wrapped__
-    file = getattr(getattr(fn, "__code__", None), "co_filename", None)
-    if not file or not os.path.isfile(file):
-        return None
-    with open(file, "rb") as source:
-        return hashlib.md5(source.read(), usedforsecurity=False).hexdigest()
 
 
 class FlowDecorator:

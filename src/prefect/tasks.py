@@ -8,11 +8,9 @@ def fetch(url: str) -> bytes: ...
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
-from types import MethodType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -31,18 +29,21 @@ from typing import (
 from prefect._bridge import async_dispatch
 from prefect._bridge import run as run_now
 from prefect._engine import generators, outcome, task_options, task_run
+from prefect._engine.decorated import Decorated
 from prefect._engine.frames import current_flow
 from prefect._engine.options import (
     callable_name,
+    checked_run_name,
     docstring_of,
     function_of,
     hooks_of,
     nature_of,
     policy_json,
+    refuse_reserved,
     task_key,
 )
 from prefect._engine.port import ASYNC, SYNC
-from prefect._lazy import imported, lazy_attributes, lazy_module
+from prefect._lazy import lazy_attributes, lazy_module
 from prefect._parameters.binding import FunctionSpec
 from prefect._rules.retries import exponential_backoff
 from prefect.futures import PrefectDistributedFuture, PrefectFutureList
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from prefect.context import FlowRunContext, TaskRunContext
     from prefect.filesystems import WritableFileSystem
     from prefect.futures import PrefectFuture
-    from prefect.logging import loggers
     from prefect.serializers import Serializer
     from prefect.transactions import Transaction
     from prefect.utilities import hashing
@@ -73,7 +73,6 @@ else:
     cache_policies = lazy_module("prefect.cache_policies")
     deferral = lazy_module("prefect._background.deferral")
     hashing = lazy_module("prefect.utilities.hashing")
-    loggers = lazy_module("prefect.logging.loggers")
     task_worker = lazy_module("prefect.task_worker")
 
 P = ParamSpec("P")
@@ -145,7 +144,7 @@ class TaskRunNameCallbackWithParameters:
         raise NotImplementedError("A protocol: write a function `name(parameters) -> str`.")
 
 
-class Task(Generic[P, R]):
+class Task(Decorated, Generic[P, R]):
     """A function whose calls are recorded, and can be retried, cached, timed out and run elsewhere.
 
     Made by the `task` decorator; every argument is described there.
@@ -190,29 +189,25 @@ class Task(Generic[P, R]):
         self.tags: set[str] = task_options.tags_of(tags)
         self.version = version
         self.spec = FunctionSpec(self.fn)
-        task_options.refuse_reserved(self.spec.names)
+        refuse_reserved(self.spec.names, "task")
         self.task_key = task_key(self.fn)
-        self.task_run_name = task_options.checked_run_name(task_run_name)
+        self.task_run_name = checked_run_name(task_run_name, "task_run_name")
         self._retries = retries
         self._retry_delay_seconds = task_options.delays_of(retry_delay_seconds, retries)
-        if retry_jitter_factor is not None and retry_jitter_factor < 0:
-            raise ValueError("`retry_jitter_factor` must be >= 0.")
-        self.retry_jitter_factor = retry_jitter_factor
-        if retry_condition_fn is not None and not callable(retry_condition_fn):
-            raise TypeError(
-                f"Expected `retry_condition_fn` to be callable, got {type(retry_condition_fn).__name__} instead."
-            )
-        self.retry_condition_fn = retry_condition_fn
+        self.retry_jitter_factor = task_options.checked_jitter(retry_jitter_factor)
+        self.retry_condition_fn = task_options.checked_condition(retry_condition_fn)
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
         self.log_prints = log_prints
         self.refresh_cache = refresh_cache
-        self.cache_key_fn = cache_key_fn
         self.cache_expiration = cache_expiration
         self.result_storage = result_storage
         self.result_serializer = result_serializer
         self.result_storage_key = result_storage_key
         self.cache_result_in_memory = cache_result_in_memory
-        self._configure_caching(cache_policy, persist_result)
+        has_storage = any((result_storage_key, result_storage, result_serializer))
+        self._cache_policy, self.cache_key_fn, self.persist_result = task_options.caching_of(
+            self.name, cache_policy, cache_key_fn, persist_result, has_storage=has_storage
+        )
         self.on_completion_hooks = hooks_of(on_completion, "on_completion", self.name)
         self.on_failure_hooks = hooks_of(on_failure, "on_failure", self.name)
         self.on_running_hooks = hooks_of(on_running, "on_running", self.name)
@@ -220,33 +215,6 @@ class Task(Generic[P, R]):
         self.on_commit_hooks = hooks_of(on_commit, "on_commit", self.name)
         self.viz_return_value = viz_return_value
         self.asset_deps = assets.as_assets(asset_deps) if asset_deps else []
-
-    def _configure_caching(self, cache_policy: Any, persist_result: bool | None) -> None:
-        """Work out which policy is meant, and whether results are kept: wanting a cache means keeping results."""
-        wants_storage = any((
-            self.cache_key_fn, self.result_storage_key, self.result_storage, self.result_serializer,
-            cache_policy is not NotSet and cache_policy is not None and not task_options.is_no_cache(cache_policy),
-        ))  # fmt: skip
-        if persist_result is None and wants_storage:
-            persist_result = True
-        if persist_result is False:
-            if self.cache_key_fn or (
-                cache_policy is not NotSet and not task_options.is_no_cache(cache_policy) and cache_policy
-            ):
-                loggers.get_logger("tasks").warning(
-                    "Ignoring the cache policy of task %r: persist_result is False, and a cache consists of kept results.",
-                    self.name,
-                )
-            cache_policy = None
-            self.cache_key_fn = None
-        elif self.cache_key_fn is not None:
-            if cache_policy is not NotSet and cache_policy is not None:
-                loggers.get_logger("tasks").warning(
-                    "Both `cache_policy` and `cache_key_fn` are set on task %r; `cache_key_fn` will be used.", self.name
-                )
-            cache_policy = cache_policies.CachePolicy.from_cache_key_fn(self.cache_key_fn)
-        self.persist_result = persist_result
-        self._cache_policy = cache_policy
 
     @property
     def retries(self) -> int:
@@ -291,21 +259,6 @@ class Task(Generic[P, R]):
 
     # -- methods -----------------------------------------------------------------------------------------------------
 
-    @property
-    def ismethod(self) -> bool:
-        """Whether the function is bound to an instance."""
-        return isinstance(self.fn, MethodType) and not isinstance(self.fn.__self__, type)
-
-    @property
-    def isclassmethod(self) -> bool:
-        """Whether the function is bound to a class."""
-        return self._kind == "classmethod"
-
-    @property
-    def isstaticmethod(self) -> bool:
-        """Whether the function was a static method."""
-        return self._kind == "staticmethod"
-
     # a checker takes `@classmethod` for a function whose first parameter is a class
     @overload
     def __get__(self: Task[Concatenate[type[Any], Q], R], instance: None, owner: type | None = None) -> Task[Q, R]: ...
@@ -315,15 +268,7 @@ class Task(Generic[P, R]):
     def __get__(self: Task[Concatenate[Any, Q], R], instance: object, owner: type | None = None) -> Task[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """A task in a class becomes a task of the instance (or, for a class method, of the class) it is asked of."""
-        if self._kind == "staticmethod":
-            return self
-        target = owner if self._kind == "classmethod" else instance
-        if target is None:
-            return self
-        bound = copy.copy(self)
-        bound.fn = self.fn.__get__(target, owner)  # type: ignore[attr-defined]
-        bound.spec = FunctionSpec(bound.fn)
-        return bound
+        return self._bound_to(instance, owner)
 
     # -- calling -----------------------------------------------------------------------------------------------------
 
@@ -361,21 +306,16 @@ class Task(Generic[P, R]):
             Exception: what the function raised.
         """
         parameters = self.spec.bind(args, kwargs)
-        tracked = _tracked(self, parameters)
-        if tracked is not None:
-            return tracked[0]
+        drawn = self._drawn(parameters)
+        if drawn is not None:
+            return drawn[0]
         if self.isgenerator:
-            return self._iterate(parameters, wait_for)
+            return (_iterate_async if self.isasync else _iterate_sync)(self, parameters, wait_for)
         if self.isasync:
             return _call_async(self, parameters, wait_for, return_state)
         frame = task_run.begin(self, parameters, wait_for=wait_for)
         run_now(task_run.run(SYNC, frame))
         return outcome.public_state(frame) if return_state else outcome.value_or_raise(frame)
-
-    def _iterate(self, parameters: dict[str, Any], wait_for: Any) -> Any:
-        if self.isasync:
-            return _iterate_async(self, parameters, wait_for)
-        return _iterate_sync(self, parameters, wait_for)
 
     @overload
     def submit(self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[T]: ...
@@ -425,9 +365,9 @@ class Task(Generic[P, R]):
             RuntimeError: called outside a flow run, where there is no task runner.
         """
         parameters = self.spec.bind(args, kwargs)
-        tracked = _tracked(self, parameters, "submit")
-        if tracked is not None:
-            return tracked[0]
+        drawn = self._drawn(parameters, "submit")
+        if drawn is not None:
+            return drawn[0]
         future = self._runner("submit").submit(self, parameters, wait_for)
         if return_state:
             future.wait()
@@ -490,9 +430,9 @@ class Task(Generic[P, R]):
             MappingLengthMismatch: the iterables differ in length.
         """
         parameters = self.spec.bind(args, kwargs, apply_defaults=False)
-        tracked = _tracked(self, parameters, "map")
-        if tracked is not None:
-            return tracked[0]
+        drawn = self._drawn(parameters, "map")
+        if drawn is not None:
+            return drawn[0]
         futures: PrefectFutureList[Any]
         if deferred:
             frames = deferral.defer_mapped(self, parameters, wait_for)
@@ -548,9 +488,9 @@ class Task(Generic[P, R]):
             DatabaseUnavailable: the run could not be recorded, and will not be carried out.
         """
         parameters = self.spec.bind(tuple(args or ()), kwargs or {})
-        tracked = _tracked(self, parameters, "submit")
-        if tracked is not None:
-            return tracked[0]
+        drawn = self._drawn(parameters, "submit")
+        if drawn is not None:
+            return drawn[0]
         return PrefectDistributedFuture(deferral.defer(self, [(parameters, wait_for)], dependencies=dependencies)[0].id)
 
     async def aserve(self) -> None:
@@ -682,18 +622,6 @@ def _iterate_async(task: Task[..., Any], parameters: dict[str, Any], wait_for: A
     return generators.pass_on(
         lambda: task_run.iterate(ASYNC, task_run.begin(task, parameters, wait_for=wait_for), True)
     )
-
-
-def _tracked(task: Task[..., Any], parameters: dict[str, Any], how: str = "call") -> tuple[Any] | None:
-    """While a flow is being drawn, the stand-in for what the call gives; None at all other times."""
-    module = imported("prefect.utilities.visualization")
-    if module is None or module.get_task_viz_tracker() is None:
-        return None
-    if how == "submit":
-        return (module.track_viz_submit(task.name, parameters, task.viz_return_value),)
-    if how == "map":
-        return (module.track_viz_map(task.name, parameters, task.viz_return_value),)
-    return (module.track_viz_task(task.isasync, task.name, parameters, task.viz_return_value),)
 
 
 @overload

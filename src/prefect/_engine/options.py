@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any, Literal
 
+from prefect.exceptions import ReservedArgumentError
+from prefect.utilities.annotations import NotSet
+
 Kind = Literal["function", "classmethod", "staticmethod"]
+
+_RESERVED = ("return_state", "wait_for")
 
 
 def function_of(fn: Any, noun: str) -> tuple[Any, Kind]:
@@ -60,6 +65,57 @@ def callable_name(fn: Callable[..., Any]) -> str:
     if isinstance(fn, functools.partial):
         return callable_name(fn.func)
     return getattr(fn, "__name__", None) or type(fn).__name__
+
+
+def refuse_reserved(names: tuple[str, ...], noun: str) -> None:
+    """Raise for parameters whose names the call of a flow or task uses itself.
+
+    Raises:
+        ReservedArgumentError: one of them is among `names`.
+    """
+    for name in _RESERVED:
+        if name in names:
+            raise ReservedArgumentError(f"{name!r} is a reserved argument name and cannot be used in {noun} functions.")
+
+
+def checked_run_name(name: str | Callable[..., str] | None, option: str) -> str | Callable[..., str] | None:
+    """What makes the names of runs, checked.
+
+    Raises:
+        TypeError: it is neither a text nor callable.
+    """
+    if name is not None and not isinstance(name, str) and not callable(name):
+        raise TypeError(f"Expected string or callable for '{option}'; got {type(name).__name__} instead.")
+    return name
+
+
+class Changes:
+    """Some options of a flow or task that is to be made like another one.
+
+    Args:
+        values: the options by name; `NotSet`, and None for those where it means nothing, keep what the other one has.
+        none_is_a_choice: the options for which None means something.
+    """
+
+    def __init__(self, values: dict[str, Any], none_is_a_choice: frozenset[str]) -> None:
+        self.values = values
+        self._none_is_a_choice = none_is_a_choice
+
+    def chosen(self, option: str, mine: Any) -> Any:
+        """What an option is to be, where it is `mine` now."""
+        value = self.values.get(option, NotSet)
+        return mine if value is NotSet or (value is None and option not in self._none_is_a_choice) else value
+
+    def merged(self, made: Any, options: Iterable[str], hooks: Iterable[str]) -> dict[str, Any]:
+        """These options and hooks as they are to be, from a flow or task `made` with what they are now."""
+        merged = {option: self.chosen(option, getattr(made, _KEPT_AS.get(option, option))) for option in options}
+        for hook in hooks:
+            merged[hook] = self.chosen(hook, list(getattr(made, f"{hook}_hooks")))
+        return merged
+
+
+# the properties of these names ask the settings where nothing is said
+_KEPT_AS = {"retries": "_retries", "retry_delay_seconds": "_retry_delay_seconds"}
 
 
 def hooks_of(hooks: Any, option: str, owner: str) -> list[Any]:

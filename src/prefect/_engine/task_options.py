@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from prefect._lazy import imported
-from prefect.exceptions import ReservedArgumentError
+from prefect._engine.options import Changes
+from prefect._lazy import imported, lazy_module
 from prefect.utilities.annotations import NotSet
 
 if TYPE_CHECKING:
+    from prefect import cache_policies
+    from prefect.logging import loggers
     from prefect.tasks import Task
+else:
+    cache_policies = lazy_module("prefect.cache_policies")
+    loggers = lazy_module("prefect.logging.loggers")
 
 MAX_RETRY_DELAYS = 50
-RESERVED = ("return_state", "wait_for")
 _HOOKS = ("on_completion", "on_failure", "on_running", "on_rollback", "on_commit")
 _PLAIN_OPTIONS = (
     "name", "description", "version", "cache_key_fn", "cache_expiration", "task_run_name", "retries",
@@ -21,7 +25,6 @@ _PLAIN_OPTIONS = (
     "result_storage_key", "cache_result_in_memory", "timeout_seconds", "log_prints", "refresh_cache",
     "retry_condition_fn", "viz_return_value", "asset_deps",
 )  # fmt: skip
-_KEPT_AS = {"retries": "_retries", "retry_delay_seconds": "_retry_delay_seconds"}
 _NONE_IS_A_CHOICE = frozenset({
     "task_run_name", "retries", "retry_delay_seconds", "retry_jitter_factor", "persist_result", "result_storage",
     "result_serializer", "result_storage_key", "log_prints", "refresh_cache",
@@ -31,17 +34,10 @@ _NONE_IS_A_CHOICE = frozenset({
 def varied(task: Task[..., Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The arguments that make a task like `task`, with those in `changes` that say something put in."""
 
-    def chosen(option: str, mine: Any) -> Any:
-        value = changes.get(option, NotSet)
-        if value is NotSet or (value is None and option not in _NONE_IS_A_CHOICE):
-            return mine
-        return value
-
-    options = {option: chosen(option, getattr(task, _KEPT_AS.get(option, option))) for option in _PLAIN_OPTIONS}
-    for hook in _HOOKS:
-        options[hook] = chosen(hook, list(getattr(task, f"{hook}_hooks")))
+    merging = Changes(changes, _NONE_IS_A_CHOICE)
+    options = merging.merged(task, _PLAIN_OPTIONS, _HOOKS)
     options["fn"] = task.fn
-    options["tags"] = chosen("tags", set(task.tags))
+    options["tags"] = merging.chosen("tags", set(task.tags))
     if changes.get("cache_key_fn") is not None:
         options["cache_policy"] = NotSet
     elif changes.get("cache_policy", NotSet) is not NotSet:
@@ -55,12 +51,6 @@ def tags_of(tags: Iterable[str] | None) -> set[str]:
     if tags is None:
         return set()
     return {tags} if isinstance(tags, str) else set(tags)
-
-
-def checked_run_name(name: str | Callable[..., str] | None) -> str | Callable[..., str] | None:
-    if name is not None and not isinstance(name, str) and not callable(name):
-        raise TypeError(f"Expected string or callable for 'task_run_name'; got {type(name).__name__} instead.")
-    return name
 
 
 def delays_of(delays: Any, retries: int | None) -> Any:
@@ -77,12 +67,60 @@ def is_no_cache(policy: Any) -> bool:
     return type(policy).__name__ == "_None" or policy is getattr(imported("prefect.cache_policies"), "NO_CACHE", NotSet)
 
 
-def refuse_reserved(names: tuple[str, ...]) -> None:
-    """Raise for parameters whose names the call of a task uses itself.
+class Caching(NamedTuple):
+    """What a task's options about results come to."""
+
+    policy: Any
+    cache_key_fn: Callable[..., Any] | None
+    persist_result: bool | None
+
+
+def caching_of(name: str, policy: Any, key_fn: Any, persist_result: bool | None, *, has_storage: bool) -> Caching:
+    """Work out which policy is meant, and whether results are kept: wanting a cache means keeping results.
+
+    Args:
+        name: of the task, for warnings.
+        policy: the cache policy; `NotSet` where nothing is said.
+        key_fn: the function that makes keys, which goes before the policy.
+        persist_result: whether to keep results; None where nothing is said.
+        has_storage: whether an option says where or how results are kept.
+    """
+    is_a_policy = policy is not NotSet and policy is not None
+    if persist_result is None and (key_fn or has_storage or (is_a_policy and not is_no_cache(policy))):
+        persist_result = True
+    if persist_result is False:
+        if key_fn or (is_a_policy and not is_no_cache(policy) and policy):
+            loggers.get_logger("tasks").warning(
+                "Ignoring the cache policy of task %r: persist_result is False, and a cache consists of kept results.",
+                name,
+            )
+        return Caching(None, None, False)
+    if key_fn is not None:
+        if is_a_policy:
+            loggers.get_logger("tasks").warning(
+                "Both `cache_policy` and `cache_key_fn` are set on task %r; `cache_key_fn` will be used.", name
+            )
+        policy = cache_policies.CachePolicy.from_cache_key_fn(key_fn)
+    return Caching(policy, key_fn, persist_result)
+
+
+def checked_condition(condition: Any) -> Any:
+    """What decides whether to retry, checked.
 
     Raises:
-        ReservedArgumentError: one of them is among `names`.
+        TypeError: it cannot be called.
     """
-    for name in RESERVED:
-        if name in names:
-            raise ReservedArgumentError(f"{name!r} is a reserved argument name and cannot be used in task functions.")
+    if condition is not None and not callable(condition):
+        raise TypeError(f"Expected `retry_condition_fn` to be callable, got {type(condition).__name__} instead.")
+    return condition
+
+
+def checked_jitter(factor: float | None) -> float | None:
+    """How far delays are spread, checked.
+
+    Raises:
+        ValueError: it is negative.
+    """
+    if factor is not None and factor < 0:
+        raise ValueError("`retry_jitter_factor` must be >= 0.")
+    return factor
