@@ -94,6 +94,29 @@ def _with_auth(tmp_path: Path) -> TestClient:
     return serve(tmp_path, PREFECT_SERVER_API_AUTH_STRING="ada:lovelace")
 
 
+@pytest.mark.parametrize(
+    ("known", "host", "page_at"),
+    [
+        (None, "there:81", "http://there:81/api/events/filter/next?page-token="),
+        ("http://here/api", "there:81", "http://there:81/api/events/filter/next?page-token="),
+        ("https://there/api", "there", "https://there/api/events/filter/next?page-token="),
+    ],
+)
+def test_the_next_page_is_where_the_first_one_was(tmp_path: Path, known: str | None, host: str, page_at: str) -> None:
+    with serve(tmp_path, **{} if known is None else {"PREFECT_API_URL": known}) as client:
+        events = [
+            {"event": "e", "resource": {"prefect.resource.id": "r"}, "occurred": f"2026-01-01T00:00:0{n}Z", "id": str(uuid4())}
+            for n in range(3)
+        ]  # fmt: skip
+        assert client.post("/api/events", json=events).status_code == 204
+        wanted = {"limit": 1, "filter": {"event": {"name": ["e"]}, "occurred": {"since": "2025-12-31T00:00:00Z"}}}
+        headers = {"Host": host}
+        first = client.post("/api/events/filter", json=wanted, headers=headers).json()["next_page"]
+        assert first.startswith(page_at)
+        second = client.get(first[first.index("/api") :], headers=headers).json()["next_page"]
+        assert second.startswith(page_at)
+
+
 def test_with_an_auth_string_only_who_knows_it_may_ask(tmp_path: Path) -> None:
     with _with_auth(tmp_path) as client:
         for wrong in (None, ("ada", "x"), ("", "")):

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from prefect._clock import to_us
 from prefect._lazy import lazy_module
+from prefect._operations.address import api_url
 from prefect._operations.errors import Forbidden, Invalid
 from prefect._operations.registry import SentAs, operation
 from prefect._schemas.base import PrefectBaseModel
@@ -93,7 +94,10 @@ class _Place(PrefectBaseModel):
             raise Forbidden("This page-token was not made by this API; use the next_page of a page of events.") from exc
 
 
-@operation("POST", "/events/filter")
+_ROUTE = "/events/filter"
+
+
+@operation("POST", _ROUTE)
 def read_events(tx: sa.Connection, body: EventQuery) -> EventPage:
     """The events that match, the newest first unless asked otherwise: the first page of them."""
     wanted = body.filter if body.filter is not None else EventFilter()
@@ -101,7 +105,7 @@ def read_events(tx: sa.Connection, body: EventQuery) -> EventPage:
     return _page(tx, wanted, body.limit, total, None)
 
 
-@operation("GET", "/events/filter/next")
+@operation("GET", f"{_ROUTE}/next")
 def read_next_events(tx: sa.Connection, page_token: Annotated[str, SentAs("page-token")]) -> EventPage:
     """The page of events after another one.
 
@@ -132,14 +136,8 @@ def _page(tx: sa.Connection, wanted: EventFilter, limit: int, total: int, after:
     if more:
         last = events[-1]
         token = _Place(filter=wanted, limit=limit, total=total, occurred=last.occurred, id=last.id).token()
-        next_page = f"{_api_url()}/events/filter/next?page-token={token}"
+        next_page = f"{api_url(_ROUTE)}{_ROUTE}/next?page-token={token}"
     return EventPage(events=events, total=total, next_page=next_page)
-
-
-def _api_url() -> str:
-    settings = get_current_settings()
-    api = settings.server.api
-    return (settings.api.url or f"http://{api.host}:{api.port}/api").rstrip("/")
 
 
 def load_events(tx: sa.Connection, rows: Any) -> list[ReceivedEvent]:

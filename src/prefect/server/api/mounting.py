@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from prefect._operations import address
 from prefect._operations.registry import NotYet, Operation, PlainText, waiting_seconds
 from prefect.server.api.errors import BadRequest, problems_of, response_for
 from prefect.server.api.waiting import Waits
@@ -95,6 +96,7 @@ class Endpoint:
         if not self._ready:
             self._prepare()
         push_settings(self._settings)
+        address.asked_by(request.scope)
         arguments = self._parameters(request)
         if self._body is not None:
             arguments["body"] = self._parse(self._body, body)
