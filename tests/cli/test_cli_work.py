@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.settings import context
 from prefect.states import Completed, Failed, Pending, Running
@@ -48,7 +49,15 @@ def test_pools(cli: Cli, tmp_path: Path) -> None:
     assert "Deleted" in cli.ok("work-pool", "delete", "etl")
 
 
+class AwsCredentials(Block):
+    """As the published package has them, for all that the command sees."""
+
+    _block_type_slug = "aws-credentials"
+
+
 def test_storage_of_pools(cli: Cli) -> None:
+    context._process.clear()
+    AwsCredentials().save("c")
     cli.ok("work-pool", "create", "etl")
     assert "has no storage" in cli.ok("work-pool", "storage", "inspect", "etl")
     given = [
@@ -64,10 +73,22 @@ def test_storage_of_pools(cli: Cli) -> None:
     ]
     cli.ok("work-pool", "storage", "configure", "s3", *given, "--upload-launcher", "up")
     found = cli.json("work-pool", "storage", "inspect", "etl")
-    upload = found["bundle_upload_step"]["prefect_aws.experimental.bundles.upload"]
-    execution = found["bundle_execution_step"]["prefect_aws.experimental.bundles.execute"]
-    assert (upload["launcher"], execution["launcher"]) == (["up"], ["python", "-X"])
-    assert upload["requires"] == "prefect-aws" and upload["bucket"] == "b"
+    upload, execution = found["upload"], found["execution"]
+    assert (found["type"], upload["launcher"], execution["launcher"]) == ("S3", ["up"], ["python", "-X"])
+    given_to_steps = {"bucket": "b", "aws_credentials_block_name": "c", "requires": "prefect-aws"}
+    assert {**upload, "launcher": None} == {**given_to_steps, "launcher": None}
+    steps = cli.json("work-pool", "inspect", "etl")["storage_configuration"]
+    assert list(steps["bundle_upload_step"]) == ["prefect_aws.experimental.bundles.upload"]
+    assert list(steps["bundle_execution_step"]) == ["prefect_aws.experimental.bundles.execute"]
+    cli.ok("work-pool", "storage", "configure", "gcs", "etl", "--bucket", "b")  # with what the environment has
+    found = cli.json("work-pool", "storage", "inspect", "etl")
+    assert found == {
+        "type": "GCS",
+        **{side: {"bucket": "b", "requires": "prefect-gcp"} for side in ("upload", "execution")},
+    }
+    assert "prefect_gcp.experimental.bundles.upload" in cli.ok("work-pool", "storage", "inspect", "etl")
+    nowhere = ("--bucket", "b", "--gcp-credentials-block-name", "nope")
+    assert "no block 'gcp-credentials/nope'" in cli.fails("work-pool", "storage", "configure", "gcs", "etl", *nowhere)
     assert "--bucket is needed" in cli.fails("work-pool", "storage", "configure", "gcs", "etl", status=2)
     missing = ("work-pool", "storage", "configure", "azure-blob-storage", "nobody", "--container", "c")
     assert "not found" in cli.fails(*missing, "--azure-blob-storage-credentials-block-name", "d")

@@ -21,6 +21,7 @@ from prefect.bundles import (
     create_bundle_for_flow_run,
     execute_bundle_in_subprocess,
     extract_flow_from_bundle,
+    step_command,
 )
 from prefect.bundles._launchers import get_launcher_for_side, normalize_launcher, resolve_bundle_step_with_launcher
 from prefect.bundles._zip_extractor import ZipExtractor
@@ -189,8 +190,7 @@ def test_through_the_storage_of_a_pool(api: SyncPrefectClient, tmp_path: Path, m
     store.mkdir()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     steps = {
-        name: {f"my_storage.{name}": {"folder": str(store), "launcher": [sys.executable]}}
-        for name in ("upload", "execute")
+        name: {f"my_storage.{name}": {"folder": str(store), "requires": "my-storage"}} for name in ("upload", "execute")
     }
     storage = WorkPoolStorageConfiguration(bundle_upload_step=steps["upload"], bundle_execution_step=steps["execute"])
     template = ProcessWorker.get_default_base_job_template()
@@ -211,6 +211,33 @@ def test_through_the_storage_of_a_pool(api: SyncPrefectClient, tmp_path: Path, m
         bind_flow_to_infrastructure(sums, "bare", ProcessWorker).submit_to_work_pool()
     with pytest.raises(RuntimeError, match="ended with status 1"):
         adhoc._run_command([sys.executable, "-c", "raise SystemExit('no space')"], tmp_path)
+
+
+@places("served")
+def test_a_step_that_is_not_installed(api: SyncPrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made(api)
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(run.id))
+    monkeypatch.setenv("PATH", str(tmp_path))  # there is no uv
+    command = step_command({"my_cloud.bundles.execute": {"bucket": "b", "requires": "my-cloud"}}, "K", sys.executable)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1 and "Install my-cloud there" in done.stderr
+    ended = api.read_flow_run(run.id)
+    assert ended.state is not None and ended.state.name == "Crashed" and "no uv" in str(ended.state.message)
+    uv = tmp_path / "uv"
+    uv.write_text('#!/bin/sh\necho "$@"\n')
+    uv.chmod(0o755)
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    assert told[:3] == ["run", "--quiet", "--with"] and told[3] == f"my-cloud,prefect=={prefect.__version__}"
+    assert told[-6:] == ["-m", "my_cloud.bundles.execute", "--bucket", "b", "--key", "K"]
+
+
+@places("served")
+def test_a_step_that_lacks_a_module(api: SyncPrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lacking_step.py").write_text("import no_such_thing_x")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    command = step_command({"lacking_step": {}}, "K", sys.executable)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1 and "lacking_step needs the module 'no_such_thing_x'" in done.stderr
 
 
 @places("local")

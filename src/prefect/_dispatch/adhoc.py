@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,7 +157,7 @@ async def submit_by_storage(
     try:
         key = new_id()
         await _upload(flow, run, upload, key)
-        command = processutils.command_to_string(bundles.convert_step_to_command(execution, key))
+        command = processutils.command_to_string(bundles.step_command(execution, key))
         configuration = await _configuration(worker, run, {**(job_variables or {}), "command": command})
         await worker._initiate_run(run, configuration)
     except Exception as exc:
@@ -192,7 +193,7 @@ async def _upload(flow: Flow[..., Any], run: FlowRun, step: dict[str, Any], key:
             made["zip_path"].replace(folder / files_key)
             keys.append(files_key)
         for one in keys:
-            await asyncio.to_thread(_run_command, bundles.convert_step_to_command(step, one, quiet=True), folder)
+            await asyncio.to_thread(_run_command, bundles.step_command(step, one, sys.executable), folder)
 
 
 def _run_command(command: list[str], folder: Path) -> None:
@@ -217,7 +218,7 @@ async def submit_to_pool(client: PrefectClient, flow: AnyFlow, parameters: dict[
     pool = await client.read_work_pool(flow.work_pool)
     upload, execution = _steps(pool, flow)
     key = new_id()
-    command = processutils.command_to_string(bundles.convert_step_to_command(execution, key))
+    command = processutils.command_to_string(bundles.step_command(execution, key))
     run = await client.create_flow_run(
         flow, parameters=parameters, state=states.Pending(message="The flow is being put into storage."),
         job_variables={**flow.job_variables, "command": command}, work_pool_name=pool.name,

@@ -161,6 +161,13 @@ def _crash(flow_run: FlowRun, message: str) -> None:
         traceback.print_exc()
 
 
+def crash_by_id(flow_run_id: str, message: str) -> None:
+    """End a run that this process cannot carry out, with a line in its log."""
+    flow_run, _ = _facts(flow_run_id, None, None)
+    _logger(flow_run).error(message)
+    _crash(flow_run, message)
+
+
 def id_from_environment() -> str | None:
     """The run that the environment says is to be carried out."""
     return os.environ.get("PREFECT__FLOW_RUN_ID")

@@ -90,7 +90,9 @@ class Starter:
             return self._server
 
     async def _spawn(self, job: Job) -> Child:
-        command = job.command or [sys.executable, "-m", "prefect._dispatch.spawned", job.call, *map(str, job.args)]
+        command = list(job.command or ["python", "-m", "prefect._dispatch.spawned", job.call, *map(str, job.args)])
+        if command[:2] == ["python", "-m"] and "".join(command[2:3]).startswith("prefect."):
+            command[0] = sys.executable  # which has this package; who knows which `python` comes first in the path
         where = None if job.stream_output else subprocess.DEVNULL
         try:
             process = await asyncio.create_subprocess_exec(

@@ -158,22 +158,45 @@ def convert_step_to_command(step: dict[str, Any], key: str, quiet: bool = False)
     Raises:
         ValueError: there is not exactly one step, or its launcher is not a list of texts.
     """
-    if len(step) != 1:
-        raise ValueError(f"Expected exactly one function in the step, not {len(step)}.")
-    [(module, given)] = step.items()
-    inputs = dict(given)
-    launcher, requires = inputs.pop("launcher", None), inputs.pop("requires", None)
+    module, inputs, launcher, requires = _parts(step)
     if launcher is not None:
-        if not isinstance(launcher, list) or not launcher or not all(isinstance(part, str) for part in launcher):
-            raise ValueError("launcher must be a non-empty list[str]")
         command = [*launcher, "-m", module]
     else:
         command = ["uv", "run", *(["--quiet"] if quiet else [])]
         command += ["--with", ",".join(_pin_prefect_in_bundle_step_requires(requires))]
         command += ["--python", f"{sys.version_info.major}.{sys.version_info.minor}", "-m", module]
-    for name, value in inputs.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
-    return [*command, "--key", key]
+    return [*command, *inputs, "--key", key]
+
+
+def step_command(step: dict[str, Any], key: str, python: str = "python") -> list[str]:
+    """The command line of a step, by its launcher or else by `prefect.bundles.step`, which sees what is installed.
+
+    Args:
+        step: as of `convert_step_to_command`.
+        key: of the bundle in its storage.
+        python: the interpreter.
+    """
+    module, inputs, launcher, requires = _parts(step)
+    if launcher is not None:
+        return [*launcher, "-m", module, *inputs, "--key", key]
+    wanted = [requires] if isinstance(requires, str) else list(requires or ())
+    command = [python, "-m", "prefect.bundles.step", *(f"--requires={one}" for one in wanted), module]
+    return [*command, *inputs, "--key", key]
+
+
+def _parts(step: dict[str, Any]) -> tuple[str, list[str], list[str] | None, Any]:
+    """A step's module, its inputs as options, its launcher and what it requires."""
+    if len(step) != 1:
+        raise ValueError(f"Expected exactly one function in the step, not {len(step)}.")
+    [(module, given)] = step.items()
+    inputs = dict(given)
+    launcher, requires = inputs.pop("launcher", None), inputs.pop("requires", None)
+    if launcher is not None and (
+        not isinstance(launcher, list) or not launcher or not all(isinstance(part, str) for part in launcher)
+    ):
+        raise ValueError("launcher must be a non-empty list[str]")
+    options = [part for name, value in inputs.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return module, options, launcher, requires
 
 
 def read_bundle(path: Path | str) -> SerializedBundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -13,6 +14,7 @@ from prefect.cli._options import Output
 if TYPE_CHECKING:
     from prefect import exceptions
     from prefect._schemas import work_pools
+    from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas import actions
 else:
     actions = lazy_module("prefect.client.schemas.actions")
@@ -22,6 +24,8 @@ else:
 app = App(name="storage", help="Where a work pool keeps flows that are sent along with their runs.")
 configure = App(name="configure", help="Choose the storage of a work pool.")
 app.command(configure)
+
+_KINDS = {"prefect_aws": "S3", "prefect_gcp": "GCS", "prefect_azure": "Azure Blob Storage"}
 
 Pool = Annotated[str, Parameter(help="Name of the work pool.")]
 Launcher = Annotated[str | None, Parameter(help="Program that uploads and runs bundles, instead of uv.")]
@@ -41,14 +45,24 @@ def inspect(work_pool_name: Pool, *, output: Output = None) -> None:
             pool = api.read_work_pool(work_pool_name)
         except exceptions.ObjectNotFound:
             _api.not_found("work pool", work_pool_name, (one.name for one in api.read_work_pools()))
-    if output == "json":
-        _output.print_json(pool.storage_configuration)
-        return
     storage = pool.storage_configuration
-    if storage.bundle_upload_step is None and storage.bundle_execution_step is None:
+    upload, execution = _only(storage.bundle_upload_step), _only(storage.bundle_execution_step)
+    kind = _KINDS.get(upload[0].partition(".")[0], upload[0]) if upload else None
+    if output == "json":
+        inputs = {"upload": upload[1] if upload else None, "execution": execution[1] if execution else None}
+        _output.print_plain_json({"type": kind, **inputs})
+        return
+    if upload is None and execution is None:
         print(f"Work pool {work_pool_name!r} has no storage; `prefect work-pool storage configure` chooses one.")
         return
-    _output.print_fields({"Upload": storage.bundle_upload_step, "Execution": storage.bundle_execution_step})
+    _output.print_fields(
+        {"Type": kind, "Upload": storage.bundle_upload_step, "Execution": storage.bundle_execution_step}
+    )
+
+
+def _only(step: dict[str, Any] | None) -> tuple[str, dict[str, Any]] | None:
+    """The module of a step, and its inputs."""
+    return next(iter(step.items()), None) if step else None
 
 
 @configure.command
@@ -56,7 +70,9 @@ def s3(
     work_pool_name: Pool,
     *,
     bucket: Annotated[str | None, Parameter(help="Name of the bucket.")] = None,
-    aws_credentials_block_name: Annotated[str | None, Parameter(help="Name of an AwsCredentials block.")] = None,
+    aws_credentials_block_name: Annotated[
+        str | None, Parameter(help="Name of an AwsCredentials block; else what the environment has.")
+    ] = None,
     launcher: Launcher = None,
     launcher_arg: Args = None,
     upload_launcher: UploadLauncher = None,
@@ -68,11 +84,8 @@ def s3(
     launchers = _launchers(
         launcher, launcher_arg, upload_launcher, upload_launcher_arg, execution_launcher, execution_launcher_arg
     )
-    inputs = {
-        "bucket": _given(bucket, "--bucket"),
-        "aws_credentials_block_name": _given(aws_credentials_block_name, "--aws-credentials-block-name"),
-    }
-    _configure(work_pool_name, "prefect_aws.experimental.bundles", "prefect-aws", inputs, launchers)
+    inputs = {"bucket": _given(bucket, "--bucket"), "aws_credentials_block_name": aws_credentials_block_name}
+    _configure(work_pool_name, "aws", "aws-credentials", inputs, launchers)
 
 
 @configure.command
@@ -80,7 +93,9 @@ def gcs(
     work_pool_name: Pool,
     *,
     bucket: Annotated[str | None, Parameter(help="Name of the bucket.")] = None,
-    gcp_credentials_block_name: Annotated[str | None, Parameter(help="Name of a GcpCredentials block.")] = None,
+    gcp_credentials_block_name: Annotated[
+        str | None, Parameter(help="Name of a GcpCredentials block; else what the environment has.")
+    ] = None,
     launcher: Launcher = None,
     launcher_arg: Args = None,
     upload_launcher: UploadLauncher = None,
@@ -92,11 +107,8 @@ def gcs(
     launchers = _launchers(
         launcher, launcher_arg, upload_launcher, upload_launcher_arg, execution_launcher, execution_launcher_arg
     )
-    inputs = {
-        "bucket": _given(bucket, "--bucket"),
-        "gcp_credentials_block_name": _given(gcp_credentials_block_name, "--gcp-credentials-block-name"),
-    }
-    _configure(work_pool_name, "prefect_gcp.experimental.bundles", "prefect-gcp", inputs, launchers)
+    inputs = {"bucket": _given(bucket, "--bucket"), "gcp_credentials_block_name": gcp_credentials_block_name}
+    _configure(work_pool_name, "gcp", "gcp-credentials", inputs, launchers)
 
 
 @configure.command
@@ -123,7 +135,7 @@ def azure_blob_storage(
         "container": _given(container, "--container"),
         "azure_blob_storage_credentials_block_name": _given(azure_blob_storage_credentials_block_name, option),
     }
-    _configure(work_pool_name, "prefect_azure.experimental.bundles", "prefect-azure", inputs, launchers)
+    _configure(work_pool_name, "azure", "azure-blob-storage-credentials", inputs, launchers)
 
 
 def _given(value: str | None, option: str) -> str:
@@ -163,23 +175,36 @@ def _launcher(
 
 
 def _configure(
-    pool: str, module: str, package: str, inputs: dict[str, Any], launchers: dict[str, list[str] | None]
+    pool: str, cloud: str, block_type: str, inputs: Mapping[str, str | None], launchers: dict[str, list[str] | None]
 ) -> None:
+    """Let a pool keep bundles by the modules that the published package for a cloud has for that."""
     steps = {}
+    block = inputs[f"{block_type.replace('-', '_')}_block_name"]
     for function, launcher in launchers.items():
-        step: dict[str, Any] = {"requires": package, **inputs}
+        step: dict[str, Any] = {name: value for name, value in inputs.items() if value}
+        step["requires"] = f"prefect-{cloud}"
         if launcher is not None:
             step["launcher"] = launcher
-        steps[function] = {f"{module}.{function}": step}
+        steps[function] = {f"prefect_{cloud}.experimental.bundles.{function}": step}
     with _api.client() as api:
         try:
             known = api.read_work_pool(pool)
         except exceptions.ObjectNotFound:
             _api.not_found("work pool", pool, (one.name for one in api.read_work_pools()))
+        _check_block(api, block, block_type)
         storage = work_pools.WorkPoolStorageConfiguration(
             bundle_upload_step=steps["upload"],
             bundle_execution_step=steps["execute"],
             default_result_storage_block_id=known.storage_configuration.default_result_storage_block_id,
         )
         api.update_work_pool(pool, actions.WorkPoolUpdate(storage_configuration=storage))
-    print(f"Configured the storage of work pool {pool!r}.")
+    print(f"Configured {_KINDS[f'prefect_{cloud}']} storage for work pool {pool!r}.")
+
+
+def _check_block(api: SyncPrefectClient, name: str | None, block_type: str) -> None:
+    if name is None:
+        return
+    try:
+        api.read_block_document_by_name(name, block_type)
+    except exceptions.ObjectNotFound:
+        _console.fail(f"There is no block '{block_type}/{name}'. `prefect block create {block_type}` makes one.")
