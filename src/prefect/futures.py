@@ -294,7 +294,7 @@ class ThreadFuture(PrefectConcurrentFuture[R]):
         if not self._wait(timeout):
             raise TimeoutError(f"Task run {self._frame.name!r} did not finish within {timeout} seconds.")
         if raise_on_failure:
-            return outcome.value_or_raise(self._frame)
+            return outcome.result_or_raise(self._frame)
         return reading.read(self.state, raise_on_failure=False)
 
 

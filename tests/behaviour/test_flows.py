@@ -412,6 +412,67 @@ async def test_final_state_follows_from_what_is_returned(label):
     check_result(await state.aresult(raise_on_failure=False), quiet)
 
 
+@both
+@pytest.mark.parametrize("label", RETURNS)
+async def test_the_call_of_a_flow_gives_what_it_returned(label):
+    """A single failed state or future is raised; a list of states is given to the caller to look at."""
+    body, _, _, result, quiet = RETURNS[label]
+
+    @flow
+    async def returns():
+        return body()
+
+    if quiet == "STATES" or not (isinstance(result, type) or (isinstance(result, tuple) and result)):
+        check_result(await returns(), quiet if quiet == "STATES" else result)
+    else:
+        with pytest.raises(result):
+            await returns()
+
+
+@both
+@pytest.mark.parametrize("kind", [list, tuple, set])
+async def test_states_that_are_returned_can_be_looked_at_by_a_parent(kind):
+    @flow
+    async def child():
+        return kind([C(1), Failed(message="no")])
+
+    @task
+    async def step():
+        return kind([C(1), Failed(message="no")])
+
+    @flow
+    async def parent():
+        found = [await child(), await step()]
+        assert all(
+            type(states) is kind and sorted(state.name for state in states) == ["Completed", "Failed"]
+            for states in found
+        )
+        state = await child(return_state=True)
+        with pytest.raises(FailedRun, match="no"):
+            await state.aresult()
+        with pytest.raises(FailedRun, match="no"):
+            step.submit().result()
+        return "looked"
+
+    assert await parent() == "looked"
+
+
+@both
+@ours_better("gives the state itself, so that a failed task goes unnoticed")
+async def test_the_call_of_a_task_that_returns_a_state_of_its_own_is_as_that_of_a_flow():
+    @task
+    async def refuses():
+        return Failed(message="by hand")
+
+    @task
+    async def gives_data():
+        return Completed(message="by hand", data=4)
+
+    with pytest.raises(FailedRun, match="by hand"):
+        await refuses()
+    assert await gives_data() == 4
+
+
 def decided(states):
     """What a collection of states decides: the rule in one place, written from the outside."""
     total, types = len(states), [state.type.value for state in states]

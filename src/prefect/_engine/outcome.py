@@ -32,7 +32,23 @@ def public_state(frame: RunFrame) -> Any:
 
 
 def value_or_raise(frame: RunFrame) -> Any:
-    """The value of a finished run; raises what it raised."""
+    """What the call of a function gives whose run has finished: its value, or what it raised.
+
+    A function that returned states, some of them failed, raised nothing: who called it gets them to look at.
+    """
+    state = frame.state
+    if (
+        state.type != COMPLETED  # type: ignore[union-attr]
+        and frame.exception is None
+        and type(state.data) is Value  # type: ignore[union-attr]
+        and is_state_collection(state.data.value)  # type: ignore[union-attr]
+    ):
+        return state.data.value  # type: ignore[union-attr]
+    return result_or_raise(frame)
+
+
+def result_or_raise(frame: RunFrame) -> Any:
+    """The result of a finished run; raises what it, or a run whose state it returned, raised."""
     state = frame.state
     if state.type == COMPLETED:  # type: ignore[union-attr]
         if type(state.data) is Value and state.data.value is not GONE:  # type: ignore[union-attr]
@@ -40,12 +56,18 @@ def value_or_raise(frame: RunFrame) -> Any:
     elif frame.exception is not None:
         raise frame.exception
     elif not state.is_final:  # type: ignore[union-attr]
-        raise UnfinishedRun(f"Run is in {state.type} state, its result is not available.")  # type: ignore[union-attr]
+        raise UnfinishedRun(unfinished(state.type, state.message))  # type: ignore[union-attr]
     return reading.read(public_state(frame))
 
 
+def unfinished(type_: str, message: str | None) -> str:
+    """What to say of a run whose result is wanted before there is one."""
+    why = f" {message}" if message else ""
+    return f"Run is in {type_} state, its result is not available.{why}"
+
+
 def is_state_collection(value: Any) -> bool:
-    """Whether a value is a list, tuple, set or the values of a dict consisting of states only."""
+    """Whether a value is a list, tuple or set of states and nothing else."""
     if not isinstance(value, (list, tuple, set, frozenset)):
         return False
     return bool(value) and all(is_state(item) for item in value)

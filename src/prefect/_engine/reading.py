@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prefect._bridge import in_async_context, run
-from prefect._engine.outcome import is_state_collection
+from prefect._engine.outcome import is_state_collection, unfinished
 from prefect._engine.port import ASYNC, SYNC, Port
 from prefect._lazy import lazy_module
 from prefect._rules.states import GONE, Value
@@ -93,7 +93,7 @@ def _in_memory(state: State[Any], data: Any) -> Any:
         if state.is_failed() or state.is_crashed() or state.is_cancelled() or state.is_paused():
             return None
         if not state.is_final():
-            raise UnfinishedRun(f"Run is in {state.type.value} state, its result is not available.")
+            raise UnfinishedRun(unfinished(state.type.value, state.message))
         raise MissingResult(
             "The result of this run is not available: it was not stored, and it is not in this process's memory. "
             "Set persist_result=True on the flow or task (or PREFECT_RESULTS_PERSIST_BY_DEFAULT=true) to keep results."
@@ -124,7 +124,7 @@ def _checked(state: State[Any], value: Any, raise_on_failure: bool) -> Any:
     if state.is_paused():
         raise PausedRun("Run is paused, its result is not available.", state=state)
     if not state.is_final():
-        raise UnfinishedRun(f"Run is in {state.type.value} state, its result is not available.")
+        raise UnfinishedRun(unfinished(state.type.value, state.message))
     if state.is_completed():
         return value
     if raise_on_failure:
