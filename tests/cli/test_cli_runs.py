@@ -20,34 +20,20 @@ from prefect._store.dialects import make_engine
 from prefect._store.sqlite import WriteLock, open_database
 from prefect._store.tables import flow, flow_run, flow_run_state, log, task_run, task_run_state
 from prefect.cli import _runs
-from prefect.cli._app import run as run_command_line
-from prefect.settings import context
+
+from .conftest import Cli
 
 Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for name in [name for name in os.environ if name.upper().startswith("PREFECT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "200")
-    before = dict(context._process)
-    yield tmp_path
-    context._process.clear()
-    context._process.update(before)
+def home(clean_home: Path) -> Path:
+    return clean_home
 
 
 @pytest.fixture
-def command(home: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    def run(*argv: str) -> tuple[int, str, str]:
-        context._process.clear()
-        status = run_command_line(argv)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def command(local_cli: Cli) -> Command:
+    return local_cli.run
 
 
 @pytest.fixture

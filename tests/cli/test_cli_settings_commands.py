@@ -14,8 +14,9 @@ import pytest
 
 import prefect
 from prefect.cli import main
-from prefect.cli._app import COMMANDS, UsageError, read_options, run
-from prefect.settings import context
+from prefect.cli._app import COMMANDS, UsageError, read_options
+
+from .conftest import Cli
 
 FILE = """\
 # mine
@@ -28,19 +29,9 @@ PREFECT_API_KEY = "sesame"
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    for name in list(os.environ):
-        if name.upper().startswith("PREFECT_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    # what `--profile` and `--prompt` leave in the environment goes when the test ends
-    monkeypatch.setenv("PREFECT_PROFILE", "")
-    monkeypatch.setenv("PREFECT_CLI_PROMPT", "")
-    before = dict(context._process)
-    yield tmp_path
-    context._process.clear()
-    context._process.update(before)
+def home(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(clean_home)
+    return clean_home
 
 
 @pytest.fixture
@@ -51,16 +42,9 @@ def file(home) -> Path:
 
 
 @pytest.fixture
-def prefect_command(home, capsys):
+def prefect_command(local_cli: Cli):
     """Run a command line as a new process would; gives status, output and errors."""
-
-    def command(*argv: str) -> tuple[int, str, str]:
-        context._process.clear()
-        status = run(argv)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return command
+    return local_cli.run
 
 
 def test_config_view(prefect_command, file, home):
