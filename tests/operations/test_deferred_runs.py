@@ -12,7 +12,7 @@ from prefect._clock import now
 from prefect._ids import new_uuid
 from prefect._operations import deferred_runs, recording
 from prefect._operations.registry import NotYet
-from prefect._operations.task_runs import read_task_run, read_task_run_states
+from prefect._operations.task_runs import read_task_run_states, task_run_of
 from prefect._schemas.task_runs import TaskRun
 
 
@@ -84,7 +84,7 @@ def test_what_is_recorded_under_an_old_claim_is_refused(both: sa.Connection) -> 
     assert second.unbegun == 2
     assert enter(both, id, "RUNNING", first.token).fenced == [id]
     assert enter(both, id, "RUNNING", second.token).fenced == []
-    assert read_task_run(both, id).state_name == "Running"
+    assert task_run_of(both, id).state_name == "Running"
     assert states(both, id).count("Running") == 1
 
 

@@ -22,7 +22,7 @@ from .conftest import World
 
 def test_looking_at_nothing_makes_nothing(tmp_path: Path) -> None:
     with LocalDatabase(str(tmp_path / "home" / "pluperfect.db")) as database, database.read() as tx:
-        assert flow_runs.read_flow_runs(tx, flow_runs.FlowRunQuery()) == []
+        assert flow_runs.matching_flow_runs(tx, flow_runs.FlowRunQuery()) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -88,7 +88,7 @@ def test_looking_ends_the_runs_of_dead_processes_only(database: LocalDatabase) -
     os.close(dead._fd)
     for _ in range(2):
         with LocalDatabase(database.path) as fresh, fresh.read() as tx:
-            found = {run.name: run for run in flow_runs.read_flow_runs(tx, flow_runs.FlowRunQuery())}
+            found = {run.name: run for run in flow_runs.matching_flow_runs(tx, flow_runs.FlowRunQuery())}
             states = flow_runs.read_flow_run_states(tx, found["dead"].id)
         assert found["alive"].state_name == "Running"
         assert found["dead"].state_name == "Crashed"

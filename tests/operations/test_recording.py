@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from prefect._clock import now
 from prefect._ids import new_uuid
-from prefect._operations.flow_runs import read_flow_run
+from prefect._operations.flow_runs import flow_run_of
 from prefect._operations.recording import FlowRunRecord, RecordRuns, TaskRunRecord, record_runs
-from prefect._operations.task_runs import read_task_run
+from prefect._operations.task_runs import task_run_of
 
 from .conftest import World
 
@@ -37,7 +37,7 @@ def test_the_delay_of_a_flow_is_kept_exactly_and_read_in_whole_seconds(
 ):
     sent = flow_record(empirical_policy={"retries": 1, "retry_delay": delay})
     record_runs(world.tx, RecordRuns.model_validate({"task_runs": [], "flow_runs": [sent]}))
-    policy = read_flow_run(world.tx, sent["id"]).empirical_policy
+    policy = flow_run_of(world.tx, sent["id"]).empirical_policy
     assert (policy.retries, policy.retry_delay, policy.retry_delay_seconds) == (1, whole, exact)
 
 
@@ -45,7 +45,7 @@ def test_the_delay_of_a_flow_is_kept_exactly_and_read_in_whole_seconds(
 def test_the_delays_of_a_task_are_read_as_they_were_sent(world: World, delay: object):
     sent = task_record(empirical_policy={"retries": 2, "retry_delay": delay})
     record_runs(world.tx, RecordRuns.model_validate({"task_runs": [sent]}))
-    assert read_task_run(world.tx, sent["id"]).empirical_policy.retry_delay == delay
+    assert task_run_of(world.tx, sent["id"]).empirical_policy.retry_delay == delay
 
 
 @pytest.mark.parametrize("policy", [{"retries": "often"}, {"retry_delay": "x"}, {"retry_delay": ["x"]}])

@@ -30,7 +30,7 @@ def test_a_flow_run_comes_back_with_its_state(world: World) -> None:
         expected_start_time=NOON, start_time=after(2), end_time=after(5), total_run_time=timedelta(seconds=3),
         data={"storage_key": "k"},
     )  # fmt: skip
-    run = flow_runs.read_flow_run(world.tx, run_id)
+    run = flow_runs.flow_run_of(world.tx, run_id)
     assert (run.id, run.name, run.parameters, run.tags, run.run_count) == (
         run_id, "amber-otter", {"day": "monday"}, ["a"], 2,
     )  # fmt: skip
@@ -47,12 +47,12 @@ def test_a_flow_run_comes_back_with_its_state(world: World) -> None:
 @pytest.mark.parametrize(("recorded", "whole", "exact"), [(0, 0, 0), (3, 3, 0), (0.5, 1, 0.5), ([0.5, 9], 1, 0.5)])
 def test_a_delay_of_part_of_a_second_can_be_read(world: World, recorded: object, whole: int, exact: float) -> None:
     run_id = world.flow_run(world.flow(), empirical_policy={"retries": 1, "retry_delay": recorded})
-    policy = flow_runs.read_flow_run(world.tx, run_id).empirical_policy
+    policy = flow_runs.flow_run_of(world.tx, run_id).empirical_policy
     assert (policy.retries, policy.retry_delay, policy.retry_delay_seconds) == (1, whole, exact)
 
 
 def test_a_run_without_a_state_has_none(world: World) -> None:
-    run = flow_runs.read_flow_run(world.tx, world.flow_run(world.flow(), state=None))
+    run = flow_runs.flow_run_of(world.tx, world.flow_run(world.flow(), state=None))
     assert run.state is None
     assert run.state_type is None
 
@@ -62,19 +62,19 @@ def test_the_time_of_a_running_run_goes_on(world: World) -> None:
         world.flow(), state="RUNNING", state_timestamp=datetime.now(UTC) - timedelta(hours=1), start_time=NOON,
         total_run_time=timedelta(minutes=1),
     )  # fmt: skip
-    run = flow_runs.read_flow_run(world.tx, run_id)
+    run = flow_runs.flow_run_of(world.tx, run_id)
     assert run.total_run_time == timedelta(minutes=1)
     assert timedelta(hours=1, minutes=1) <= run.estimated_run_time < timedelta(hours=1, minutes=2)
 
 
 def test_a_run_that_should_have_started_is_late_by_now(world: World) -> None:
     expected = datetime.now(UTC) - timedelta(hours=1)
-    late = flow_runs.read_flow_run(
+    late = flow_runs.flow_run_of(
         world.tx, world.flow_run(world.flow(), state="SCHEDULED", expected_start_time=expected)
     )
     assert late.estimated_start_time_delta >= timedelta(hours=1)
     never = world.flow_run(world.flow("b"), state="CANCELLED", expected_start_time=expected)
-    assert flow_runs.read_flow_run(world.tx, never).estimated_start_time_delta == timedelta(0)
+    assert flow_runs.flow_run_of(world.tx, never).estimated_start_time_delta == timedelta(0)
 
 
 def test_times_in_state_details_are_moments(world: World) -> None:
@@ -82,7 +82,7 @@ def test_times_in_state_details_are_moments(world: World) -> None:
     run_id = world.task_run(
         None, state_details={"cache_expiration": 1_700_000_000_000_000, "cache_key": "k"}, state="COMPLETED"
     )
-    state = task_runs.read_task_run(world.tx, run_id).state
+    state = task_runs.task_run_of(world.tx, run_id).state
     assert state is not None
     assert state.state_details.cache_expiration == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert state.state_details.cache_key == "k"
@@ -90,7 +90,7 @@ def test_times_in_state_details_are_moments(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("read", "kind"),
-    [(flow_runs.read_flow_run, "Flow run"), (task_runs.read_task_run, "Task run"), (flows.read_flow, "Flow")],
+    [(flow_runs.flow_run_of, "Flow run"), (task_runs.task_run_of, "Task run"), (flows.read_flow, "Flow")],
 )
 def test_what_does_not_exist_is_an_error_that_names_it(world: World, read: object, kind: str) -> None:
     key = uuid4()
@@ -118,7 +118,7 @@ def test_pages_neither_repeat_nor_miss(world: World) -> None:
         seen = []
         for offset in range(0, 9, 3):
             query = flow_runs.FlowRunQuery(sort=sort, limit=3, offset=offset)
-            seen += [run.id for run in flow_runs.read_flow_runs(world.tx, query)]
+            seen += [run.id for run in flow_runs.matching_flow_runs(world.tx, query)]
         assert len(seen) == 7, sort
         assert set(seen) == everything
 
@@ -143,7 +143,7 @@ def test_orders_put_missing_values_last(world: World, sort: FlowRunSort, expecte
     world.flow_run(flow_id, "a", expected_start_time=after(5), start_time=after(1), end_time=after(9))
     world.flow_run(flow_id, "b", expected_start_time=after(4), next_scheduled_start_time=after(1))
     world.flow_run(flow_id, "c", end_time=after(3), next_scheduled_start_time=after(2))
-    found = flow_runs.read_flow_runs(world.tx, flow_runs.FlowRunQuery(sort=sort))
+    found = flow_runs.matching_flow_runs(world.tx, flow_runs.FlowRunQuery(sort=sort))
     assert "".join(run.name for run in found) == expected
 
 
@@ -156,7 +156,7 @@ def test_other_nouns_sort_too(world: World) -> None:
     }
     assert orders == {"CREATED_DESC": "ba", "UPDATED_DESC": "ab", "NAME_ASC": "ab", "NAME_DESC": "ba"}
     for sort in TaskRunSort:
-        assert task_runs.read_task_runs(world.tx, task_runs.TaskRunQuery(sort=sort)) == []
+        assert task_runs.matching_task_runs(world.tx, task_runs.TaskRunQuery(sort=sort)) == []
 
 
 def test_filters_of_several_nouns_hold_together(world: World) -> None:
@@ -171,8 +171,8 @@ def test_filters_of_several_nouns_hold_together(world: World) -> None:
 
     def found(**filters: object) -> set[str]:
         query = flow_runs.FlowRunQuery.model_validate(filters)
-        assert flow_runs.count_flow_runs(world.tx, query) == len(flow_runs.read_flow_runs(world.tx, query))
-        return {run.name for run in flow_runs.read_flow_runs(world.tx, query)}
+        assert flow_runs.count_flow_runs(world.tx, query) == len(flow_runs.matching_flow_runs(world.tx, query))
+        return {run.name for run in flow_runs.matching_flow_runs(world.tx, query)}
 
     assert found(flows=of_etl) == {"good", "bad"}
     assert found(flows=of_etl, flow_runs=failed) == {"bad"}
@@ -185,7 +185,7 @@ def test_filters_of_several_nouns_hold_together(world: World) -> None:
     assert [flow.name for flow in flows.read_flows(world.tx, flows.FlowQuery(task_runs=with_load))] == ["etl"]
     assert flows.count_flows(world.tx, flows.FlowSelection(flows=of_etl)) == 1
     of_tasks = task_runs.TaskRunQuery(flows=of_etl, flow_runs=failed)
-    assert [run.name for run in task_runs.read_task_runs(world.tx, of_tasks)] == ["load"]
+    assert [run.name for run in task_runs.matching_task_runs(world.tx, of_tasks)] == ["load"]
     assert task_runs.count_task_runs(world.tx, of_tasks) == 1
 
 

@@ -78,7 +78,7 @@ def test_a_run_of_a_backfill_stands_for_its_instant(town: Town) -> None:
     begun = start(town, deployed.id, parameters={"c": 3})
     backfills.run_once(town.database, moment := now())
     ((id, instant),) = waiting(town)
-    run = town.database.read(lambda tx: flow_runs.read_flow_run(tx, id))
+    run = town.database.read(lambda tx: flow_runs.flow_run_of(tx, id))
     assert (instant, run.expected_start_time, run.next_scheduled_start_time) == (NOON, NOON, moment)
     assert (run.parameters, run.tags, run.auto_scheduled) == ({"a": 1, "b": 2, "c": 3}, ["backfill", "x"], False)
     assert run.labels["prefect.backfill.id"] == str(begun.id)

@@ -83,7 +83,7 @@ def test_a_run_of_a_schedule_says_where_it_is_from(town: Town) -> None:
     assert look(town) == 3
     assert instants(town) == hours(1, 2, 3)
     (id, *_) = [row["id"] for row in town.rows(sa.select(flow_run.c.id).order_by(flow_run.c.expected_start_time))]
-    run = town.database.read(lambda tx: flow_runs.read_flow_run(tx, id))
+    run = town.database.read(lambda tx: flow_runs.flow_run_of(tx, id))
     key = f"scheduled {made.id} {made.schedules[0].id} 2024-05-17 13:00:00+00:00"
     assert (run.idempotency_key, run.auto_scheduled, run.deployment_version) == (key, True, "3")
     assert (run.parameters, run.tags) == ({"a": 1, "b": 2}, ["auto-scheduled", "x"])

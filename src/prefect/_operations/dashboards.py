@@ -216,7 +216,7 @@ def read_task_run_with_flow_run_name(tx: sa.Connection, id: UUID) -> UITaskRun:
     Raises:
         NotFound: there is no such task run.
     """
-    found = task_runs.read_task_run(tx, id)
+    found = task_runs.task_run_of(tx, id)
     fields: dict[str, Any] = dict(found)
     if found.flow_run_id is not None:
         name = sa.select(flow_run.c.name).where(flow_run.c.id == found.flow_run_id)

@@ -115,7 +115,7 @@ def _claim(tx: sa.Connection, id: UUID, worker: str, moment: datetime) -> Claime
     ).returning(task_run_lease.c.token, task_run_lease.c.unbegun)
     held = tx.execute(statement).one()
     return ClaimedTaskRun(
-        task_run=task_runs.read_task_run(tx, id),
+        task_run=task_runs.task_run_of(tx, id),
         token=held.token,
         unbegun=held.unbegun,
         task_parameters_id=_deferred_details(tx, id).get("task_parameters_id"),
@@ -144,7 +144,7 @@ def wait_for_task_runs(tx: sa.Connection, body: WaitForTaskRuns) -> list[TaskRun
     over = sa.or_(task_run.c.end_time.is_not(None), task_run.c.state_name == "NotReady")
     ended = tx.execute(sa.select(task_run.c.id).where(task_run.c.id.in_(body.ids), over)).scalars().all()
     if ended:
-        return [task_runs.read_task_run(tx, id) for id in ended]
+        return [task_runs.task_run_of(tx, id) for id in ended]
     return NotYet([], (ENDED,))
 
 

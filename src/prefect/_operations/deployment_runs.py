@@ -13,7 +13,7 @@ from prefect._clock import now_us
 from prefect._ids import new_uuid
 from prefect._operations import flow_runs, rows
 from prefect._operations.errors import Conflict, Invalid, NotFound
-from prefect._operations.registry import Answer, operation
+from prefect._operations.registry import Answer, Rendered, operation
 from prefect._operations.run_parameters import check_job_variables, check_parameters, make_parameters, plain
 from prefect._operations.state_changes import enter_first_state, propose_flow_run_state, state_of
 from prefect._operations.work_pools import make_pool, pool_row
@@ -49,7 +49,9 @@ class FlowRunBulkCreateResponse(PrefectBaseModel):
 
 
 @operation("POST", "/deployments/{id}/create_flow_run", writes=True, status=201)
-def create_flow_run_from_deployment(tx: sa.Connection, id: UUID, body: DeploymentFlowRunCreate) -> Answer[FlowRun]:
+def create_flow_run_from_deployment(
+    tx: sa.Connection, id: UUID, body: DeploymentFlowRunCreate
+) -> Answer[Rendered[FlowRun]]:
     """Make a run of a deployment (201); or find the one with the same idempotency key (200).
 
     Parameters and job variables are put over those of the deployment and checked against their schemas.

@@ -14,7 +14,7 @@ from prefect._clock import now_us
 from prefect._ids import new_uuid
 from prefect._operations import flow_run_inputs, flow_runs, rows
 from prefect._operations.errors import Conflict, Invalid, NotFound
-from prefect._operations.registry import Answer, operation
+from prefect._operations.registry import Answer, Rendered, operation
 from prefect._operations.state_changes import current_state as recorded_state
 from prefect._operations.state_changes import enter_first_state, propose_flow_run_state, public_state, state_of
 from prefect._rules.states import PAUSED, PENDING, RUNNING, SCHEDULED, RunState
@@ -81,7 +81,7 @@ _LABELS_OF_FLOW = (
 
 
 @operation("POST", "/flow_runs/", writes=True, status=201)
-def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[FlowRun]:
+def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[Rendered[FlowRun]]:
     """Make a run of a flow; the run of the same flow with the same idempotency key, when there is one.
 
     Raises:

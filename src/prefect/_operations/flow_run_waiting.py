@@ -22,7 +22,7 @@ def wait_for_flow_run(
     Raises:
         NotFound: there is no such flow run.
     """
-    run = flow_runs.read_flow_run(tx, id)
+    run = flow_runs.flow_run_of(tx, id)
     ended = run.state is not None and run.state.is_final()
     if ended or (seen is not None and run.state_id != seen) or wait_seconds <= 0:
         return run

@@ -11,16 +11,16 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field
 
-from prefect._operations import rows
+from prefect._operations import rendering, rows
 from prefect._operations.errors import NotFound
-from prefect._operations.registry import operation
+from prefect._operations.registry import Rendered, operation
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.deployments import DeploymentFilter
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
-from prefect._schemas.flow_runs import FlowRun
+from prefect._schemas.flow_runs import FlowRun, FlowRunPolicy
 from prefect._schemas.sorting import FlowRunSort
 from prefect._schemas.states import State
 from prefect._store import placement, queries
@@ -105,8 +105,26 @@ def policy_as_read(recorded: dict[str, Any]) -> dict[str, Any]:
     return {**recorded, "retry_delay": math.ceil(delay), "retry_delay_seconds": delay}
 
 
+@functools.cache
+def _documents() -> rendering.Documents:
+    nothing = FlowRunPolicy().model_dump_json().encode()
+    return {"empirical_policy": rendering.as_model(FlowRunPolicy, nothing, as_read=policy_as_read)}
+
+
 @operation("GET", "/flow_runs/{id}")
-def read_flow_run(tx: sa.Connection, id: UUID) -> FlowRun:
+def read_flow_run(tx: sa.Connection, id: UUID) -> Rendered[FlowRun]:
+    """One flow run.
+
+    Raises:
+        NotFound: there is no such flow run.
+    """
+    json = rendering.one(tx, _one(), {"id": id}, FlowRun, _documents())
+    if json is None:
+        raise NotFound("flow run", id)
+    return Rendered(json)
+
+
+def flow_run_of(tx: sa.Connection, id: UUID) -> FlowRun:
     """One flow run.
 
     Raises:
@@ -131,24 +149,27 @@ def flow_runs_by_id(tx: sa.Connection, ids: Iterable[UUID]) -> dict[UUID, FlowRu
 
 
 @operation("POST", "/flow_runs/filter")
-def read_flow_runs(tx: sa.Connection, body: FlowRunQuery) -> list[FlowRun]:
+def read_flow_runs(tx: sa.Connection, body: FlowRunQuery) -> Rendered[list[FlowRun]]:
     """The flow runs that match, a page of them."""
-    return _page(tx, body)
+    return Rendered(rendering.array(tx, _page(body), FlowRun, _documents()))
+
+
+def matching_flow_runs(tx: sa.Connection, query: FlowRunQuery) -> list[FlowRun]:
+    """The flow runs that match, a page of them."""
+    return [_flow_run(row) for row in tx.execute(_page(query)).mappings()]
 
 
 @operation("POST", "/flow_runs/paginate")
-def paginate_flow_runs(tx: sa.Connection, body: FlowRunPages) -> FlowRunPaginationResponse:
+def paginate_flow_runs(tx: sa.Connection, body: FlowRunPages) -> Rendered[FlowRunPaginationResponse]:
     """The flow runs that match, a page of them by its number."""
     count = rows.count(tx, flow_run, body.clause())
-    return FlowRunPaginationResponse(
-        results=_page(tx, body), count=count, limit=body.limit, pages=body.pages(count), page=body.page
-    )
+    results = rendering.array(tx, _page(body), FlowRun, _documents())
+    return Rendered(rendering.page(results, count=count, limit=body.limit, pages=body.pages(count), page=body.page))
 
 
-def _page(tx: sa.Connection, body: FlowRunQuery | FlowRunPages) -> list[FlowRun]:
-    statement = _runs().where(body.clause())
-    statement = statement.order_by(*queries.FLOW_RUN_ORDERS[body.sort.value])
-    return [_flow_run(row) for row in tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()]
+def _page(body: FlowRunQuery | FlowRunPages) -> sa.Select[Any]:
+    order = queries.FLOW_RUN_ORDERS[body.sort.value]
+    return _runs().where(body.clause()).order_by(*order).limit(body.limit).offset(body.offset)
 
 
 @operation("POST", "/flow_runs/count")

@@ -8,9 +8,10 @@ called `body`), that the others are part of the query string, and what comes bac
 and is called directly by whoever is in the same process.
 
 An operation with more than one kind of success (made, or found) returns an `Answer`; `Operation.call` takes it apart. One
-that answers with text which is not JSON returns `PlainText`. One that has nothing to say yet, to somebody who is willing to
-wait (a field of the body or a parameter called `wait_seconds`), returns `NotYet`: its transport calls it again when
-something may have changed. It fails with the exceptions of `_operations.errors`.
+that answers with text which is not JSON returns `PlainText`; one that writes its JSON itself, `Rendered`. One that has
+nothing to say yet, to somebody who is willing to wait (a field of the body or a parameter called `wait_seconds`), returns
+`NotYet`: its transport calls it again when something may have changed. It fails with the exceptions of
+`_operations.errors`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,14 @@ class Answer(Generic[T]):
     value: T
     status: int
     """The HTTP status, instead of the declared one."""
+
+
+@dataclass(frozen=True)
+class Rendered(Generic[T]):
+    """What an operation returns that has written its value as JSON itself."""
+
+    json: bytes
+    """The value, as the model `T` would write it."""
 
 
 LONGEST_WAIT = 45.0
@@ -160,11 +169,13 @@ class Operation:
 
     @property
     def output(self) -> Any:
-        """The type of what it returns, without `Answer` around it and `NotYet` beside it."""
+        """The type of what it returns, without `Answer` or `Rendered` around it and `NotYet` beside it."""
         declared = self._hints["return"]
         if get_origin(declared) in (typing.Union, types.UnionType) and NotYet in get_args(declared):
             declared = typing.Union[tuple(kind for kind in get_args(declared) if kind is not NotYet)]  # noqa: UP007
-        return get_args(declared)[0] if get_origin(declared) is Answer else declared
+        while get_origin(declared) in (Answer, Rendered):
+            declared = get_args(declared)[0]
+        return declared
 
     def call(self, tx: Any, **arguments: Any) -> tuple[Any, int]:
         """Run it in a transaction; returns its value (or a `NotYet`) and the HTTP status that goes with it."""

@@ -12,7 +12,7 @@ from prefect._ids import new_uuid
 from prefect._operations import edits, rows, task_runs
 from prefect._operations.errors import Conflict
 from prefect._operations.flow_run_control import SetState
-from prefect._operations.registry import Answer, operation
+from prefect._operations.registry import Answer, Rendered, operation
 from prefect._operations.state_changes import enter_first_state, propose_task_run_state, state_of
 from prefect._rules.states import PENDING, RunState
 from prefect._schemas.actions.runs import TaskRunCreate, TaskRunUpdate
@@ -23,7 +23,7 @@ from prefect._store.tables import flow_run, task_run
 
 
 @operation("POST", "/task_runs/", writes=True, status=201)
-def create_task_run(tx: sa.Connection, body: TaskRunCreate) -> Answer[TaskRun]:
+def create_task_run(tx: sa.Connection, body: TaskRunCreate) -> Answer[Rendered[TaskRun]]:
     """Make a task run; the one of the same flow run, task and dynamic key, when there is one.
 
     Raises:

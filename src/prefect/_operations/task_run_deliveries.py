@@ -149,4 +149,4 @@ def reserve(tx: sa.Connection, subscriber: UUID, task_keys: list[str], moment: d
     )
     if tx.execute(statement).first() is None:
         return None
-    return task_runs.read_task_run(tx, found)
+    return task_runs.task_run_of(tx, found)

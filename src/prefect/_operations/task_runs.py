@@ -8,9 +8,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from prefect._operations import rows
+from prefect._operations import rendering, rows
 from prefect._operations.errors import NotFound
-from prefect._operations.registry import operation
+from prefect._operations.registry import Rendered, operation
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.deployments import DeploymentFilter
 from prefect._schemas.filters.flow_runs import FlowRunFilter
@@ -18,7 +18,7 @@ from prefect._schemas.filters.flows import FlowFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.sorting import TaskRunSort
 from prefect._schemas.states import State
-from prefect._schemas.task_runs import TaskRun
+from prefect._schemas.task_runs import TaskRun, TaskRunPolicy
 from prefect._store import placement, queries
 from prefect._store.tables import flow_run, task_run, task_run_state
 
@@ -68,12 +68,33 @@ def _one() -> sa.Select[Any]:
     return rows.runs_with_states(task_run, task_run_state).where(task_run.c.id == sa.bindparam("id"))
 
 
+@functools.cache
+def _documents() -> rendering.Documents:
+    inputs: Any = TaskRun.model_fields["task_inputs"].annotation
+    return {
+        "empirical_policy": rendering.as_model(TaskRunPolicy, TaskRunPolicy().model_dump_json().encode()),
+        "task_inputs": rendering.as_model(inputs, b"{}"),
+    }
+
+
 def _task_run(row: sa.RowMapping) -> TaskRun:
     return TaskRun.model_validate(rows.run_fields(row, flow_run_id=row["flow_run_id"], task_run_id=row["id"]))
 
 
 @operation("GET", "/task_runs/{id}")
-def read_task_run(tx: sa.Connection, id: UUID) -> TaskRun:
+def read_task_run(tx: sa.Connection, id: UUID) -> Rendered[TaskRun]:
+    """One task run.
+
+    Raises:
+        NotFound: there is no such task run.
+    """
+    json = rendering.one(tx, _one(), {"id": id}, TaskRun, _documents())
+    if json is None:
+        raise NotFound("task run", id)
+    return Rendered(json)
+
+
+def task_run_of(tx: sa.Connection, id: UUID) -> TaskRun:
     """One task run.
 
     Raises:
@@ -86,24 +107,33 @@ def read_task_run(tx: sa.Connection, id: UUID) -> TaskRun:
 
 
 @operation("POST", "/task_runs/filter")
-def read_task_runs(tx: sa.Connection, body: TaskRunQuery) -> list[TaskRun]:
+def read_task_runs(tx: sa.Connection, body: TaskRunQuery) -> Rendered[list[TaskRun]]:
     """The task runs that match, a page of them."""
-    return _page(tx, body)
+    return Rendered(rendering.array(tx, _page(body), TaskRun, _documents()))
+
+
+def matching_task_runs(tx: sa.Connection, query: TaskRunQuery) -> list[TaskRun]:
+    """The task runs that match, a page of them."""
+    return [_task_run(row) for row in tx.execute(_page(query)).mappings()]
 
 
 @operation("POST", "/task_runs/paginate")
-def paginate_task_runs(tx: sa.Connection, body: TaskRunPages) -> TaskRunPaginationResponse:
+def paginate_task_runs(tx: sa.Connection, body: TaskRunPages) -> Rendered[TaskRunPaginationResponse]:
     """The task runs that match, a page of them by its number."""
     count = rows.count(tx, task_run, body.clause())
-    return TaskRunPaginationResponse(
-        results=_page(tx, body), count=count, limit=body.limit, pages=body.pages(count), page=body.page
+    results = rendering.array(tx, _page(body), TaskRun, _documents())
+    return Rendered(rendering.page(results, count=count, limit=body.limit, pages=body.pages(count), page=body.page))
+
+
+def _page(body: TaskRunQuery | TaskRunPages) -> sa.Select[Any]:
+    order = queries.TASK_RUN_ORDERS[body.sort.value]
+    return (
+        rows.runs_with_states(task_run, task_run_state)
+        .where(body.clause())
+        .order_by(*order)
+        .limit(body.limit)
+        .offset(body.offset)
     )
-
-
-def _page(tx: sa.Connection, body: TaskRunQuery | TaskRunPages) -> list[TaskRun]:
-    statement = rows.runs_with_states(task_run, task_run_state).where(body.clause())
-    statement = statement.order_by(*queries.TASK_RUN_ORDERS[body.sort.value])
-    return [_task_run(row) for row in tx.execute(statement.limit(body.limit).offset(body.offset)).mappings()]
 
 
 @operation("POST", "/task_runs/count")

@@ -192,6 +192,8 @@ class EmbeddedTransport:
             return Reply(request, status)
         if isinstance(value, registry.PlainText):
             return Reply(request, status, value.encode(), {"content-type": value.media_type, **value.headers})
+        if isinstance(value, registry.Rendered):
+            return Reply(request, status, value.json, _JSON)
         return Reply(request, status, _adapter(operation.output).dump_json(value), _JSON)
 
     def _call(self, operation: registry.Operation, arguments: dict[str, Any]) -> tuple[Any, int]:

@@ -59,7 +59,7 @@ class TestedRun:
     def flow_run(self) -> FlowRun:
         """The run as it is recorded."""
         with local.open_local() as database, database.read() as tx:
-            return flow_runs.read_flow_run(tx, self.flow_run_id)
+            return flow_runs.flow_run_of(tx, self.flow_run_id)
 
     def states(self) -> list[State[Any]]:
         """Every state the run was in, in order."""
@@ -74,7 +74,7 @@ class TestedRun:
         """
         run_filter = filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=[self.flow_run_id]))
         with local.open_local() as database, database.read() as tx:
-            runs = task_runs.read_task_runs(tx, task_runs.TaskRunQuery(flow_runs=run_filter, limit=_ALL))
+            runs = task_runs.matching_task_runs(tx, task_runs.TaskRunQuery(flow_runs=run_filter, limit=_ALL))
         runs.sort(key=lambda run: run.id.int)
         return [run for run in runs if name is None or (run.name or "").startswith(name)]
 
@@ -98,7 +98,7 @@ class TestedRun:
 
 def _only_root_run() -> UUID:
     with local.open_local() as database, database.read() as tx:
-        runs = flow_runs.read_flow_runs(tx, flow_runs.FlowRunQuery(limit=200))
+        runs = flow_runs.matching_flow_runs(tx, flow_runs.FlowRunQuery(limit=200))
     return next(run.id for run in runs if run.parent_task_run_id is None)
 
 

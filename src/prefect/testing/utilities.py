@@ -149,7 +149,7 @@ async def get_most_recent_flow_run(client: Any = None, flow_name: str | None = N
     """
     flows = filters.FlowFilter(name=filters.FlowFilterName(any_=[flow_name])) if flow_name else None
     with local.open_local() as database, database.read() as tx:
-        runs = flow_runs.read_flow_runs(
+        runs = flow_runs.matching_flow_runs(
             tx, flow_runs.FlowRunQuery(flows=flows, limit=1, sort=sorting.FlowRunSort.ID_DESC)
         )
     if not runs:
