@@ -31,14 +31,14 @@ PARALLEL = [("tasks in a row", "sequential", 1000), ("mapped tasks", "map", 1000
 
 
 @contextlib.contextmanager
-def server(database_url: str | None) -> Iterator[int]:
+def server(database_url: str | None, *arguments: str) -> Iterator[int]:
     """A server that answers; gives its port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="bench") as home:
         more = {"PREFECT_API_DATABASE_CONNECTION_URL": database_url} if database_url else {}
-        command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+        command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), *arguments]
         process = subprocess.Popen(
             command, env={**environment(home), **more}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -60,13 +60,13 @@ def _statements() -> list[sa.Select[Any]]:
         sa.select(task_run).where(queries.where_task_runs(**nouns)),
         sa.select(log).where(queries.log_matches(_LOGS)),
     ]
-    orders = {
-        flow: queries.FLOW_ORDERS,
-        flow_run: queries.FLOW_RUN_ORDERS,
-        task_run: queries.TASK_RUN_ORDERS,
-        log: queries.LOG_ORDERS,
-    }
-    return found + [sa.select(table).order_by(*order) for table, named in orders.items() for order in named.values()]
+    orders = {flow: queries.FLOW_ORDERS, log: queries.LOG_ORDERS}
+    found += [sa.select(table).order_by(*order) for table, named in orders.items() for order in named.values()]
+    pages = {flow_run: queries.FLOW_RUN_ORDERS, task_run: queries.TASK_RUN_ORDERS}
+    for table, named in pages.items():
+        for order in named.values():
+            found += [sa.select(table).order_by(*order.clauses), sa.select(table.c.id).order_by(*order.of_present)]
+    return found
 
 
 def test_postgresql_accepts_the_queries(postgresql: PostgreSQL) -> None:

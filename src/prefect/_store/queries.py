@@ -11,9 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from prefect._store.clauses import TAG_OPERATORS, Clause, Column, is_null, join, nested, on
+from prefect._store.clauses import OPERATORS, TAG_OPERATORS, Clause, Column, is_null, join, nested, on
 from prefect._store.dialects import json_member
-from prefect._store.tables import deployment, flow, flow_run, log, task_run
+from prefect._store.pages import Order
+from prefect._store.tables import STARTED, deployment, flow, flow_run, log, task_run
 from prefect._store.text_query import parse_text_query
 
 
@@ -30,6 +31,16 @@ def _created_by(condition: Any) -> Clause:
     if condition.is_null_ is not None:
         clauses.append(is_null(flow_run.c.created_by, condition.is_null_))
     return join(condition.operator, clauses)
+
+
+def _start_time(condition: Any) -> Clause:
+    # a moment that a run started at is also when it started or was to: that is what there is an index of
+    bounds = [
+        OPERATORS[name](STARTED, value)
+        for name in ("after_", "before_")
+        if (value := getattr(condition, name, None)) is not None
+    ]
+    return sa.and_(on(flow_run.c.start_time)(condition), *bounds)
 
 
 def _task_run_flow_run_id(condition: Any) -> Clause:
@@ -87,7 +98,7 @@ flow_run_matches = nested(
         "work_queue_name": on(flow_run.c.work_queue_name),
         "state": nested({"type": on(flow_run.c.state_type), "name": on(flow_run.c.state_name)}),
         "flow_version": on(flow_run.c.flow_version),
-        "start_time": on(flow_run.c.start_time),
+        "start_time": _start_time,
         "end_time": on(flow_run.c.end_time),
         "expected_start_time": on(flow_run.c.expected_start_time),
         "next_scheduled_start_time": on(flow_run.c.next_scheduled_start_time),
@@ -163,19 +174,16 @@ def where_task_runs(*, flows: Any = None, flow_runs: Any = None, task_runs: Any 
 # Each ends in the primary key, so that pages neither repeat nor miss a row. Rows without a value come last.
 
 
-def _started(table: sa.Table) -> Column:
-    return sa.func.coalesce(table.c.start_time, table.c.expected_start_time)
-
-
-def _run_orders(table: sa.Table) -> dict[str, list[Column]]:
+def _run_orders(table: sa.Table) -> dict[str, Order]:
+    id = table.c.id
     return {
-        "ID_DESC": [table.c.id.desc()],
-        "EXPECTED_START_TIME_ASC": [table.c.expected_start_time.asc().nulls_last(), table.c.id],
-        "EXPECTED_START_TIME_DESC": [table.c.expected_start_time.desc().nulls_last(), table.c.id.desc()],
-        "NAME_ASC": [table.c.name, table.c.id],
-        "NAME_DESC": [table.c.name.desc(), table.c.id.desc()],
-        "NEXT_SCHEDULED_START_TIME_ASC": [table.c.next_scheduled_start_time.asc().nulls_last(), table.c.id],
-        "END_TIME_DESC": [table.c.end_time.desc().nulls_last(), table.c.id.desc()],
+        "ID_DESC": Order(id, id, descending=True, optional=False),
+        "EXPECTED_START_TIME_ASC": Order(id, table.c.expected_start_time),
+        "EXPECTED_START_TIME_DESC": Order(id, table.c.expected_start_time, descending=True),
+        "NAME_ASC": Order(id, table.c.name, optional=False),
+        "NAME_DESC": Order(id, table.c.name, descending=True, optional=False),
+        "NEXT_SCHEDULED_START_TIME_ASC": Order(id, table.c.next_scheduled_start_time),
+        "END_TIME_DESC": Order(id, table.c.end_time, descending=True),
     }
 
 
@@ -185,11 +193,11 @@ FLOW_ORDERS: Mapping[str, list[Column]] = {
     "NAME_ASC": [flow.c.name],
     "NAME_DESC": [flow.c.name.desc()],
 }
-FLOW_RUN_ORDERS: Mapping[str, list[Column]] = _run_orders(flow_run) | {
-    "START_TIME_ASC": [_started(flow_run).asc().nulls_last(), flow_run.c.id],
-    "START_TIME_DESC": [_started(flow_run).desc().nulls_last(), flow_run.c.id.desc()],
+FLOW_RUN_ORDERS: Mapping[str, Order] = _run_orders(flow_run) | {
+    "START_TIME_ASC": Order(flow_run.c.id, STARTED),
+    "START_TIME_DESC": Order(flow_run.c.id, STARTED, descending=True),
 }
-TASK_RUN_ORDERS: Mapping[str, list[Column]] = _run_orders(task_run)
+TASK_RUN_ORDERS: Mapping[str, Order] = _run_orders(task_run)
 LOG_ORDERS: Mapping[str, list[Column]] = {
     "TIMESTAMP_ASC": [log.c.timestamp, log.c.id],
     "TIMESTAMP_DESC": [log.c.timestamp.desc(), log.c.id.desc()],

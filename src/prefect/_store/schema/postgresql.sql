@@ -388,6 +388,8 @@ CREATE INDEX ix_flow_run__deployment_id_next_scheduled_start_time ON flow_run (d
 
 CREATE INDEX ix_flow_run__due ON flow_run (work_queue_id, next_scheduled_start_time, deployment_id) WHERE next_scheduled_start_time IS NOT NULL;
 
+CREATE INDEX ix_flow_run__end_time ON flow_run (end_time) WHERE end_time IS NOT NULL;
+
 CREATE INDEX ix_flow_run__expected_start_time ON flow_run (expected_start_time);
 
 CREATE INDEX ix_flow_run__owner ON flow_run (owner) WHERE owner IS NOT NULL;
@@ -395,6 +397,8 @@ CREATE INDEX ix_flow_run__owner ON flow_run (owner) WHERE owner IS NOT NULL;
 CREATE INDEX ix_flow_run__parent_flow_run_id ON flow_run (parent_flow_run_id) WHERE parent_flow_run_id IS NOT NULL;
 
 CREATE INDEX ix_flow_run__parent_task_run_id ON flow_run (parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
+
+CREATE INDEX ix_flow_run__started ON flow_run (coalesce(start_time, expected_start_time));
 
 CREATE INDEX ix_flow_run__state_type_expected_start_time ON flow_run (state_type, expected_start_time);
 
@@ -565,6 +569,8 @@ CREATE INDEX ix_task_run__open ON task_run (flow_run_id) WHERE flow_run_id IS NO
 
 CREATE INDEX ix_task_run__scheduled ON task_run (task_key, next_scheduled_start_time) WHERE next_scheduled_start_time IS NOT NULL;
 
+CREATE INDEX ix_task_run__start_time ON task_run (start_time) WHERE start_time IS NOT NULL;
+
 CREATE TABLE backfill (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -705,4 +711,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0014');
+INSERT INTO alembic_version (version_num) VALUES ('0015');

@@ -43,7 +43,7 @@ from prefect._store.tables.deferred import deferred_run, task_run_lease
 from prefect._store.tables.delivery import cleanup_message, task_run_delivery, task_run_subscriber
 from prefect._store.tables.events import event, event_resource
 from prefect._store.tables.leases import readiness, run_lease
-from prefect._store.tables.runs import flow, flow_run, flow_run_state, log, owner, task_run, task_run_state
+from prefect._store.tables.runs import STARTED, flow, flow_run, flow_run_state, log, owner, task_run, task_run_state
 from prefect._store.tables.scheduling import backfill, backfill_run, schedule_progress
 from prefect._store.tables.work import (
     deployment,
@@ -55,6 +55,7 @@ from prefect._store.tables.work import (
 )
 
 __all__ = [
+    "STARTED",
     "artifact",
     "artifact_collection",
     "automation",

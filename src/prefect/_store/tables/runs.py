@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from prefect._store.tables.columns import (
@@ -66,6 +68,12 @@ flow_run = sa.Table(
 sa.Index(None, flow_run.c.expected_start_time)
 # the newest runs in a state; and which runs are running, or scheduled, at all
 sa.Index(None, flow_run.c.state_type, flow_run.c.expected_start_time)
+STARTED: sa.ColumnElement[Any] = sa.func.coalesce(flow_run.c.start_time, flow_run.c.expected_start_time)
+"""When a flow run started, or was to start."""
+# those that started last, and what started in a span of time
+sa.Index("ix_flow_run__started", STARTED)
+# those that ended last; those that ended long ago. One that has not ended costs nothing here
+index_where_present(flow_run.c.end_time)
 # the sub-flow run of a task run, the sub-flow runs of a flow run; top-level runs cost nothing here
 sa.Index(
     None,
@@ -138,6 +146,8 @@ sa.Index(
     sqlite_where=_scheduled,
     postgresql_where=_scheduled,
 )
+# what started in a span of time, which dashboards count
+index_where_present(task_run.c.start_time)
 # the newest task runs of all flows
 sa.Index(None, task_run.c.expected_start_time)
 
