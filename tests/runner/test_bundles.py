@@ -181,8 +181,12 @@ def test_through_the_storage_of_a_pool(api: SyncPrefectClient, tmp_path: Path, m
     package = tmp_path / "my_storage"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    common = "import argparse, shutil\np = argparse.ArgumentParser()\np.add_argument('--folder'); p.add_argument('--key')\na = p.parse_args()\n"
-    (package / "upload.py").write_text(common + "shutil.copy(a.key, a.folder + '/' + a.key)\n")
+    common = (
+        "import argparse, shutil\np = argparse.ArgumentParser()\np.add_argument('--folder'); p.add_argument('--key')\n"
+    )
+    upload = common + "p.add_argument('file')\na = p.parse_args()\nshutil.copy(a.file, a.folder + '/' + a.key)\n"
+    (package / "upload.py").write_text(upload)
+    common += "a = p.parse_args()\n"
     (package / "execute.py").write_text(
         common + "from prefect.bundles.execute import execute_bundle_from_file as go\ngo(a.folder + '/' + a.key)\n"
     )

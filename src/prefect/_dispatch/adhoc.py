@@ -193,7 +193,9 @@ async def _upload(flow: Flow[..., Any], run: FlowRun, step: dict[str, Any], key:
             made["zip_path"].replace(folder / files_key)
             keys.append(files_key)
         for one in keys:
-            await asyncio.to_thread(_run_command, bundles.step_command(step, one, sys.executable), folder)
+            # the file is an argument beside the key that it is to have
+            command = [*bundles.step_command(step, one, sys.executable), one]
+            await asyncio.to_thread(_run_command, command, folder)
 
 
 def _run_command(command: list[str], folder: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import runpy
 import shutil
 import sys
+import warnings
 from typing import TYPE_CHECKING, NoReturn
 
 from prefect._lazy import lazy_module
@@ -36,6 +37,8 @@ def run(module: str, arguments: list[str], requires: list[str] | None = None) ->
     """
     if _is_here(module):
         sys.argv = [module, *arguments]
+        # packages that import such a module themselves are no concern of whoever reads the output
+        warnings.filterwarnings("ignore", message=".* found in sys.modules", category=RuntimeWarning)
         try:
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         except ModuleNotFoundError as exc:
