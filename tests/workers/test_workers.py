@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,7 +25,7 @@ from prefect.states import Cancelling
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
-from .conftest import Deployments, InThread, places, wait_for
+from .conftest import Deployments, Work, places, starting, wait_for
 
 SIMPLE = """
 import os
@@ -50,27 +50,10 @@ def pool(deployments: Deployments) -> str:
     return deployments.pool
 
 
-Work = Callable[..., Any]
-
-
 @pytest.fixture
 def work(place: str) -> Iterator[Work]:
     """Start a worker; it is stopped at the end of the test."""
-    started: list[tuple[Any, InThread]] = []
-
-    def start(worker: BaseWorker[Any, Any, Any], **options: Any) -> Any:
-        thread = InThread(lambda: worker.start(printer=lambda *_: None, **options))
-        started.append((worker, thread))
-        wait_for(lambda: worker.is_setup or thread.error, "The worker starts")
-        if thread.error is not None:
-            raise thread.error
-        return worker
-
-    yield start
-    for worker, thread in started:
-        if worker.is_setup:
-            worker.stop()
-        thread.join()
+    yield from starting()
 
 
 def test_a_run_is_carried_out(deployments: Deployments, pool: str, work: Work, api: SyncPrefectClient) -> None:

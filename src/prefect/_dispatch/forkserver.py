@@ -25,7 +25,7 @@ import threading
 import traceback
 from typing import Any, NoReturn
 
-from prefect._dispatch import wire
+from prefect._dispatch import identity, wire
 
 PRELOADED = (
     "prefect.flow_engine",
@@ -187,6 +187,8 @@ def become(job: dict[str, Any], fds: list[int]) -> int:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.clear()
     os.environ.update(job["env"])
+    if run := os.environ.get("PREFECT__FLOW_RUN_ID"):
+        identity.mark(run)
     try:
         os.chdir(job["cwd"])
     except OSError as exc:

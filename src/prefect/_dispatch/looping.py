@@ -8,11 +8,13 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect._dispatch.claims import is_passing
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.work_pools import WorkPoolFilter
+from prefect._schemas.sorting import FlowRunSort
 
 if TYPE_CHECKING:
     from prefect._schemas.flow_runs import FlowRun
@@ -22,7 +24,8 @@ T = TypeVar("T")
 
 PAUSES = (1.0, 2.0, 5.0, 10.0)
 """Seconds to rest after the first failure in a row, the second, ...; after that always the last."""
-_CANCELLING_AT_ONCE = 50
+_AT_ONCE = 100
+_MOST = 1000
 
 
 async def forever(work: Callable[[], Awaitable[Any]], interval: float, logger: logging.Logger, trouble: str) -> None:
@@ -107,6 +110,28 @@ def signals(handler: Callable[[int], None], printer: Callable[..., Any] | None =
 
 async def cancelling_runs(client: PrefectClient, work_pool_name: str) -> list[FlowRun]:
     """Runs of a work pool that are to be cancelled."""
-    runs = FlowRunFilter.model_validate({"state": {"type": {"any_": ["CANCELLING"]}}})
-    pool = WorkPoolFilter.model_validate({"name": {"any_": [work_pool_name]}})
-    return await client.read_flow_runs(flow_run_filter=runs, work_pool_filter=pool, limit=_CANCELLING_AT_ONCE)
+    return await _runs_of(client, work_pool_name, {"state": {"type": {"any_": ["CANCELLING"]}}})
+
+
+async def cancelled_runs(
+    client: PrefectClient, work_pool_name: str, after: datetime, before: datetime
+) -> list[FlowRun]:
+    """Runs of a work pool that were cancelled between two moments."""
+    ended = {"after_": after, "before_": before}
+    return await _runs_of(client, work_pool_name, {"state": {"type": {"any_": ["CANCELLED"]}}, "end_time": ended})
+
+
+async def _runs_of(client: PrefectClient, work_pool_name: str, matching: dict[str, Any]) -> list[FlowRun]:
+    """The runs of a work pool that match, a page at a time: those that are left over are few."""
+    runs, pool = (
+        FlowRunFilter.model_validate(matching),
+        WorkPoolFilter.model_validate({"name": {"any_": [work_pool_name]}}),
+    )
+    found: list[FlowRun] = []
+    while True:
+        page = await client.read_flow_runs(
+            flow_run_filter=runs, work_pool_filter=pool, limit=_AT_ONCE, offset=len(found), sort=FlowRunSort.ID_DESC
+        )
+        found += page
+        if len(page) < _AT_ONCE or len(found) >= _MOST:
+            return found

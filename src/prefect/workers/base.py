@@ -21,24 +21,20 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
-from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID
 
 import prefect
 from prefect._clock import now
-from prefect._dispatch import ending, environment, local_services, looping
-from prefect._dispatch.claims import Claim, ClaimSource, is_passing
-from prefect._dispatch.tending import Tending
+from prefect._dispatch import environment, local_services, looping
+from prefect._dispatch.claims import Claim, ClaimSource
 from prefect._ids import new_uuid
 from prefect._lazy import lazy_module
-from prefect._schemas.actions.work_pools import WorkPoolCreate, WorkPoolUpdate
 from prefect._schemas.events import RelatedResource
 from prefect._schemas.flow_runs import FlowRun
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.logging.loggers import PrefectLogAdapter, flow_run_logger, get_logger
 from prefect.settings import get_current_settings
@@ -51,6 +47,8 @@ from prefect.workers._configuration import (
     related_resource,
     variables_schema,
 )
+from prefect.workers._pool import Pool
+from prefect.workers._runs import GRACE_SECONDS, Held, Runs
 
 if TYPE_CHECKING:
     import anyio
@@ -60,9 +58,13 @@ if TYPE_CHECKING:
     from prefect._dispatch import adhoc, health
     from prefect._events import emitting
     from prefect._schemas.work_pools import WorkPool
+    from prefect._schemas.worker_channel import CleanupKind
     from prefect.flows import Flow
     from prefect.futures import PrefectFlowRunFuture
+    from prefect.workers import _cleanup
+    from prefect.workers._cleanup import CleanupHandlers
 else:
+    _cleanup = lazy_module("prefect.workers._cleanup")
     adhoc = lazy_module("prefect._dispatch.adhoc")
     anyio = lazy_module("anyio")
     emitting = lazy_module("prefect._events.emitting")
@@ -75,34 +77,9 @@ C = TypeVar("C", bound=BaseJobConfiguration)
 V = TypeVar("V", bound=BaseVariables)
 R = TypeVar("R", bound=BaseWorkerResult)
 
-GRACE_SECONDS = 30
 _NOT_ENTERED = "Worker has not been correctly initialized. Please use the worker class as an async context manager."
 _LOST_LOOK_SECONDS = 30.0
 _AT_ONCE = 50
-
-
-class _Held:
-    """A run that the worker has claimed.
-
-    Attributes:
-        claim: the run.
-        configuration: what it is started with, once that is known.
-        infrastructure: its identifier, once it has begun.
-        cancelled: whether it is being ended because it is to be cancelled.
-    """
-
-    def __init__(self, claim: Claim) -> None:
-        self.claim = claim
-        self.configuration: Any = None
-        self.infrastructure: Any = None
-        self.begun = asyncio.Event()
-        self.cancelled = False
-
-    def started(self, value: Any = None) -> None:
-        """What `run` calls when the infrastructure has begun."""
-        if not self.begun.is_set():
-            self.infrastructure = value
-            self.begun.set()
 
 
 class BaseWorker(abc.ABC, Generic[C, V, R]):
@@ -159,17 +136,15 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         self._limit = limit
         self._limiter: anyio.CapacityLimiter | None = None
         self._logger = get_logger(f"worker.{getattr(self, 'type', 'base')}.{self.name.lower()}")
-        self._work_pool: WorkPool | None = None
+        self._pool = Pool(self)
         self._client: PrefectClient | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._exit_stack = contextlib.AsyncExitStack()
         self._last_polled_time: datetime = now()
         self._source: ClaimSource = None  # type: ignore[assignment]
-        self._tending: Tending = None  # type: ignore[assignment]
-        self._held: dict[UUID, _Held] = {}
-        self._freed: asyncio.Event = None  # type: ignore[assignment]
+        self._runs: Runs = None  # type: ignore[assignment]
+        self._cleanup_handlers: CleanupHandlers | None = None
         self._stop: asyncio.Event = None  # type: ignore[assignment]
-        self._queues_made = False
         self._is_started = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -193,9 +168,39 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         Raises:
             RuntimeError: it has not been read yet.
         """
-        if self._work_pool is None:
+        if self._pool.known is None:
             raise RuntimeError(_NOT_ENTERED)
-        return self._work_pool
+        return self._pool.known
+
+    @property
+    def _work_pool(self) -> WorkPool | None:
+        return self._pool.known
+
+    @_work_pool.setter
+    def _work_pool(self, pool: WorkPool | None) -> None:
+        self._pool.known = pool
+
+    @property
+    def cleanup_handler_registry(self) -> CleanupHandlers:
+        """What the worker does when the server orders that infrastructure is taken down, by the kind of the order.
+
+        A worker that has a `kill_infrastructure` uses it; more can be done by registering handlers before it starts.
+        """
+        if self._cleanup_handlers is None:
+            self._cleanup_handlers = _cleanup.CleanupHandlers()
+            if type(self).kill_infrastructure is not BaseWorker.kill_infrastructure:
+                self._cleanup_handlers.register(_cleanup.Teardown(self))
+        return self._cleanup_handlers
+
+    @property
+    def handled_cleanup_kinds(self) -> tuple[CleanupKind, ...]:
+        """The kinds of orders that the worker can carry out."""
+        return self.cleanup_handler_registry.handled_cleanup_kinds
+
+    @property
+    def max_cleanup_concurrency(self) -> int:
+        """How many orders it carries out at a time; 0 when it can carry out none."""
+        return int(bool(self.handled_cleanup_kinds))
 
     @property
     def limiter(self) -> anyio.CapacityLimiter:
@@ -297,7 +302,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         ensure_logging_setup()
         self._logger.debug("Setting up worker...")
         self._loop = asyncio.get_running_loop()
-        self._freed, self._stop = asyncio.Event(), asyncio.Event()
+        self._stop = asyncio.Event()
         self._limiter = anyio.CapacityLimiter(self._limit if self._limit is not None else float("inf"))
         client = await self._patiently(lambda: self._exit_stack.enter_async_context(get_client()))
         self._client = client
@@ -307,8 +312,8 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             work_queue_names=sorted(self._work_queues) or None, prefetch_seconds=self._prefetch_seconds,
             query_seconds=settings.query_seconds,
         )  # fmt: skip
-        self._tending = Tending(self._source, self._cancel, self._lost)
-        tend = asyncio.create_task(self._tending.run())
+        self._runs = Runs(self, self._source)
+        tend = asyncio.create_task(self._runs.tending.run())
         self._exit_stack.callback(tend.cancel)
         # entered last, and so left first: runs that are waited for are held on to
         self._exit_stack.push_async_callback(self._until_quiet)
@@ -359,23 +364,16 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
     async def _work(self, printer: Callable[..., Any]) -> None:
         with looping.signals(self._on_signal, printer), local_services.running():
             loops = [
-                asyncio.create_task(looping.forever(self._claim_and_submit, 0, self._logger, "Runs cannot be claimed")),
-                asyncio.create_task(
-                    looping.forever(
-                        self.sync_with_backend,
-                        self.heartbeat_interval_seconds,
-                        self._logger,
-                        "No sign of life can be given",
-                    )
+                self._again_and_again(self._claim_and_submit, 0, "Runs cannot be claimed"),
+                self._again_and_again(
+                    self.sync_with_backend, self.heartbeat_interval_seconds, "No sign of life can be given"
                 ),
-                asyncio.create_task(
-                    looping.forever(
-                        self._reconcile, _LOST_LOOK_SECONDS, self._logger, "Cancelled runs cannot be looked for"
-                    )
-                ),
+                self._again_and_again(self._reconcile, _LOST_LOOK_SECONDS, "Cancelled runs cannot be looked for"),
             ]
             self._emit("prefect.worker.started")
             await self._warm_up()
+            if get_current_settings().api.url:  # last: an advantage, for which no run has to wait
+                loops.append(self._again_and_again(self._pool.stay_connected, 0, "The worker channel failed"))
             await self._stop.wait()
             for loop in loops:
                 loop.cancel()
@@ -383,13 +381,20 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             await self._leave_runs()
             self._emit("prefect.worker.stopped")
 
+    def _again_and_again(self, work: Callable[[], Awaitable[Any]], seconds: float, trouble: str) -> asyncio.Task[None]:
+        return asyncio.create_task(looping.forever(work, seconds, self._logger, trouble))
+
+    async def _reconcile(self) -> None:
+        """End what is left of runs that were to be cancelled and that no worker holds."""
+        await self._runs.reconcile()
+
     async def _warm_up(self) -> None:
         """Get ready what the first run would have to wait for."""
 
     async def _leave_runs(self) -> None:
         """Called when the worker is to stop; runs that are left are waited for in `teardown`."""
-        if self._held:
-            self._logger.info("Waiting for %d flow runs to end; interrupt again to stop at once.", len(self._held))
+        if self._runs:
+            self._logger.info("Waiting for %d flow runs to end; interrupt again to stop at once.", len(self._runs))
 
     def stop(self) -> None:
         """Let `start` end, when the runs that go on have ended. May be called from any thread."""
@@ -405,12 +410,12 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
     # -- claiming ----------------------------------------------------------------------------------------------------
 
     def _room(self) -> int:
-        return _AT_ONCE if self._limit is None else self._limit - len(self._held)
+        return _AT_ONCE if self._limit is None else self._limit - len(self._runs)
 
     async def _until_free(self) -> None:
         while self._room() <= 0:
-            self._freed.clear()
-            await self._freed.wait()
+            self._runs.freed.clear()
+            await self._runs.freed.wait()
 
     async def _until_quiet(self) -> None:
         while self._tasks:
@@ -422,7 +427,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             await self.sync_with_backend()
         claims = await self._source.take(self._room())
         self._last_polled_time = now()
-        self._submit(claims)
+        self._runs.begin(claims)
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Claim the runs that are due now and start them; does not wait for their end.
@@ -432,42 +437,14 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         """
         claims = await self._source.take(self._room(), 0) if self._room() > 0 else []
         self._last_polled_time = now()
-        self._submit(claims)
+        self._runs.begin(claims)
         return [claim.flow_run for claim in claims]
 
-    def _submit(self, claims: list[Claim]) -> None:
-        for claim in claims:
-            self._held[claim.id] = held = _Held(claim)
-            self._tending.hold(claim)
-            task = asyncio.create_task(self._carry_out(held))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _carry_out(self, held: _Held) -> None:
-        """Start the infrastructure of a run, wait for it, and see to it that the run ends as well."""
-        claim, logger = held.claim, self.get_flow_run_logger(held.claim.flow_run)
-        try:
-            held.configuration = await self._configure(claim)
-            logger.info("Worker %r submitting flow run %r", self.name, str(claim.id))
-            telling = asyncio.create_task(self._tell_identifier(held))
-            try:
-                result = await self.run(claim.flow_run, held.configuration, task_status=held)  # type: ignore[arg-type]
-            finally:
-                held.started()
-                await telling
-            await self._see_to_end(held, result)
-        except asyncio.CancelledError:
-            raise
-        except Exception as exc:
-            logger.error("Flow run %r could not be started: %s", claim.flow_run.name, exc, exc_info=True)
-            await self._propose_crashed_state(
-                claim.flow_run, f"Flow run could not be submitted to infrastructure: {type(exc).__name__}: {exc}"
-            )
-        finally:
-            if self._held.get(claim.id) is held:  # else it is tried again already
-                del self._held[claim.id]
-            self._tending.let_go(claim.id, claim)
-            self._freed.set()
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that is waited for before the worker ends."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _configure(self, claim: Claim) -> Any:
         run, deployment, flow = claim.flow_run, claim.deployment, claim.flow
@@ -480,58 +457,10 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             run, self.client, self.work_pool, self.name, self.backend_id, deployment, flow, env
         )
 
-    async def _tell_identifier(self, held: _Held) -> None:
-        """Let the API know how the infrastructure of a run is called, as soon as it is."""
-        await held.begun.wait()
-        if held.infrastructure is None:
-            return
-        try:
-            await self.client.update_flow_run(held.claim.id, infrastructure_pid=str(held.infrastructure))
-        except Exception as exc:
-            self.get_flow_run_logger(held.claim.flow_run).warning(
-                "The infrastructure of the flow run is %r, which could not be recorded: %s", held.infrastructure, exc
-            )
-        self._emit("prefect.worker.submitted-flow-run", held.configuration)
-
-    async def _see_to_end(self, held: _Held, result: R) -> None:
-        claim, logger = held.claim, self.get_flow_run_logger(held.claim.flow_run)
-        if result.status_code == 0 and not held.cancelled:
-            logger.debug("Infrastructure of flow run %r ended, or was handed over", claim.flow_run.name)
-            await self._until_taken_over(claim)
-        elif not held.cancelled:
-            logger.info(
-                "Infrastructure of flow run %r: %s. %s", claim.flow_run.name, ending.describe_status(result.status_code),
-                ending.explain_status(result.status_code),
-            )  # fmt: skip
-        self._emit("prefect.worker.executed-flow-run", held.configuration)
-        state = await looping.persistently(
-            lambda: ending.settle(self._source, claim, result.status_code, cancelled=held.cancelled), self._logger
-        )
-        if state is not None:
-            await self._after_end(held, state)
-
-    async def _after_end(self, held: _Held, state: Any) -> None:
+    async def _after_end(self, held: Held, state: Any) -> None:
         """Called when the worker itself has put a run into a final state."""
 
-    async def _until_taken_over(self, claim: Claim) -> None:
-        """Infrastructure that goes on without us: hold the run until it has begun."""
-        if claim.token is None:
-            return
-        while claim.id in self._tending and not self._stop.is_set():
-            try:
-                run = await self.client.read_flow_run(claim.id)
-            except ObjectNotFound:
-                return
-            except Exception as exc:
-                if not is_passing(exc):
-                    raise
-            else:
-                if run.state is None or run.state.type.value != "PENDING":
-                    return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), 5)
-
-    # -- ending runs -------------------------------------------------------------------------------------------------
+    # -- ending runs ---------------------------------------------------------------------------------------------------
 
     async def kill_infrastructure(
         self, infrastructure_pid: str, configuration: C, grace_seconds: int = GRACE_SECONDS
@@ -550,107 +479,17 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         """
         raise NotImplementedError(f"Workers of type {self.type!r} cannot end infrastructure that they have started.")
 
-    async def _cancel(self, id: UUID) -> None:
-        """End a run that is to be cancelled."""
-        held = self._held.get(id)
-        if held is None:
-            return
-        logger = self.get_flow_run_logger(held.claim.flow_run)
-        logger.info("Cancelling flow run %r", held.claim.flow_run.name)
-        await held.begun.wait()
-        held.cancelled = True
-        try:
-            if held.infrastructure is not None:
-                await self.kill_infrastructure(str(held.infrastructure), held.configuration, GRACE_SECONDS)
-        except (NotImplementedError, InfrastructureNotAvailable) as problem:
-            held.cancelled = False
-            logger.warning("%s It is left to the flow run itself to stop.", problem)
-            return
-        except InfrastructureNotFound as problem:
-            logger.info("%s", problem)
-        await ending.settle(self._source, held.claim, None, cancelled=True)
-
-    async def _lost(self, id: UUID) -> None:
-        """End what belongs to a run that is somebody else's by now."""
-        held = self._held.get(id)
-        if held is None or held.infrastructure is None:
-            return
-        self.get_flow_run_logger(held.claim.flow_run).warning(
-            "Flow run %r is not ours any more, or was ended by somebody: its infrastructure is stopped.",
-            held.claim.flow_run.name,
-        )
-        with contextlib.suppress(NotImplementedError, InfrastructureNotAvailable, InfrastructureNotFound):
-            await self.kill_infrastructure(str(held.infrastructure), held.configuration, GRACE_SECONDS)
-
-    async def _reconcile(self) -> None:
-        """End what is left of cancelled runs of the pool that no worker holds, such as after a worker's restart."""
-        for run in await looping.cancelling_runs(self.client, self._work_pool_name):
-            if run.id in self._held or run.infrastructure_pid is None:
-                continue
-            try:
-                configuration = await self._configure(Claim(run))
-                await self.kill_infrastructure(run.infrastructure_pid, configuration, GRACE_SECONDS)
-            except (NotImplementedError, InfrastructureNotAvailable):
-                continue
-            except InfrastructureNotFound:
-                pass
-            await ending.settle(self._source, Claim(run), None, cancelled=True)
-
     # -- the API -----------------------------------------------------------------------------------------------------
 
     async def sync_with_backend(self) -> None:
         """Read the work pool, make it if it is not there, and say that the worker is."""
-        await self._update_local_work_pool_info()
-        id = await self.client.send_worker_heartbeat(
-            self._work_pool_name,
-            self.name,
-            ceil(self.heartbeat_interval_seconds),
-            get_worker_id=self.backend_id is None,
-        )
-        self.backend_id = id or self.backend_id
-
-    async def _update_local_work_pool_info(self) -> None:
-        try:
-            pool = await self.client.read_work_pool(self._work_pool_name)
-        except ObjectNotFound:
-            if not self._create_pool_if_not_found:
-                self._logger.warning("Work pool %r not found!", self._work_pool_name)
-                raise
-            wanted: dict[str, Any] = {"name": self._work_pool_name, "type": self.type}
-            wanted["base_job_template"] = self._base_job_template or self.get_default_base_job_template()
-            pool = await self.client.create_work_pool(WorkPoolCreate.model_validate(wanted))
-            self._logger.info("Work pool %r created.", self._work_pool_name)
-        if pool.type != self.type and self._work_pool is None:
-            self._logger.warning(
-                "Worker type %r does not match work pool type %r; job templates may not fit.", self.type, pool.type
-            )
-        if not pool.base_job_template:
-            template = self._base_job_template or self.get_default_base_job_template()
-            await self.client.update_work_pool(
-                self._work_pool_name, WorkPoolUpdate.model_validate({"base_job_template": template})
-            )
-            pool.base_job_template = template
-        await self._make_queues()
-        self._work_pool = pool
-
-    async def _make_queues(self) -> None:
-        """Make the queues that the worker is to work for and that are not there."""
-        if self._queues_made:
-            return
-        for name in self._work_queues:
-            try:
-                await self.client.read_work_queue_by_name(name, self._work_pool_name)
-            except ObjectNotFound:
-                await self.client.create_work_queue(name=name, work_pool_name=self._work_pool_name)
-                self._logger.info("Work queue %r created in work pool %r.", name, self._work_pool_name)
-        self._queues_made = True
+        await self._pool.sync()
 
     async def _propose_crashed_state(
         self, flow_run: FlowRun, message: str, client: PrefectClient | None = None
     ) -> None:
         """End a run as crashed, unless it has ended."""
-        held = self._held.get(flow_run.id)
-        claim = held.claim if held is not None else Claim(flow_run)
+        claim = self._runs.claim_of(flow_run.id) or Claim(flow_run)
         source = self._source if client is None else ClaimSource(client, "worker", self.name)
         try:
             state = await source.propose(claim, states.Crashed(message=message))

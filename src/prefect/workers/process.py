@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import socket
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from pydantic import Field, field_validator
 
-from prefect._dispatch import adhoc, ending
+from prefect._clock import now
+from prefect._dispatch import adhoc, ending, identity, looping
 from prefect._dispatch.children import Child, end_group, is_alive
 from prefect._dispatch.starting import Job, Starter
 from prefect._schemas.flow_runs import FlowRun
@@ -33,6 +37,10 @@ __all__ = ["ProcessJobConfiguration", "ProcessVariables", "ProcessWorker", "Proc
 
 _CALL = "prefect._dispatch.execution:carry_out"
 _HOOKS = "prefect._dispatch.execution:tell_hooks"
+
+_LOOKS_BACK = timedelta(days=1)
+_TIME_TO_LEAVE = timedelta(minutes=1)
+"""So long a process may go on after its run was cancelled, as with hooks."""
 
 
 class ProcessJobConfiguration(BaseJobConfiguration):
@@ -96,7 +104,8 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
         """Get ready to start processes."""
         self._starter = Starter()
         self._exit_stack.push_async_callback(self._starter.close)
-        self._processes: dict[int, Child] = {}
+        self._processes: dict[int, tuple[UUID, Child]] = {}
+        self._has_looked_back = False
         await super().setup()
         if self._given_prefetch is None:
             self._source.prefetch_seconds = 0  # a process starts faster than that
@@ -124,7 +133,7 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
             job = self._job(flow_run, configuration, str(configuration.working_dir or folder))
             child = await self._starter.start(job)
             identifier = ending.identifier(socket.gethostname(), child.pid)
-            self._processes[child.pid] = child
+            self._processes[child.pid] = (flow_run.id, child)
             if task_status is not None:
                 task_status.started(identifier)
             try:
@@ -163,25 +172,48 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
 
         Args:
             infrastructure_pid: `host:pid`.
-            configuration: not used.
+            configuration: says of which run; a process that carries out something else is left alone.
             grace_seconds: how long it may take before it is killed.
 
         Raises:
             InfrastructureNotAvailable: it is a process of another machine.
-            InfrastructureNotFound: there is no such process.
+            InfrastructureNotFound: there is no such process any more.
         """
         host, pid = ending.parse_identifier(infrastructure_pid)
         if host != socket.gethostname():
             raise InfrastructureNotAvailable(
                 f"Unable to kill process {pid}: it runs on {host!r}, and this worker on {socket.gethostname()!r}."
             )
-        child = self._processes.get(pid)
-        if child is not None:
+        run: FlowRun | None = configuration._related_objects.get("flow-run")
+        own, child = self._processes.get(pid, (None, None))
+        if child is not None and (run is None or run.id == own):
             await child.end(grace_seconds)
-        elif is_alive(pid):
+        elif child is None and is_alive(pid) and (run is None or _carries_out(pid, run)):
             await end_group(pid, grace_seconds)
         else:
             raise InfrastructureNotFound(f"Unable to kill process {pid}: it was not found.")
+
+    async def _reconcile(self) -> None:
+        await super()._reconcile()
+        if not self._has_looked_back:
+            await self._look_back()
+            self._has_looked_back = True
+
+    async def _look_back(self) -> None:
+        """End processes of this machine whose runs were cancelled while no worker was there to end them."""
+        moment = now()
+        runs = await looping.cancelled_runs(
+            self.client, self._work_pool_name, moment - _LOOKS_BACK, moment - _TIME_TO_LEAVE
+        )
+        left = [run for run in runs if (pid := _pid_here(run)) is not None and is_alive(pid) and _carries_out(pid, run)]
+        await asyncio.gather(*(self._end_left(run) for run in left))
+
+    async def _end_left(self, run: FlowRun) -> None:
+        self.get_flow_run_logger(run).info("Ending the process %s, which was left of it", run.infrastructure_pid)
+        configuration = ProcessJobConfiguration()
+        configuration._related_objects["flow-run"] = run
+        with contextlib.suppress(InfrastructureNotFound):  # it ends meanwhile
+            await self.kill_infrastructure(str(run.infrastructure_pid), configuration)
 
     async def _after_end(self, held: Any, state: Any) -> None:
         """Call the hooks that the process could not call any more."""
@@ -197,7 +229,7 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
     def _on_signal(self, count: int) -> None:
         super()._on_signal(count)
         if count > 1:
-            for child in self._processes.values():
+            for _, child in self._processes.values():
                 child.signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
 
     async def _submit_adhoc_run(
@@ -210,3 +242,17 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
     ) -> None:
         """Make the run, and carry it out in a process of this machine: nothing needs to be stored."""
         await adhoc.submit_to_process(self, flow, parameters, job_variables, task_status, flow_run)
+
+
+def _pid_here(run: FlowRun) -> int | None:
+    """The process of a run, if it is one of this machine."""
+    try:
+        host, pid = ending.parse_identifier(run.infrastructure_pid or "")
+    except ValueError:
+        return None
+    return pid if host == socket.gethostname() else None
+
+
+def _carries_out(pid: int, run: FlowRun) -> bool:
+    state = run.state
+    return identity.carries_out(pid, run.id, state.timestamp if state is not None else now())
