@@ -239,9 +239,14 @@ def test_a_step_that_is_not_installed(api: SyncPrefectClient, tmp_path: Path, mo
 def test_a_step_that_lacks_a_module(api: SyncPrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lacking_step.py").write_text("import no_such_thing_x")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    command = step_command({"lacking_step": {}}, "K", sys.executable)
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 1 and "lacking_step needs the module 'no_such_thing_x'" in done.stderr
+    package = tmp_path / "lacking_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("import no_such_thing_x")
+    (package / "execute.py").write_text("")
+    for module in ("lacking_step", "lacking_package.execute"):
+        command = step_command({module: {}}, "K", sys.executable)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 1 and f"{module} needs the module 'no_such_thing_x'" in done.stderr
 
 
 @places("local")

@@ -42,7 +42,7 @@ def run(module: str, arguments: list[str], requires: list[str] | None = None) ->
         try:
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         except ModuleNotFoundError as exc:
-            _give_up(f"{module} needs the module {exc.name!r}, which is not installed here. Install what it comes in.")
+            _lacking(module, exc)
         return
     uv = shutil.which("uv")
     if uv is None:
@@ -59,8 +59,14 @@ def run(module: str, arguments: list[str], requires: list[str] | None = None) ->
 def _is_here(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # a package above it
-        return False
+    except ModuleNotFoundError as exc:
+        if not f"{module}.".startswith(f"{exc.name}."):
+            _lacking(module, exc)
+        return False  # a package above it is not there
+
+
+def _lacking(module: str, exc: ModuleNotFoundError) -> NoReturn:
+    _give_up(f"{module} needs the module {exc.name!r}, which is not installed here. Install what it comes in.")
 
 
 def _give_up(message: str) -> NoReturn:
