@@ -31,9 +31,12 @@ from prefect._engine.decorated import Decorated
 from prefect._engine.options import (
     Kind,
     checked_run_name,
+    count_of,
+    delays_of,
     docstring_of,
     function_of,
     hooks_of,
+    limit_of,
     nature_of,
     policy_json,
     refuse_reserved,
@@ -168,11 +171,11 @@ class Flow(Decorated, Deployable, Generic[P, R]):
         self._version = version
         self._version_known = version is not None
         self.description = description or docstring_of(self.fn)
-        self._retries = retries
-        self._retry_delay_seconds = retry_delay_seconds
-        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
+        self._retries = count_of(retries, self.name)
+        self._retry_delay_seconds = delays_of(retry_delay_seconds, self.name)
+        self.timeout_seconds = limit_of(timeout_seconds, self.name)
         self.should_validate_parameters = validate_parameters
-        self._task_runner = task_runner
+        self._task_runner = flow_options.checked_runner(task_runner, self.name)
         self.persist_result = (
             persist_result if persist_result is not None else flow_options.keeps(result_storage, result_serializer)
         )

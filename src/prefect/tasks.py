@@ -34,9 +34,11 @@ from prefect._engine.frames import current_flow
 from prefect._engine.options import (
     callable_name,
     checked_run_name,
+    count_of,
     docstring_of,
     function_of,
     hooks_of,
+    limit_of,
     nature_of,
     policy_json,
     refuse_reserved,
@@ -192,14 +194,14 @@ class Task(Decorated, Generic[P, R]):
         refuse_reserved(self.spec.names, "task")
         self.task_key = task_key(self.fn)
         self.task_run_name = checked_run_name(task_run_name, "task_run_name")
-        self._retries = retries
-        self._retry_delay_seconds = task_options.delays_of(retry_delay_seconds, retries)
+        self._retries = count_of(retries, self.name)
+        self._retry_delay_seconds = task_options.delays_of(retry_delay_seconds, self._retries, self.name)
         self.retry_jitter_factor = task_options.checked_jitter(retry_jitter_factor)
         self.retry_condition_fn = task_options.checked_condition(retry_condition_fn)
-        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
+        self.timeout_seconds = limit_of(timeout_seconds, self.name)
         self.log_prints = log_prints
         self.refresh_cache = refresh_cache
-        self.cache_expiration = cache_expiration
+        self.cache_expiration = task_options.expiration_of(cache_expiration, self.name)
         self.result_storage = result_storage
         self.result_serializer = result_serializer
         self.result_storage_key = result_storage_key

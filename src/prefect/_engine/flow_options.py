@@ -64,6 +64,20 @@ def name_of(name: str | None, fn: Any) -> str:
     return name
 
 
+def checked_runner(runner: Any, owner: str) -> Any:
+    """Where a flow's submitted tasks run, checked.
+
+    Raises:
+        TypeError: it is neither a task runner nor a class of them.
+    """
+    if runner is not None and not hasattr(runner, "submit"):
+        raise TypeError(
+            f"Expected a task runner for 'task_runner', such as ThreadPoolTaskRunner(max_workers=4); got {runner!r} "
+            f"(of {owner!r})."
+        )
+    return runner
+
+
 def keeps(storage: Any, serializer: Any) -> bool | None:
     """Whether results are kept, where nothing says so: who says where or how wants that."""
     return True if storage is not None or serializer is not None else None

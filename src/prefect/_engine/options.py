@@ -118,6 +118,50 @@ class Changes:
 _KEPT_AS = {"retries": "_retries", "retry_delay_seconds": "_retry_delay_seconds"}
 
 
+def count_of(retries: Any, owner: str) -> int | None:
+    """A number of retries, checked.
+
+    Raises:
+        TypeError: it is not a whole number.
+    """
+    if retries is None or type(retries) is int:
+        return retries
+    if hasattr(retries, "__index__"):
+        return retries.__index__()
+    if isinstance(retries, float) and retries.is_integer():
+        return int(retries)
+    raise TypeError(f"Expected a whole number for 'retries'; got {type(retries).__name__} {retries!r} (of {owner!r}).")
+
+
+def limit_of(seconds: Any, owner: str) -> float | None:
+    """A time limit in seconds, checked; None and 0 are none.
+
+    Raises:
+        TypeError: it is not a number.
+    """
+    return float(_checked_seconds(seconds, "timeout_seconds", owner)) if seconds else None
+
+
+def delays_of(delays: Any, owner: str) -> Any:
+    """The seconds before a retry, or a list of them, checked.
+
+    Raises:
+        TypeError: there is something among them that is not a number.
+    """
+    if isinstance(delays, (list, tuple)):
+        return [_checked_seconds(delay, "retry_delay_seconds", owner) for delay in delays]
+    return None if delays is None else _checked_seconds(delays, "retry_delay_seconds", owner)
+
+
+def _checked_seconds(value: Any, option: str, owner: str) -> Any:
+    if hasattr(value, "__float__") or hasattr(value, "__index__"):
+        return value
+    hint = ": give its `total_seconds()`" if hasattr(value, "total_seconds") else ""
+    raise TypeError(
+        f"Expected a number of seconds for {option!r}; got {type(value).__name__} {value!r} (of {owner!r}){hint}."
+    )
+
+
 def hooks_of(hooks: Any, option: str, owner: str) -> list[Any]:
     """A list of state hooks, checked.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prefect._engine.options import Changes
+from prefect._engine.options import delays_of as checked_delays
 from prefect._lazy import imported, lazy_module
 from prefect.utilities.annotations import NotSet
 
@@ -53,14 +54,31 @@ def tags_of(tags: Iterable[str] | None) -> set[str]:
     return {tags} if isinstance(tags, str) else set(tags)
 
 
-def delays_of(delays: Any, retries: int | None) -> Any:
+def delays_of(delays: Any, retries: int | None, owner: str) -> Any:
+    """The seconds before a retry, one number or one for each retry; what is given may be a function that makes them.
+
+    Raises:
+        TypeError: there is something among them that is not a number.
+        ValueError: there are too many.
+    """
     if callable(delays):
         delays = delays(retries or 0)
-    if isinstance(delays, (list, tuple)):
-        if len(delays) > MAX_RETRY_DELAYS:
-            raise ValueError(f"Can not configure more than {MAX_RETRY_DELAYS} retry delays per task.")
-        return list(delays)
-    return delays
+    if isinstance(delays, (list, tuple)) and len(delays) > MAX_RETRY_DELAYS:
+        raise ValueError(f"Can not configure more than {MAX_RETRY_DELAYS} retry delays per task.")
+    return checked_delays(delays, owner)
+
+
+def expiration_of(expiration: Any, owner: str) -> Any:
+    """How long a cached result holds, checked.
+
+    Raises:
+        TypeError: it is not a `timedelta`.
+    """
+    if expiration is not None and not hasattr(expiration, "total_seconds"):
+        raise TypeError(
+            f"Expected a timedelta for 'cache_expiration'; got {type(expiration).__name__} {expiration!r} (of {owner!r})."
+        )
+    return expiration
 
 
 def is_no_cache(policy: Any) -> bool:
@@ -84,8 +102,16 @@ def caching_of(name: str, policy: Any, key_fn: Any, persist_result: bool | None,
         key_fn: the function that makes keys, which goes before the policy.
         persist_result: whether to keep results; None where nothing is said.
         has_storage: whether an option says where or how results are kept.
+
+    Raises:
+        TypeError: what is given is not a cache policy.
     """
     is_a_policy = policy is not NotSet and policy is not None
+    if is_a_policy and (isinstance(policy, type) or not hasattr(policy, "compute_key")):
+        raise TypeError(
+            f"Expected a cache policy for 'cache_policy', such as INPUTS of prefect.cache_policies; got {policy!r} "
+            f"(of {name!r}). A function that makes keys is given as 'cache_key_fn'."
+        )
     if persist_result is None and (key_fn or has_storage or (is_a_policy and not is_no_cache(policy))):
         persist_result = True
     if persist_result is False:
