@@ -23,7 +23,7 @@ from prefect._schemas.moments import DateTime
 from prefect._schemas.sorting import FlowRunSort
 from prefect._schemas.states import StateType
 from prefect._schemas.task_runs import TaskRun
-from prefect._store import placement, queries
+from prefect._store import pages, placement, queries
 from prefect._store.intervals import interval_index
 from prefect._store.tables import flow_run, task_run
 
@@ -117,9 +117,10 @@ def read_flow_run_history(tx: sa.Connection, body: RecentFlowRuns) -> list[Simpl
     columns = (
         "id", "state_type", "state_timestamp", "start_time", "expected_start_time", "total_run_time",
     )  # fmt: skip
-    statement = sa.select(*(flow_run.c[name] for name in columns)).where(body.clause())
-    statement = statement.where(flow_run.c.state_type.is_not(None), flow_run.c.expected_start_time.is_not(None))
-    statement = statement.order_by(*queries.FLOW_RUN_ORDERS[body.sort.value]).limit(body.limit).offset(body.offset)
+    shown = sa.and_(body.clause(), flow_run.c.state_type.is_not(None), flow_run.c.expected_start_time.is_not(None))
+    order = queries.FLOW_RUN_ORDERS[body.sort.value]
+    runs = sa.select(*(flow_run.c[name] for name in columns))
+    statement = pages.page(tx, runs, shown, order, limit=body.limit, offset=body.offset)
     return [
         SimpleFlowRun(
             id=row["id"],

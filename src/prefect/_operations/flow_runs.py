@@ -23,7 +23,7 @@ from prefect._schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
 from prefect._schemas.flow_runs import FlowRun, FlowRunPolicy
 from prefect._schemas.sorting import FlowRunSort
 from prefect._schemas.states import State
-from prefect._store import placement, queries
+from prefect._store import pages, placement, queries
 from prefect._store.tables import flow_run, flow_run_input, flow_run_state, log, task_run, task_run_state
 
 
@@ -151,25 +151,25 @@ def flow_runs_by_id(tx: sa.Connection, ids: Iterable[UUID]) -> dict[UUID, FlowRu
 @operation("POST", "/flow_runs/filter")
 def read_flow_runs(tx: sa.Connection, body: FlowRunQuery) -> Rendered[list[FlowRun]]:
     """The flow runs that match, a page of them."""
-    return Rendered(rendering.array(tx, _page(body), FlowRun, _documents()))
+    return Rendered(rendering.array(tx, _page(tx, body), FlowRun, _documents()))
 
 
 def matching_flow_runs(tx: sa.Connection, query: FlowRunQuery) -> list[FlowRun]:
     """The flow runs that match, a page of them."""
-    return [_flow_run(row) for row in tx.execute(_page(query)).mappings()]
+    return [_flow_run(row) for row in tx.execute(_page(tx, query)).mappings()]
 
 
 @operation("POST", "/flow_runs/paginate")
 def paginate_flow_runs(tx: sa.Connection, body: FlowRunPages) -> Rendered[FlowRunPaginationResponse]:
     """The flow runs that match, a page of them by its number."""
     count = rows.count(tx, flow_run, body.clause())
-    results = rendering.array(tx, _page(body), FlowRun, _documents())
+    results = rendering.array(tx, _page(tx, body), FlowRun, _documents())
     return Rendered(rendering.page(results, count=count, limit=body.limit, pages=body.pages(count), page=body.page))
 
 
-def _page(body: FlowRunQuery | FlowRunPages) -> sa.Select[Any]:
+def _page(tx: sa.Connection, body: FlowRunQuery | FlowRunPages) -> sa.Select[Any]:
     order = queries.FLOW_RUN_ORDERS[body.sort.value]
-    return _runs().where(body.clause()).order_by(*order).limit(body.limit).offset(body.offset)
+    return pages.page(tx, _runs(), body.clause(), order, limit=body.limit, offset=body.offset)
 
 
 @operation("POST", "/flow_runs/count")

@@ -19,7 +19,7 @@ from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.sorting import TaskRunSort
 from prefect._schemas.states import State
 from prefect._schemas.task_runs import TaskRun, TaskRunPolicy
-from prefect._store import placement, queries
+from prefect._store import pages, placement, queries
 from prefect._store.tables import flow_run, task_run, task_run_state
 
 
@@ -109,30 +109,26 @@ def task_run_of(tx: sa.Connection, id: UUID) -> TaskRun:
 @operation("POST", "/task_runs/filter")
 def read_task_runs(tx: sa.Connection, body: TaskRunQuery) -> Rendered[list[TaskRun]]:
     """The task runs that match, a page of them."""
-    return Rendered(rendering.array(tx, _page(body), TaskRun, _documents()))
+    return Rendered(rendering.array(tx, _page(tx, body), TaskRun, _documents()))
 
 
 def matching_task_runs(tx: sa.Connection, query: TaskRunQuery) -> list[TaskRun]:
     """The task runs that match, a page of them."""
-    return [_task_run(row) for row in tx.execute(_page(query)).mappings()]
+    return [_task_run(row) for row in tx.execute(_page(tx, query)).mappings()]
 
 
 @operation("POST", "/task_runs/paginate")
 def paginate_task_runs(tx: sa.Connection, body: TaskRunPages) -> Rendered[TaskRunPaginationResponse]:
     """The task runs that match, a page of them by its number."""
     count = rows.count(tx, task_run, body.clause())
-    results = rendering.array(tx, _page(body), TaskRun, _documents())
+    results = rendering.array(tx, _page(tx, body), TaskRun, _documents())
     return Rendered(rendering.page(results, count=count, limit=body.limit, pages=body.pages(count), page=body.page))
 
 
-def _page(body: TaskRunQuery | TaskRunPages) -> sa.Select[Any]:
+def _page(tx: sa.Connection, body: TaskRunQuery | TaskRunPages) -> sa.Select[Any]:
     order = queries.TASK_RUN_ORDERS[body.sort.value]
-    return (
-        rows.runs_with_states(task_run, task_run_state)
-        .where(body.clause())
-        .order_by(*order)
-        .limit(body.limit)
-        .offset(body.offset)
+    return pages.page(
+        tx, rows.runs_with_states(task_run, task_run_state), body.clause(), order, limit=body.limit, offset=body.offset
     )
 
 

@@ -12,13 +12,14 @@ from prefect._operations.cleanup_orders import order_for_cancelled
 from prefect._operations.errors import NotFound
 from prefect._operations.run_children import end_children, is_apart
 from prefect._operations.state_changes import enter_state, locked_flow_run, propose_flow_run_state
-from prefect._rules.states import CANCELLED, CANCELLING, PAUSED, TERMINAL, RunState
+from prefect._rules.states import CANCELLED, CANCELLING, PAUSED, PENDING, RUNNING, SCHEDULED, TERMINAL, RunState
 from prefect._services.framework import Database, Round, Service
 from prefect._store import leases
 from prefect._store.tables import flow_run, run_lease
 from prefect.settings import get_current_settings
 
 _BATCH = 100
+_GOING_ON = (SCHEDULED, PENDING, RUNNING, PAUSED)
 _LOOK_BACK = timedelta(days=1)
 """Runs that were cancelled before have no children left, or none that anybody waits for."""
 
@@ -37,19 +38,13 @@ def run_once(database: Database, now: datetime) -> Round:
 
 def _parents(tx: sa.Connection, since: datetime) -> list[UUID]:
     child = flow_run.alias("child")
-    of_cancelled = sa.and_(flow_run.c.state_type == CANCELLED, child.c.state_type.not_in([*TERMINAL, CANCELLING]))
     # a run that stops takes along what is in its process
-    of_cancelling = sa.and_(
-        flow_run.c.state_type == CANCELLING,
-        child.c.state_type.not_in([*TERMINAL, CANCELLING]),
-        is_apart(child, flow_run.c.id),
+    concerned = sa.or_(flow_run.c.state_type == CANCELLED, is_apart(child, flow_run.c.id))
+    open_child = sa.exists().where(
+        child.c.parent_flow_run_id == flow_run.c.id, child.c.state_type.in_(_GOING_ON), concerned
     )
-    statement = (
-        sa.select(flow_run.c.id)
-        .where(flow_run.c.state_type.in_([CANCELLED, CANCELLING]), flow_run.c.state_timestamp >= since)
-        .where(sa.exists().where(child.c.parent_flow_run_id == flow_run.c.id, sa.or_(of_cancelled, of_cancelling)))
-        .limit(_BATCH)
-    )
+    ended = sa.and_(flow_run.c.state_type.in_([CANCELLED, CANCELLING]), flow_run.c.state_timestamp >= since)
+    statement = sa.select(flow_run.c.id).where(ended, open_child).limit(_BATCH)
     return list(tx.execute(statement).scalars())
 
 
