@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
+from pydantic import BaseModel
 
-from prefect import exceptions
+from prefect import exceptions, get_client
 from prefect.client.cloud import CloudUnauthorizedError, get_cloud_client
 from prefect.client.schemas.objects import IPAllowlist
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, PREFECT_CLOUD_API_URL, temporary_settings
@@ -89,3 +91,38 @@ async def test_without_an_account(server: ScriptedServer) -> None:
 def test_without_an_address(home: object) -> None:
     with pytest.raises(exceptions.ConfigurationError, match="PREFECT_API_URL is not set"):
         get_cloud_client(infer_cloud_url=True)
+
+
+class Limit(BaseModel):
+    """A service level, as packages describe them."""
+
+    name: str
+    severity: str = "high"
+    duration: int
+
+
+async def test_service_levels(cloud: ScriptedServer) -> None:
+    levels = [Limit(name="quick", duration=5), {"name": "fresh", "stale_after": 3600.0}]
+    owner = f"prefect.deployment.{UUID(int=9)}"
+    wanted = [{"name": "quick", "duration": 5}, {"name": "fresh", "stale_after": 3600.0}]
+    with get_client(sync_client=True) as sync_client:
+        async with get_client() as client:
+            for apply in (client.apply_slas_for_deployment, sync_client.apply_slas_for_deployment):
+                cloud.script(Answer(200, {"created": ["quick"], "updated": [], "deleted": ["old"]}))
+                made = apply(UUID(int=9), levels)
+                made = await made if inspect.isawaitable(made) else made
+                assert (made.created, made.updated, made.deleted) == (["quick"], [], ["old"])
+                [sent] = [one for one in cloud.seen if one.method == "POST"]
+                assert sent.path.endswith(f"/slas/apply-resource-slas/{owner}")
+                assert sent.body == [{**one, "owner_resource": owner} for one in wanted]
+            with pytest.raises(TypeError, match="mapping or a model, not 5"):
+                await client.apply_slas_for_deployment(UUID(int=9), [5])  # type: ignore[list-item]
+
+
+async def test_a_server_without_service_levels(server: ScriptedServer) -> None:
+    server.script(Answer(404, {"detail": "Not Found"}))
+    with temporary_settings({PREFECT_API_URL: server.url}):
+        async with get_client() as client:
+            with pytest.raises(exceptions.PrefectHTTPStatusError, match="/slas/apply-resource-slas") as caught:
+                await client.apply_slas_for_deployment(UUID(int=9), [])
+    assert caught.value.__notes__ == ["Service levels are kept by Prefect Cloud; a server has none."]

@@ -393,3 +393,10 @@ def test_asynchronously_from_a_source(project: Project):
         return [first.name, second.name]
 
     assert asyncio.run(load()) == ["add", "add"]
+
+
+def test_service_levels_need_an_api_that_keeps_them(project: Project, client: SyncPrefectClient):
+    made = project.load().to_deployment("with-levels", _sla=[{"name": "quick", "duration": 5}])
+    with pytest.raises(DeploymentApplyError, match="'add/with-levels' is made, but without its service levels"):
+        made.apply()
+    assert client.read_deployment_by_name("add/with-levels").name == "with-levels"

@@ -96,3 +96,16 @@ def test_a_flow_that_is_served_is_run_as_a_subflow(server: Server, folder: Path,
                 process.kill()
                 raise
     assert "hello sub" in output
+
+
+@flow
+def measured():
+    pass
+
+
+def test_service_levels_are_refused_in_words(server: Server, folder: Path):  # noqa: F811
+    deployment = measured.to_deployment("d", _sla={"name": "quick", "duration": 5})
+    with pytest.raises(
+        DeploymentApplyError, match="is made, but without its service levels, which Prefect Cloud keeps"
+    ):
+        deployment.apply()

@@ -12,6 +12,7 @@ from prefect._deploying import parameters, schedules
 from prefect._deploying.references import client_or_new
 from prefect._lazy import lazy_module
 from prefect._schemas.deployments import VersionInfo
+from prefect._transport.errors import OperationUnavailable
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 if TYPE_CHECKING:
@@ -154,12 +155,14 @@ async def _add_triggers(client: PrefectClient, deployment: RunnerDeployment, id:
 async def _add_service_levels(client: PrefectClient, deployment: RunnerDeployment, id: UUID) -> None:
     if not deployment._sla:
         return
-    add = getattr(client, "apply_slas_for_deployment", None)
-    if add is None:
+    levels = deployment._sla if isinstance(deployment._sla, list) else [deployment._sla]
+    try:
+        await client.apply_slas_for_deployment(id, levels)
+    except (OperationUnavailable, exceptions.PrefectHTTPStatusError, TypeError) as error:
         raise DeploymentApplyError(
-            f"Deployment {deployment.full_name!r} is made, but without its service levels: this API has none."
-        )
-    await add(id, deployment._sla if isinstance(deployment._sla, list) else [deployment._sla])
+            f"Deployment {deployment.full_name!r} is made, but without its service levels, which Prefect Cloud keeps: "
+            f"{error}"
+        ) from error
 
 
 def reason_of(error: Any) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from pydantic import BaseModel
 
 from prefect import states
 from prefect._schemas.actions.deployments import (
@@ -32,8 +34,10 @@ from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
 from prefect._schemas.flow_runs import FlowRun, FlowRunResponse
 from prefect._schemas.schedules import SCHEDULE_TYPES
+from prefect._schemas.service_levels import SlaMergeResponse, as_mapping
 from prefect._schemas.sorting import DeploymentSort
 from prefect._schemas.states import State
+from prefect._transport.errors import error_of
 from prefect.client._methods.base import Asking
 from prefect.client._wire import as_uuid, changes, given, listed, read, read_all, read_id
 
@@ -219,6 +223,33 @@ class DeploymentMethods(Asking):
             ObjectNotFound: there is no such deployment.
         """
         await self._call("DELETE", "/deployments/{id}", id=deployment_id)
+
+    async def apply_slas_for_deployment(
+        self, deployment_id: UUID, slas: Sequence[Mapping[str, Any] | BaseModel]
+    ) -> SlaMergeResponse:
+        """Put service levels in the place of those that a deployment has. Prefect Cloud keeps them; servers do not.
+
+        Args:
+            deployment_id: of the deployment.
+            slas: the service levels, each as a mapping or a model: `name`, `severity`, and what it demands, such as
+                `duration` in seconds. None takes those away that there are.
+
+        Returns:
+            which were made, changed and taken away.
+
+        Raises:
+            PrefectHTTPStatusError: the API refuses, or has no service levels (status 404).
+            OperationUnavailable: the same on the local database.
+            TypeError: one of them is neither a mapping nor a model.
+        """
+        owner = f"prefect.deployment.{deployment_id}"
+        body = [{**as_mapping(one), "owner_resource": owner} for one in slas]
+        reply = await self._call("POST", "/slas/apply-resource-slas/{owner}", body, allow=(404, 405), owner=owner)
+        if reply.status >= 400:
+            error = error_of(reply, self._transport.api_url)
+            error.add_note("Service levels are kept by Prefect Cloud; a server has none.")
+            raise error
+        return read(SlaMergeResponse, reply)
 
     async def create_flow_run_from_deployment(
         self,
