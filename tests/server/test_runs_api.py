@@ -262,11 +262,11 @@ def test_the_graph_of_a_run(api: Api) -> None:
     )
     graph = api("GET", f"/flow_runs/{parent['id']}/graph-v2")
     nodes = {node["label"]: node for _, node in graph["nodes"]}
-    assert list(nodes) == ["t0", "t1", "sub"]
+    assert list(nodes) == ["t0", "t1", "etl / sub"]
     assert graph["root_node_ids"] == [ids[0]]
     assert nodes["t1"]["parents"] == [{"id": ids[0]}]
     assert nodes["t1"]["children"] == [{"id": child["id"]}]
-    assert (nodes["sub"]["kind"], nodes["sub"]["id"]) == ("flow-run", child["id"])
+    assert (nodes["etl / sub"]["kind"], nodes["etl / sub"]["id"]) == ("flow-run", child["id"])
     assert [each["key"] for each in nodes["t0"]["artifacts"]] == ["a"]
     assert [each["type"] for each in graph["states"]] == ["RUNNING"]
     assert len(api("GET", f"/flow_runs/{parent['id']}/graph-v2?since={LATER}")["nodes"]) == 3  # all of them still run

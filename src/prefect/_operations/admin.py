@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 import prefect
 from prefect._operations import edits, rows
+from prefect._operations.errors import Invalid
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
-from prefect._store.tables import block_document, configuration
+from prefect._store.tables import block_document, block_schema, configuration
 from prefect.settings import get_current_settings
 
 SERVER_API_VERSION = "0.8.4"
@@ -102,6 +103,7 @@ class SetResultStorage(PrefectBaseModel):
 
 
 _STORAGE = "server-default-result-storage"
+_WRITES = "write-path"
 
 
 @operation("GET", "/admin/storage")
@@ -117,9 +119,18 @@ def update_server_default_result_storage(tx: sa.Connection, body: SetResultStora
 
     Raises:
         NotFound: there is no such block document.
+        Invalid: it is of a kind that nothing can be written to.
     """
     id = body.default_result_storage_block_id
-    rows.one(tx, sa.select(block_document.c.id).where(block_document.c.id == id), "block document", id)
+    able = sa.select(block_document.c.name, block_schema.c.capabilities).join_from(
+        block_document, block_schema, block_document.c.block_schema_id == block_schema.c.id
+    )
+    row = rows.one(tx, able.where(block_document.c.id == id), "block document", id)
+    if _WRITES not in row["capabilities"]:
+        raise Invalid(
+            f"Block document '{row['name']}' cannot keep results: its kind of block does not have the capability "
+            f"'{_WRITES}', as file systems have."
+        )
     values = {"key": _STORAGE, "value": {"default_result_storage_block_id": str(id)}}
     edits.upsert(tx, configuration, values, by=["key"], change=["value"])
     return ResultStorage(default_result_storage_block_id=id)

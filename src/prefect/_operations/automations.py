@@ -101,7 +101,7 @@ def count_automations(tx: sa.Connection, body: AutomationSelection) -> int:
 
 @operation("PUT", "/automations/{id}", writes=True, status=204)
 def update_automation(tx: sa.Connection, id: UUID, body: AutomationUpdate) -> None:
-    """Replace an automation; what is not given gets its default.
+    """Change an automation as a whole; what has a default and is not given stays as it is.
 
     What it has counted is kept as long as its trigger stays the same.
 
@@ -111,13 +111,13 @@ def update_automation(tx: sa.Connection, id: UUID, body: AutomationUpdate) -> No
     """
     _check_templates(body)
     before = _row(tx, id, lock=True)
-    values = _values(body)
+    values = {name: value for name, value in _values(body).items() if name in body.model_fields_set}
     if _without_ids(before["trigger"]) == _without_ids(values["trigger"]):
         values["trigger"] = before["trigger"]
     else:
         tx.execute(sa.delete(automation_count).where(automation_count.c.automation_id == id))
         values |= _from_now(tx)
-    if body.enabled and not before["enabled"]:
+    if values.get("enabled") and not before["enabled"]:
         values |= _from_now(tx)
     tx.execute(sa.update(automation).where(automation.c.id == id).values(**values))
     _write_resources(tx, id, body, before["owner_resource"])

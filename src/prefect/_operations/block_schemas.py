@@ -52,16 +52,12 @@ def create_block_schema(tx: sa.Connection, body: BlockSchemaCreate) -> Answer[Bl
     """
     if body.block_type_id is None:
         raise Invalid("block_type_id is missing: say of which block type this is a schema.")
+    of_type = sa.select(block_type.c.id).where(block_type.c.id == body.block_type_id)
+    rows.one(tx, of_type, "block type", body.block_type_id)
     checksum = schema_checksum(body.fields)
     same = sa.and_(block_schema.c.checksum == checksum, block_schema.c.version == body.version)
     status = 200
     if tx.execute(sa.select(block_schema.c.id).where(same)).first() is None:
-        rows.one(
-            tx,
-            sa.select(block_type.c.id).where(block_type.c.id == body.block_type_id),
-            "block type",
-            body.block_type_id,
-        )
         # None when another transaction was faster: then its schema is the one
         status = 201 if single.insert_new(tx, block_schema, {**body.model_dump(), "checksum": checksum}) else 200
     return Answer(_schema(rows.one(tx, _WITH_TYPE.where(same), "block schema", checksum)), status)

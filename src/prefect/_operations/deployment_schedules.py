@@ -15,6 +15,7 @@ from prefect._operations.registry import operation
 from prefect._operations.scheduling import TOPIC, schedules_changed
 from prefect._schemas.actions.deployments import DeploymentScheduleCreate, DeploymentScheduleUpdate
 from prefect._schemas.deployments import DeploymentSchedule
+from prefect._schemas.schedules import NoSchedule
 from prefect._store.announcements import announce
 from prefect._store.tables import deployment, deployment_schedule
 
@@ -43,8 +44,11 @@ def create_deployment_schedules(
     Raises:
         NotFound: there is no such deployment.
         Conflict: one of its schedules has that slug.
+        Invalid: one of them does not say when.
     """
     _check_deployment(tx, id, to_change=True)
+    if any(isinstance(one.schedule, NoSchedule) for one in body):
+        raise Invalid("schedule says neither cron, nor interval, nor rrule: say when the deployment is to run.")
     return add_schedules(tx, id, body)
 
 

@@ -217,7 +217,7 @@ def count_events(tx: sa.Connection, countable: Countable, body: EventCounts) -> 
     if countable is Countable.event:
         return _count_by(tx, event.c.event, body.filter)
     if countable is Countable.resource:
-        return _count_by(tx, event.c.resource_id, body.filter)
+        return _named(tx, _count_by(tx, event.c.resource_id, body.filter), body.filter)
     unit, interval = (TimeUnit.day, 1.0) if countable is Countable.day else (body.time_unit, body.time_interval)
     return _count_by_time(tx, body.filter, unit, unit.length * interval)
 
@@ -236,9 +236,20 @@ def _count_by(tx: sa.Connection, column: sa.ColumnElement[str], wanted: EventFil
     ]
 
 
+def _named(tx: sa.Connection, counts: list[EventCount], wanted: EventFilter) -> list[EventCount]:
+    """Counts of resources, labelled with the name that each had last."""
+    labels = (
+        sa.select(event_resource.c.resource_id, event_resource.c.labels)
+        .join_from(event_resource, event, event.c.id == event_resource.c.event_id)
+        .where(event_resource.c.position == 0, newest_of_each_resource(_where(wanted)))
+    )
+    names = {id: given.get("prefect.resource.name") for id, given in tx.execute(labels)}
+    return [one.model_copy(update={"label": names.get(one.value) or one.value}) for one in counts]
+
+
 def _count_by_time(tx: sa.Connection, wanted: EventFilter, unit: TimeUnit, width: timedelta) -> list[EventCount]:
     start, until = unit.floor(wanted.occurred.since), wanted.occurred.until
-    spans = max(0, (until - start) // width + 1)
+    spans = max(0, -((start - until) // width))  # rounded up: a span that begins when the last one ends is none of them
     if spans > _MOST_SPANS:
         raise Invalid(
             f"The given interval would create {spans} buckets, which is too many. Please increase the interval or "

@@ -15,7 +15,15 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.moments import DateTime
 from prefect._schemas.states import State, StateType
 from prefect._schemas.task_runs import TaskRunResult
-from prefect._store.tables import artifact, artifact_collection, flow_run, flow_run_state, task_run, task_run_state
+from prefect._store.tables import (
+    artifact,
+    artifact_collection,
+    flow,
+    flow_run,
+    flow_run_state,
+    task_run,
+    task_run_state,
+)
 
 MAX_NODES = 10_000
 MAX_ARTIFACTS = 10_000
@@ -97,13 +105,14 @@ def read_flow_run_graph_v2(tx: sa.Connection, id: UUID, since: DateTime = _EVER)
     Raises:
         NotFound: there is no such flow run.
     """
-    row = rows.one(tx, sa.select(flow_run.c.start_time, flow_run.c.end_time).where(flow_run.c.id == id), "flow run", id)
+    run = sa.select(flow_run.c.start_time, flow_run.c.expected_start_time, flow_run.c.end_time)
+    row = rows.one(tx, run.where(flow_run.c.id == id), "flow run", id)
     nodes = _nodes(tx, id, max(since, _EARLIEST))
     artifacts = _artifacts(tx, id)
     for node in nodes.values():
         node.artifacts = artifacts.get(node.id, [])
     return Graph(
-        start_time=row["start_time"],
+        start_time=row["start_time"] or row["expected_start_time"],
         end_time=row["end_time"],
         root_node_ids=[id for id, node in nodes.items() if not node.parents and not node.encapsulating],
         nodes=list(nodes.items()),
@@ -120,11 +129,13 @@ def _nodes(tx: sa.Connection, id: UUID, since: datetime) -> dict[UUID, Node]:
     statement = (
         sa.select(
             task_run.c.id.label("task_run_id"), task_run.c.task_inputs, sub.c.id.label("sub_id"),
-            sa.func.coalesce(sub.c.name, task_run.c.name).label("label"),
+            sa.func.coalesce(flow.c.name + " / " + sub.c.name, task_run.c.name).label("label"),
             sa.func.coalesce(sub.c.state_type, task_run.c.state_type).label("state_type"),
             began.label("start_time"), ended.label("end_time"),
         )
-        .select_from(task_run.outerjoin(sub, sub.c.parent_task_run_id == task_run.c.id))
+        .select_from(
+            task_run.outerjoin(sub, sub.c.parent_task_run_id == task_run.c.id).outerjoin(flow, flow.c.id == sub.c.flow_id)
+        )
         .where(task_run.c.flow_run_id == id, began.is_not(None), sa.or_(ended.is_(None), ended >= since))
         .order_by(began, task_run.c.id)
         .limit(MAX_NODES)

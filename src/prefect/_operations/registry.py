@@ -98,6 +98,12 @@ class SentAs:
     name: str
 
 
+def sent_name(name: str, hint: Any) -> str:
+    """What a parameter is called on the wire."""
+    marks = (mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, SentAs))
+    return next((mark.name for mark in marks), name)
+
+
 class PlainText(str):
     """Text that is sent as it is, not as JSON.
 

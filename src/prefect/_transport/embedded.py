@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+from uuid import UUID
 
 import pydantic
 
@@ -22,6 +23,7 @@ from prefect._clock import now
 from prefect._lazy import lazy_module
 from prefect._operations import errors, local, registry
 from prefect._operations._routes import ROUTES
+from prefect._schemas.filters.conditions import REFUSE_UNKNOWN
 from prefect._transport.errors import OperationUnavailable
 from prefect._transport.port import Reply, Request
 
@@ -45,6 +47,10 @@ class _BadRequest(Exception):
     def __init__(self, faults: list[dict[str, Any]]) -> None:
         super().__init__(faults)
         self.faults = faults
+
+
+class _NowhereAt(Exception):
+    """A request for an address that is none."""
 
 
 class Dispatcher:
@@ -114,7 +120,7 @@ def _from_text(kind: Any, value: Any, *where: str) -> Any:
 
 def _from_json(kind: Any, content: bytes | None) -> Any:
     try:
-        return _adapter(kind).validate_json(content or b"{}")
+        return _adapter(kind).validate_json(content or b"{}", context=REFUSE_UNKNOWN)
     except pydantic.ValidationError as exc:
         raise _BadRequest(_faults(exc, ("body",))) from exc
 
@@ -131,17 +137,27 @@ def _arguments(
     given: dict[str, list[Any]] = {}
     for name, value in query:
         given.setdefault(name.replace("-", "_"), []).append(value)  # `page-token` is `page_token` in Python
-    types = operation.path_parameters
-    arguments = {name: _from_text(types[name], value, "path", name) for name, value in path.items()}
+    arguments = {name: _of_path(operation, name, value) for name, value in path.items()}
     for name, kind in operation.query_parameters.items():
+        sent = registry.sent_name(name, kind)
         if name in given:
             values = given[name]
-            arguments[name] = _from_text(kind, values[0] if len(values) == 1 else values, "query", name)
+            arguments[name] = _from_text(kind, values[0] if len(values) == 1 else values, "query", sent)
         elif name in _required(operation.function):
-            raise _BadRequest([{"type": "missing", "loc": ["query", name], "msg": "Field required"}])
+            raise _BadRequest([{"type": "missing", "loc": ["query", sent], "msg": "Field required"}])
     if operation.body is not None:
         arguments["body"] = _from_json(operation.body, content)
     return arguments
+
+
+def _of_path(operation: registry.Operation, name: str, value: str) -> Any:
+    kind = operation.path_parameters[name]
+    try:
+        return _from_text(kind, value, "path", name)
+    except _BadRequest as exc:
+        if kind is UUID:  # nothing is at an address with something else in it, as a server says too
+            raise _NowhereAt() from exc
+        raise
 
 
 @functools.cache
@@ -267,6 +283,8 @@ def _refusal(request: Request, exc: Exception) -> Reply:
     if isinstance(exc, _BadRequest):
         body = {"exception_message": "Invalid request received.", "exception_detail": exc.faults}
         return Reply(request, 422, _adapter(Any).dump_json(body), _JSON)
+    if isinstance(exc, _NowhereAt):
+        return Reply(request, 404, _adapter(Any).dump_json({"detail": "Not Found"}), _JSON)
     refused = errors.refusal(exc)
     if refused is None:
         raise exc

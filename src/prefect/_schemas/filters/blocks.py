@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.filters.conditions import AnyId, AnyName, AnyText, Like, OperatorMixin
+from prefect._schemas.filters.conditions import AnyId, AnyName, AnyText, Condition, Like, OperatorMixin
 
 
 class BlockTypeFilterName(Like):
@@ -16,7 +15,7 @@ class BlockTypeFilterSlug(AnyText):
     """On the slug of a block type."""
 
 
-class BlockTypeFilter(PrefectBaseModel):
+class BlockTypeFilter(Condition):
     """Which block types."""
 
     name: BlockTypeFilterName | None = None
@@ -31,7 +30,7 @@ class BlockSchemaFilterId(AnyId):
     """On the id of a block schema."""
 
 
-class BlockSchemaFilterCapabilities(PrefectBaseModel):
+class BlockSchemaFilterCapabilities(Condition):
     """On what blocks with a schema can do."""
 
     all_: list[str] | None = Field(default=None, description="Has every one of these")
@@ -54,7 +53,7 @@ class BlockDocumentFilterId(AnyId):
     """On the id of a block document."""
 
 
-class BlockDocumentFilterIsAnonymous(PrefectBaseModel):
+class BlockDocumentFilterIsAnonymous(Condition):
     """On whether a block document is anonymous."""
 
     eq_: bool | None = Field(default=None, description="Is anonymous (true), or has a name (false)")

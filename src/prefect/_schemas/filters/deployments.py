@@ -6,13 +6,13 @@ from uuid import UUID
 
 from pydantic import Field
 
-from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.conditions import (
     AllTags,
     AnyId,
     AnyName,
     AnyTags,
     AnyText,
+    Condition,
     IsNull,
     Like,
     NumberRange,
@@ -34,7 +34,7 @@ class DeploymentOrFlowNameFilter(Like):
     """On the name of a deployment or that of its flow."""
 
 
-class DeploymentFilterPaused(PrefectBaseModel):
+class DeploymentFilterPaused(Condition):
     """On whether a deployment is paused."""
 
     eq_: bool | None = Field(default=None, description="Is paused (true), or is not (false)")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.filters.conditions import AnyId, AnyText, IsNull, Moments, NumberRange, OperatorMixin
+from prefect._schemas.filters.conditions import AnyId, AnyText, Condition, IsNull, Moments, NumberRange, OperatorMixin
 
 
 class LogFilterName(AnyText):
@@ -28,7 +27,7 @@ class LogFilterTaskRunId(AnyId, IsNull):
     """On the task run that wrote a line."""
 
 
-class LogFilterTextSearch(PrefectBaseModel):
+class LogFilterTextSearch(Condition):
     """On the words in a line."""
 
     query: str = Field(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.conditions import (
     AllTags,
     AnyId,
     AnyName,
     AnyText,
+    Condition,
     Exists,
     IsNull,
     Moments,
@@ -30,7 +30,7 @@ class TaskRunFilterTags(OperatorMixin, AllTags, IsNull):
     """On the tags of a task run."""
 
 
-class TaskRunFilterStateType(PrefectBaseModel):
+class TaskRunFilterStateType(Condition):
     """On the type of the state of a task run."""
 
     any_: list[StateType] | None = Field(default=None, description="Is one of these")

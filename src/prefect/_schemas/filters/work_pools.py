@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from prefect._schemas.filters.conditions import AnyId, AnyText, Moments, NotAnyText, OperatorMixin
+from prefect._schemas.enums import WorkerStatus
+from prefect._schemas.filters.conditions import AnyId, AnyText, Condition, Moments, OperatorMixin
 
 
 class WorkPoolFilterId(AnyId):
@@ -52,8 +53,11 @@ class WorkerFilterLastHeartbeatTime(Moments):
     """On when a worker was last heard of."""
 
 
-class WorkerFilterStatus(NotAnyText):
+class WorkerFilterStatus(Condition):
     """On whether a worker is online."""
+
+    any_: list[WorkerStatus] | None = Field(default=None, description="Is one of these")
+    not_any_: list[WorkerStatus] | None = Field(default=None, description="Is none of these")
 
 
 class WorkerFilter(OperatorMixin):

@@ -23,7 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from prefect._operations import address
-from prefect._operations.registry import NotYet, Operation, PlainText, waiting_seconds
+from prefect._operations.registry import NotYet, Operation, PlainText, Rendered, sent_name, waiting_seconds
+from prefect._schemas.filters.conditions import REFUSE_UNKNOWN
 from prefect.server.api.errors import BadRequest, problems_of, response_for
 from prefect.server.api.waiting import Waits
 from prefect.server.database import Database
@@ -137,11 +138,12 @@ class Endpoint:
             return Response(value, status, media_type=value.media_type, headers=value.headers)
         if self._output is None or status == 204:
             return Response(status_code=status)
-        return Response(self._output.dump_json(value), status, media_type="application/json")
+        content = value.json if isinstance(value, Rendered) else self._output.dump_json(value)
+        return Response(content, status, media_type="application/json")
 
     def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
         try:
-            parsed = adapter.validate_json(body or b"{}")
+            parsed = adapter.validate_json(body or b"{}", context=REFUSE_UNKNOWN)
         except ValidationError as error:
             given = _without_nulls(body) if self._pages else None
             if given is None:
@@ -164,12 +166,13 @@ class Endpoint:
         for name, adapter in self._path.items():
             _validate(adapter, name, request.path_params[name], "path", arguments, problems)
         for name, adapter in self._query.items():
-            values = request.query_params.getlist(name) or request.query_params.getlist(name.replace("_", "-"))
+            sent = sent_name(name, self.operation.query_parameters[name])
+            values = request.query_params.getlist(sent) or request.query_params.getlist(name)
             if values:
                 value: Any = values if _is_list(self.operation.query_parameters[name]) else values[-1]
                 _validate(adapter, name, value, "query", arguments, problems)
             elif name in self.operation.required:
-                problems.append({"type": "missing", "loc": ["query", name], "msg": "Field required", "input": None})
+                problems.append({"type": "missing", "loc": ["query", sent], "msg": "Field required", "input": None})
         if problems:
             raise BadRequest(problems)
         return arguments

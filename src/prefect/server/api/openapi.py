@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 import prefect
-from prefect._operations.registry import Operation, PlainText, SentAs
+from prefect._operations.registry import Operation, PlainText, sent_name
 from prefect.server.api.mounting import adapter_of
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -79,14 +79,8 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         for name, hint in hints.items():
             schema = adapter_of(hint).json_schema()
             required = name in operation.required
-            described.append({"name": _sent_name(name, hint), "in": where, "required": required, "schema": schema})
+            described.append({"name": sent_name(name, hint), "in": where, "required": required, "schema": schema})
     return described
-
-
-def _sent_name(name: str, hint: Any) -> str:
-    """What a parameter is called on the wire."""
-    marks = (mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, SentAs))
-    return next((mark.name for mark in marks), name)
 
 
 def page(described: dict[str, Any]) -> str:

@@ -1,0 +1,125 @@
+"""Where an answer of ours is unlike the fact on purpose.
+
+Under each row of `tests/server/DIFFERENCES.md`, which says why, the steps where it shows, with exactly what is unlike: an entry
+that is no longer true fails as much as a difference that is not here.
+"""
+
+from __future__ import annotations
+
+Steps = dict[tuple[str, str], list[str]]
+"""What is unlike, by scenario and step."""
+
+DIFFERENCES: dict[str, Steps] = {
+    "an action of an automation without a `type`": {
+        ("triggers_and_actions", "POST /automations/ #28"): ["201, here 422"],
+    },
+    "what refers to something that is not there: a block to a schema, a deployment to a flow": {
+        ("block_documents", "POST /block_documents/ #5"): ["409, here 404"],
+        ("deployments", "POST /deployments/ #4"): ["409, here 404"],
+    },
+    "`start_time` of a run that ends without having run": {
+        ("dashboards", "POST /ui/task_runs/dashboard/counts"): ["[0]: 2, here 0", "[1]: 1, here 0"],
+        ("flow_runs", "POST /flow_runs/ #4"): ['.start_time: "<now>", here null'],
+        ("flow_runs_found", "POST /flow_runs/filter #23"): [
+            ": 3 items, here 4",
+            "[1]: 'cq-d', here 'cq-c'",
+            "[2]: 'cq-e', here 'cq-d'",
+        ],
+        ("flow_runs_found", "POST /flow_runs/filter #24"): [": 2 items, here 1"],
+        ("task_runs_found", "POST /task_runs/filter #10"): [": 2 items, here 3", "[1]: 'cw-c', here 'cw-b'"],
+        ("task_runs_found", "POST /task_runs/count #10"): [": 2, here 3"],
+        ("task_runs_found", "POST /task_runs/filter #11"): [": 2 items, here 1"],
+        ("task_runs_found", "POST /task_runs/count #11"): [": 2, here 1"],
+    },
+    "`POST /deployments/` with a name that cannot be part of an address; the key of an input like that": {
+        ("deployments", "POST /deployments/ #5"): ["500, here 422"],
+        ("inputs_of_flow_runs", "POST /flow_runs/*/input #5"): ["500, here 422"],
+    },
+    "`PATCH /deployments/{id}` with `job_variables` that are empty": {
+        ("deployments", "GET /deployments/* #2"): [".job_variables.env: missing"],
+    },
+    "a filter of deployments by `concurrency_limit`": {
+        ("deployments_found", "POST /deployments/filter #13"): [": 3 items, here 1", "[0]: 'dg-a', here 'dg-b'"],
+        ("deployments_found", "POST /deployments/count #13"): [": 3, here 1"],
+        ("deployments_found", "POST /deployments/filter #14"): [": 3 items, here 0"],
+        ("deployments_found", "POST /deployments/count #14"): [": 3, here 0"],
+        ("deployments_found", "POST /deployments/filter #15"): [": 3 items, here 2", "[1]: 'dg-b', here 'dg-c'"],
+        ("deployments_found", "POST /deployments/count #15"): [": 3, here 2"],
+    },
+    "a search for words, where SQLite is older than 3.44": {
+        ("events", "POST /events/filter #18"): ["500, here 200"],
+        ("events", "POST /events/filter #19"): ["500, here 200"],
+        ("logs", "POST /logs/filter #11"): ["500, here 200"],
+        ("logs", "POST /logs/filter #12"): ["500, here 200"],
+        ("logs", "POST /logs/filter #13"): ["500, here 200"],
+        ("logs", "POST /logs/filter #14"): ["500, here 200"],
+        ("logs", "POST /logs/filter #15"): ["500, here 200"],
+    },
+    "spans of several units in which events are counted": {
+        ("counts_of_events", "POST /events/count-by/time"): [
+            "[0].label: '2024-02-29T00:00:00+00:00', here '2024-03-01T00:00:00+00:00'",
+            "[0].start_time: '2024-02-29T00:00:00+00:00', here '2024-03-01T00:00:00+00:00'",
+            "[0].end_time: '2024-03-01T23:59:59.999999+00:00', here '2024-03-02T23:59:59.999999+00:00'",
+            "[1].label: '2024-03-02T00:00:00+00:00', here '2024-03-03T00:00:00+00:00'",
+            "[1].start_time: '2024-03-02T00:00:00+00:00', here '2024-03-03T00:00:00+00:00'",
+            "[1].end_time: '2024-03-03T23:59:59.999999+00:00', here '2024-03-04T23:59:59.999999+00:00'",
+            "[2].label: '2024-03-04T00:00:00+00:00', here '2024-03-05T00:00:00+00:00'",
+            "[2].start_time: '2024-03-04T00:00:00+00:00', here '2024-03-05T00:00:00+00:00'",
+            "[2].end_time: '2024-03-05T23:59:59.999999+00:00', here '2024-03-06T23:59:59.999999+00:00'",
+            "[3].label: '2024-03-06T00:00:00+00:00', here '2024-03-07T00:00:00+00:00'",
+            "[3].start_time: '2024-03-06T00:00:00+00:00', here '2024-03-07T00:00:00+00:00'",
+            "[3].end_time: '2024-03-07T23:59:59.999999+00:00', here '2024-03-08T23:59:59.999999+00:00'",
+        ],
+    },
+    "`GET /flow_runs/{id}/graph` of a run with task runs": {
+        ("graphs", "GET /flow_runs/*/graph"): ["500, here 200"],
+    },
+    "names in the answer to `POST /concurrency_limits/decrement`": {
+        ("limits_on_tags", "POST /concurrency_limits/decrement"): ["[0].name: 'tag:lt-tag', here 'lt-tag'"],
+    },
+    "`POST /flow_runs/{id}/resume` of a run that is not there": {
+        ("pausing", "POST /flow_runs/*/resume #3"): ["500, here 404"],
+    },
+    "RUNNING with the `cache_key` of a finished task run": {
+        ("a_result_in_the_cache", "POST /task_runs/*/set_state #2"): [
+            ".state.type: 'COMPLETED', here 'RUNNING'",
+            ".state.name: 'Cached', here 'Running'",
+            '.state.data: {"result": 1}, here null',
+            ".status: 'REJECT', here 'ACCEPT'",
+            ".details.type: 'reject_details', here 'accept_details'",
+            ".details.reason: missing",
+        ],
+    },
+    "a filter of flow runs by `work_queue_name`": {
+        ("flow_runs_found", "POST /flow_runs/filter #21"): [": 0 items, here 1"],
+        ("flow_runs_found", "POST /flow_runs/filter #22"): [": 5 items, here 4"],
+    },
+    "a filter of flow runs by the time of their start": {
+        ("flow_runs_found", "POST /flow_runs/filter #25"): [": 5 items, here 1"],
+    },
+    "`not_any_` in a filter by idempotency key": {
+        ("flow_runs_found", "POST /flow_runs/filter #36"): [": 0 items, here 4"],
+    },
+    "`any_` beside `is_null_` with `or_` in a filter of task runs by flow run": {
+        ("task_runs_found", "POST /task_runs/filter #5"): [": 1 items, here 4", "[0]: 'cw-alone', here 'cw-a'"],
+        ("task_runs_found", "POST /task_runs/count #5"): [": 1, here 4"],
+    },
+    "a filter that a route does not know (`work_pools` of task runs)": {
+        ("task_runs_found", "POST /task_runs/filter #28"): ["200, here 422"],
+    },
+    "`DELETE` of the default queue of a pool": {
+        ("work_pool_queues", "DELETE /work_pools/wq-pool/queues/default"): ["500, here 409"],
+    },
+}
+
+NOT_EMBEDDED: dict[str, Steps] = {
+    "the settings of a server say how large a page may be; there is none here": {
+        ("flows_found", "POST /flows/filter #9"): ["422, here 200"],
+        ("history_of_flow_runs", "POST /flow_runs/filter"): ["422, here 200"],
+        ("history_of_task_runs", "POST /task_runs/filter"): ["422, here 200"],
+    },
+    "clients leave out what they have no wish about, or a server does it for them": {
+        ("flow_runs_found", "POST /flow_runs/filter #59"): ["200, here 422"],
+    },
+}
+"""Where the operations called in the same process answer unlike a server, by reason."""

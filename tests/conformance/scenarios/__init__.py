@@ -1,0 +1,37 @@
+"""Everything the API can be asked, by noun."""
+
+from __future__ import annotations
+
+import inspect
+
+from conformance.scenarios import (
+    artifacts,
+    automations,
+    blocks,
+    dashboards,
+    deployments,
+    events,
+    flow_runs,
+    flows,
+    limits,
+    orchestration,
+    searching,
+    server,
+    task_runs,
+    variables,
+    work,
+)
+from conformance.script import Scenario
+
+_MODULES = (
+    artifacts, automations, blocks, dashboards, deployments, events, flow_runs, flows, limits, orchestration, searching,
+    server, task_runs, variables, work,
+)  # fmt: skip
+
+SCENARIOS: dict[str, Scenario] = {
+    name: function
+    for module in _MODULES
+    for name, function in vars(module).items()
+    if inspect.isgeneratorfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+}
+"""All scenarios by name. Each has objects of its own, so that one database can carry them all, in any order."""

@@ -1,0 +1,190 @@
+"""The API answers as the published server did: on both databases, over HTTP and in the same process.
+
+What that server answered is kept in `recorded/` (`record.py` asks it anew); `differences.py` has what differs on purpose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+import sqlalchemy as sa
+
+from conformance import facts
+from conformance.differences import DIFFERENCES, NOT_EMBEDDED, Steps
+from conformance.record import asking, read_json
+from conformance.scenarios import SCENARIOS
+from conformance.script import Send, Step, play
+from prefect._operations.local import LocalDatabase
+from prefect._store.announcements import collected
+from prefect._store.dialects import make_engine
+from prefect._store.schema import POSTGRESQL_SCRIPT, read_script
+from prefect._transport.embedded import EmbeddedTransport
+from prefect._transport.errors import OperationUnavailable
+from prefect._transport.port import Request
+from served.servers import Server
+from store.conftest import PostgreSQL
+from store.conftest import postgresql as postgresql
+
+HERE = Path(__file__).parent
+ROWS = HERE.parent / "server" / "DIFFERENCES.md"
+
+# what happens by itself would happen while a scenario looks
+_CALM = {
+    "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+}
+
+
+class PostgreSQLInProcess(LocalDatabase):
+    """A PostgreSQL database where the operations of a process without a server otherwise find an SQLite file."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        super().__init__(str(folder / "none.db"))
+        self._url = url
+
+    def create(self) -> None:
+        """Its tables are there."""
+
+    def _make_engine(self) -> sa.Engine:
+        return make_engine(self._url)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        with self._open().connect() as connection, connection.begin():
+            yield connection
+            collected(connection)
+
+
+class InProcess(EmbeddedTransport):
+    """Calls the operations in this process, on a database of the test."""
+
+    def __init__(self, database: LocalDatabase) -> None:
+        super().__init__()
+        database.create()
+        self._database = database
+        self._holds_file = True
+
+    def ask(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        route, _, query = path.partition("?")
+        content = None if body is None else json.dumps(body).encode()
+        try:
+            reply = self.send(Request(method, route, query=dict(parse_qsl(query)), content=content))
+        except OperationUnavailable:
+            return 404, None
+        return reply.status, read_json(reply.content)
+
+
+@pytest.fixture(scope="module")
+def ways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Send]]:
+    """Makes what sends requests: through a server or not, to SQLite or PostgreSQL; each when it is first asked for."""
+    made: dict[str, Send] = {}
+    with contextlib.ExitStack() as stack:
+
+        def sending(way: str) -> Send:
+            if way not in made:
+                how, _, kind = way.partition(" ")
+                folder = tmp_path_factory.mktemp("conformance")
+                url = f"sqlite:///{folder}/pluperfect.db"
+                if kind == "postgresql":
+                    url = _postgresql(request.getfixturevalue("postgresql"), f"conformance_{how}")
+                opened = _served(folder, url) if how == "served" else _in_process(folder, url)
+                made[way] = stack.enter_context(opened)
+            return made[way]
+
+        yield sending
+
+
+def _postgresql(server: PostgreSQL, name: str) -> str:
+    server.run(name, "" if name.endswith("served") else read_script(POSTGRESQL_SCRIPT))
+    return f"postgresql://test@/{name}?host={server.folder}"
+
+
+@contextlib.contextmanager
+def _served(folder: Path, url: str) -> Iterator[Send]:
+    server = Server(folder, PREFECT_SERVER_DATABASE_CONNECTION_URL=url, **_CALM).start()
+    try:
+        yield asking(server.url)
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def _in_process(folder: Path, url: str) -> Iterator[Send]:
+    is_file = url.startswith("sqlite")
+    database = LocalDatabase(url.removeprefix("sqlite:///")) if is_file else PostgreSQLInProcess(url, folder)
+    transport = InProcess(database)
+    try:
+        yield transport.ask
+    finally:
+        transport.close()
+
+
+def unlike(scenario: str, steps: list[Step], *tables: dict[str, Steps]) -> list[str]:
+    """What of a scenario is neither as the facts have it nor as one of the tables says."""
+    comparison = facts.Comparison()
+    known = {
+        step: differences
+        for table in tables
+        for marked in table.values()
+        for (name, step), differences in marked.items()
+        if name == scenario
+    }
+    recorded = facts.read(scenario)
+    problems: list[str] = []
+    for fact, step in zip(recorded, steps, strict=False):
+        found = comparison.differences(fact, step)
+        if found != known.get(step.name, []):
+            problems.append(f"{step.name}\n  is unlike: {found}\n  expected:  {known.get(step.name, [])}")
+    if len(recorded) != len(steps):
+        problems.append(f"{len(recorded)} steps were recorded, here there are {len(steps)}: record the scenario anew")
+    return problems
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("way", ["served sqlite", "served postgresql", "embedded sqlite", "embedded postgresql"])
+def test_answers(scenario: str, way: str, ways: Callable[[str], Send]) -> None:
+    steps = play(SCENARIOS[scenario], ways(way))
+    tables = (DIFFERENCES, NOT_EMBEDDED) if way.startswith("embedded") else (DIFFERENCES,)
+    problems = unlike(scenario, steps, *tables)
+    assert not problems, "\n".join(problems)
+
+
+def test_every_operation_is_asked_and_succeeds() -> None:
+    wanted = (HERE / "operations.txt").read_text().splitlines()
+    succeeded: set[str] = set()
+    for scenario in SCENARIOS:
+        for fact in facts.read(scenario):
+            method, _, path = fact["step"].partition(" #")[0].partition(" ")
+            if fact["status"] < 400:
+                succeeded |= {operation for operation in wanted if _is_for(operation, method, path.partition("?")[0])}
+    assert [operation for operation in wanted if operation not in succeeded] == _ONLY_REFUSED
+    assert len(wanted) == 187
+
+
+_ONLY_REFUSED = ["GET /csrf-token"]
+"""Gives tokens only where protection from forged requests is on: see `tests/served/test_connection.py`."""
+
+
+def _is_for(operation: str, method: str, path: str) -> bool:
+    declared, _, route = operation.partition(" ")
+    return declared == method and re.fullmatch(re.sub(r"{\w+}", "[^/]+", route), path) is not None
+
+
+def test_differences_have_their_reasons() -> None:
+    rows = {line.split("|")[1].strip() for line in ROWS.read_text().splitlines() if line.startswith("|")}
+    assert [row for row in DIFFERENCES if row not in rows] == []
+    steps = {(scenario, fact["step"]) for scenario in SCENARIOS for fact in facts.read(scenario)}
+    marked = [key for table in (DIFFERENCES, NOT_EMBEDDED) for one in table.values() for key in one]
+    assert [key for key in marked if key not in steps] == []
+    assert len(marked) == len(set(marked))
+
+
+def test_facts_are_kept_of_all_scenarios_and_of_nothing_else() -> None:
+    assert sorted(path.stem for path in facts.FOLDER.glob("*.json")) == sorted(SCENARIOS)
