@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import URL
-
+from prefect._lazy import lazy_module
 from prefect.settings import get_current_settings
+
+if TYPE_CHECKING:
+    from starlette import datastructures
+else:
+    datastructures = lazy_module("starlette.datastructures")  # who asks without a server has no address
 
 _request: ContextVar[MutableMapping[str, Any] | None] = ContextVar("request", default=None)
 
@@ -32,7 +36,7 @@ def api_url(route: str) -> str:
     scope = _request.get()
     if scope is None:
         return known
-    url = URL(scope=scope)
-    if URL(known).netloc == url.netloc:
+    url = datastructures.URL(scope=scope)
+    if datastructures.URL(known).netloc == url.netloc:
         return known  # it may have another scheme: the request may have come through a proxy
     return str(url.replace(path=url.path.partition(route)[0], query="")).rstrip("/")
