@@ -198,7 +198,7 @@ _A_FEW = ("flows", "pausing", "variables", "work_pool_queues")
 class Published(Server):
     """A server of the published package, which is beside the interpreter or the command that the variable names."""
 
-    command = (str(Path(_PEER).with_name("prefect")),)
+    command = (str(Path(_PEER).parent / "prefect"),)
 
 
 @pytest.mark.skipif(not _PEER, reason="PLUPERFECT_PEER names no interpreter that has Prefect 3.8")
