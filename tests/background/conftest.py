@@ -8,13 +8,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from waiting import until
 
 DEADLINE = 30.0
 
@@ -150,13 +151,7 @@ serve(*[getattr(jobs, name) for name in sys.argv[2:]], limit=int(sys.argv[1]))
 
 def eventually(look: Callable[[], Any], deadline: float = DEADLINE) -> Any:
     """What `look` returns, as soon as that is true."""
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"nothing came of it within {deadline} seconds")
+    return until(look, deadline, pause=0.005)
 
 
 class Workers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from prefect.client.schemas import actions, filters
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.schedules import Cron
 from prefect.states import Scheduled
+from waiting import until
 
 from .test_conformance import served_url as served_url
 
@@ -44,14 +44,6 @@ def deploy(client: SyncPrefectClient) -> Callable[..., UUID]:
         return client.create_deployment(client.create_flow(a_flow), f"d-{uuid4()}", **fields)
 
     return make
-
-
-def wait_for(look: Callable[[], Any], seconds: float = 30) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.05)
-    return found
 
 
 def test_a_run_is_made_and_found_by_its_key(client: SyncPrefectClient, deploy: Callable[..., UUID]) -> None:
@@ -107,7 +99,7 @@ def test_schedules_are_previewed_and_their_runs_made(client: SyncPrefectClient, 
     assert (made.slug, made.catch_up) == ("nightly", "latest")
     client.schedule_deployment(id, start_time=now(), max_runs=2)
     of_deployment = filters.FlowRunFilter(deployment_id=filters.FlowRunFilterDeploymentId(any_=[id]))
-    runs = wait_for(lambda: client.read_flow_runs(flow_run_filter=of_deployment))
+    runs = until(lambda: client.read_flow_runs(flow_run_filter=of_deployment))
     assert len(runs) in (2, 3) and all(run.auto_scheduled for run in runs)
     client.update_deployment_schedule(id, made.id, catch_up="all")
     assert client.read_deployment_schedules(id)[0].catch_up == "all"
@@ -132,7 +124,7 @@ def test_the_server_makes_the_runs_of_a_backfill(served_url: str) -> None:
         id = client.create_deployment(client.create_flow(a_flow), f"d-{uuid4()}")
         every_day = IntervalSchedule(interval=timedelta(days=1), anchor_date=DAY)
         made = client.create_backfill(id, DAY, DAY + timedelta(days=3), schedule=every_day, concurrency=3)
-        assert wait_for(lambda: client.read_backfill(made.id).runs) == {"SCHEDULED": 3}
+        assert until(lambda: client.read_backfill(made.id).runs) == {"SCHEDULED": 3}
 
 
 def test_a_deployment_goes_back_to_an_earlier_version(client: SyncPrefectClient, deploy: Callable[..., UUID]) -> None:

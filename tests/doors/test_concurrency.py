@@ -25,6 +25,7 @@ from prefect.concurrency.v1 import asyncio as v1_asynchronous
 from prefect.concurrency.v1.context import ConcurrencyContext as V1ConcurrencyContext
 from prefect.concurrency.v1.sync import concurrency as v1_concurrency
 from prefect.events.filters import EventFilter, EventNameFilter
+from waiting import until
 
 DEADLINE = 30
 
@@ -243,16 +244,9 @@ def test_a_lease_is_renewed() -> None:
         with keeper._changed:
             held.due = 0
             keeper._changed.notify()
-        wait_until(lambda: held.ends > before)
+        until(lambda: held.ends > before)
         assert keeper.forget(taken_slots)
         client.release_concurrency_slots_with_lease(lease_id=answer.lease_id)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.usefixtures("api")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import waiting
 from prefect._engine.recorder import database_path, get_recorder
 from prefect._store.sqlite import connect
 from prefect.settings import get_current_settings
@@ -89,20 +89,10 @@ def flushed(home: Path) -> Callable[[], None]:
     return lambda: get_recorder().flush()
 
 
-def _until(condition: Callable[[], Any], deadline: float = 15.0) -> Any:
-    end = time.monotonic() + deadline
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.002)
-
-
 @pytest.fixture
 def until() -> Callable[..., Any]:
     """Wait for a condition, with a deadline."""
-    return _until
+    return waiting.until
 
 
 @pytest.fixture

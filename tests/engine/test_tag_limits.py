@@ -17,6 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import ConcurrencySlotAcquisitionError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.testing._hosting import hosted
+from waiting import until
 
 
 class Room:
@@ -77,6 +78,7 @@ def test_as_many_run_as_the_tag_allows(api: None) -> None:
     @task(tags=["db"])
     def query(n: int) -> int:
         with room.enter():
+            until(lambda: room.most >= 2)  # the first waits for company
             time.sleep(0.02)  # so that others could come in
             return n
 

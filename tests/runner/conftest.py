@@ -20,6 +20,7 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.runner.runner import Runner
 from served.conftest import speaking_to
 from served.servers import Server
+from waiting import until
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -117,11 +118,7 @@ def deployments(api: SyncPrefectClient, code: Path, request: pytest.FixtureReque
 
 def wait_for(met: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
     """Wait until something is so; returns it."""
-    deadline = time.monotonic() + seconds
-    while not (found := met()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.05)
-    return found
+    return until(met, seconds, what=what, pause=0.05)
 
 
 class InThread:

@@ -8,11 +8,11 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import waiting
 from prefect._engine.recorder import flush_all
 
 DEADLINE_SECONDS = 60
@@ -26,13 +26,7 @@ def free_port() -> int:
 
 def until(condition: Callable[[], Any], what: str) -> Any:
     """Wait until a condition is true, and return its value."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)  # between two looks, until the deadline
-    raise AssertionError(f"{what} did not happen within {DEADLINE_SECONDS} s")
+    return waiting.until(condition, DEADLINE_SECONDS, what=what)
 
 
 class Server:

@@ -223,7 +223,7 @@ class TestReconcile:
         assert dead_owners(database, path) == []
 
     def test_those_from_before_a_reboot_are_dead(self, path: str, database: sqlite3.Connection) -> None:
-        if not owners._boot_id():
+        if not owners.this_boot():
             pytest.skip("this system does not tell its boots apart")
         folder(path).mkdir()
         (folder(path) / "old").touch()

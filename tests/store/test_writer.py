@@ -18,19 +18,9 @@ import pytest
 from prefect._store import writer as writer_module
 from prefect._store.sqlite import DatabaseUnavailable, WriteLock, connect
 from prefect._store.writer import Writer
+from waiting import until
 
 DEADLINE = 10.0
-
-
-def until(condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
-    """Wait for a condition; what it gave when it was true."""
-    end = time.monotonic() + deadline
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.002)
 
 
 class Notes:

@@ -111,7 +111,7 @@ class _Unit:
     def __call__(self, connection: sqlite3.Connection) -> None:
         claim, state = self._claim, self._record[1]
         queue.check(connection, claim)
-        self._recorder._task_runs.write(connection, [self._record])
+        self._recorder.write_task_state(connection, self._record)
         if self._given_back:
             queue.give_back(connection, claim, state.details["scheduled_time"])
         elif self._over:
@@ -153,7 +153,7 @@ def frame_of(recorder: Any, claim: Claim, task: Any, parameters: dict[str, Any],
     frame.flow_frame, frame.parent = current_flow.get(), current_task.get()
     frame.flow_run_id = claim.flow_run_id
     frame.wait_for = wait_for
-    frame.log_prints = task_run._log_prints(task, frame.flow_frame, frame.parent)
+    frame.log_prints = task_run.logs_prints(task, frame.flow_frame, frame.parent)
     # whoever holds a future is in another process: without a stored result there would be nothing to give out
     frame.persist = task.persist_result if task.persist_result is not None else True
     frame.run_count = frame.attempt = claim.run_count

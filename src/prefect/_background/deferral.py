@@ -136,7 +136,7 @@ class _Deferred:
     def write(self, recorder: Any, connection: sqlite3.Connection) -> None:
         frame, state = self.frame, self.state
         frame.enter(state)
-        recorder._task_runs.write(connection, [(frame, state, 0, None, None, 0, frame.expected_us)])
+        recorder.write_task_state(connection, (frame, state, 0, None, None, 0, frame.expected_us))
         queue.put(
             connection,
             frame.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect._background import bells, payloads, queue
 from prefect._engine.recording.local import LocalRecorder
-from prefect._store.owners import _boot_id, _host
+from prefect._store.owners import this_boot, this_host
 from prefect.logging.loggers import get_logger
 
 _log = get_logger("task_worker")
@@ -20,7 +20,7 @@ def rescue(recorder: LocalRecorder) -> None:
         DatabaseUnavailable, sqlite3.Error: the database cannot be read or written.
     """
     writer = recorder.writer
-    host, boot_id, mine = _host(), _boot_id(), recorder.owner.id
+    host, boot_id, mine = this_host(), this_boot(), recorder.owner.id
     dead = writer.read(lambda connection: queue.dead_owners(connection, writer.path, host, boot_id, mine))
     if dead:
         settle(recorder, dead)

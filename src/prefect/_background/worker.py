@@ -19,7 +19,7 @@ from prefect._background.queue import Claim, ClaimLost
 from prefect._background.sources import REST_SECONDS, LocalSource, Source
 from prefect._background.waiting import current_slot
 from prefect._bridge import run as run_now
-from prefect._engine import failing, task_run, transfer
+from prefect._engine import failing, generators, task_run, transfer
 from prefect._engine.frames import TaskFrame
 from prefect._engine.pool import ThreadPool
 from prefect._engine.port import ASYNC, SYNC
@@ -199,7 +199,8 @@ class Worker:
                 with transfer.unpacked(context):
                     frame = self._source.frame_of(claim, task, parameters, waits_for)
                     if task.isgenerator:
-                        _exhaust(frame)
+                        frame.collect = True
+                        generators.exhaust(task_run.iterate(SYNC, frame, False))
                     else:
                         run_now(task_run.run(SYNC, frame))
         except BaseException as exc:  # a run may end in any way, also by SystemExit; its worker goes on
@@ -265,14 +266,3 @@ class Worker:
 
 def _source(by_key: dict[str, Any], by_place: dict[str, Any]) -> Source:
     return served.ServedSource(by_key) if is_served() else LocalSource(by_key, by_place)
-
-
-def _exhaust(frame: TaskFrame) -> None:
-    """Run a generator task to its end; its result is the list of what it yielded."""
-    frame.collect = True
-    life = task_run.iterate(SYNC, frame, False)
-    while True:
-        try:
-            run_now(life.asend(None))  # type: ignore[arg-type]
-        except StopAsyncIteration:
-            return

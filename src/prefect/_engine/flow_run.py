@@ -469,7 +469,9 @@ async def iterate(io: Port, life: FlowRun, is_async: bool) -> AsyncGenerator[Any
         life.enter()
         try:
             args, kwargs = frame.flow.spec.call_args(frame.parameters)
-            steps = generators.Steps(io, frame.flow.fn(*args, **kwargs), is_async, _rest_of_limit(frame))
+            began = frame.state.timestamp  # type: ignore[union-attr]
+            limit = generators.rest_of_limit(frame.flow.timeout_seconds, began, FlowRunTimeoutError)
+            steps = generators.Steps(io, frame.flow.fn(*args, **kwargs), is_async, limit)
             while await steps.advance():
                 life.leave()
                 try:
@@ -495,14 +497,6 @@ async def iterate(io: Port, life: FlowRun, is_async: bool) -> AsyncGenerator[Any
             life.leave()
     await life.finish()
     outcome.value_or_raise(frame)
-
-
-def _rest_of_limit(frame: FlowFrame) -> Any:
-    limit = frame.flow.timeout_seconds
-    if not limit:
-        return None
-    began = frame.state.timestamp  # type: ignore[union-attr]
-    return lambda: (max(limit - (now_us() - began) / 1e6, 1e-6), FlowRunTimeoutError)
 
 
 def run_logger(frame: FlowFrame) -> logging.LoggerAdapter[Any]:

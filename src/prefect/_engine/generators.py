@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 from prefect._bridge import run
+from prefect._clock import now_us
 from prefect._engine.port import Port
 
 
@@ -71,6 +72,30 @@ class Steps:
             await self._source.aclose()
         else:
             self._source.close()
+
+
+def rest_of_limit(
+    seconds: float | None, began_us: int, error: type[BaseException]
+) -> Callable[[], tuple[float, type[BaseException]]] | None:
+    """What tells `Steps` how much is left of an attempt's time limit; None without a limit.
+
+    Args:
+        seconds: the limit.
+        began_us: when the attempt began, in microseconds.
+        error: what is raised when the time is over.
+    """
+    if not seconds:
+        return None
+    return lambda: (max(seconds - (now_us() - began_us) / 1e6, 1e-6), error)
+
+
+def exhaust(life: AsyncGenerator[Any, Any]) -> None:
+    """Bring one of the engine's asynchronous generators that never suspends to its end."""
+    while True:
+        try:
+            run(life.asend(None))  # type: ignore[arg-type]
+        except StopAsyncIteration:
+            return
 
 
 def drive(life: AsyncGenerator[Any, Any], result: Callable[[], Any]) -> Generator[Any, Any, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prefect._bridge import run as run_now
-from prefect._engine import failing, inputs, task_run
+from prefect._engine import failing, generators, inputs, task_run
 from prefect._engine.frames import TaskFrame
 from prefect._engine.port import ASYNC, SYNC
 from prefect._lazy import lazy_module
@@ -79,12 +79,7 @@ def _collect(frame: TaskFrame) -> None:
         if frame.task.isasync:
             _loop().run_until_complete(_exhaust(frame))
         else:
-            life = task_run.iterate(SYNC, frame, False)
-            while True:
-                try:
-                    run_now(life.asend(None))  # type: ignore[arg-type]
-                except StopAsyncIteration:
-                    return
+            generators.exhaust(task_run.iterate(SYNC, frame, False))
     except Exception as exc:
         if frame.exception is not exc:
             raise

@@ -100,14 +100,14 @@ def begin(
             frame.recalled = flow_frame.memory.ticket(task)
     tags = current_tags.get()
     frame.tags = task.tag_set | tags if tags else task.tag_set
-    frame.log_prints = _log_prints(task, flow_frame, parent)
+    frame.log_prints = logs_prints(task, flow_frame, parent)
     frame.persist = _persist(task, flow_frame, parent)
     recorder.task_state(frame, pending())
     return frame
 
 
-def _log_prints(task: Task[..., Any], flow_frame: FlowFrame | None, parent: TaskFrame | None) -> bool:
-    """The task's own choice, else that of the run it is called in, else the setting."""
+def logs_prints(task: Task[..., Any], flow_frame: FlowFrame | None, parent: TaskFrame | None) -> bool:
+    """Whether what a run prints is logged: the task's own choice, else that of the run it is called in, else the setting."""
     if task.log_prints is not None:
         return task.log_prints
     if parent is not None:
@@ -182,7 +182,9 @@ async def iterate(io: Port, frame: TaskFrame, is_async: bool) -> AsyncGenerator[
                     yield item
             else:
                 args, kwargs = frame.task.spec.call_args(frame.call_parameters)
-                steps = generators.Steps(io, frame.task.fn(*args, **kwargs), is_async, _rest_of_limit(frame))
+                began = frame.state.timestamp  # type: ignore[union-attr]
+                limit = generators.rest_of_limit(frame.task.timeout_seconds, began, TaskRunTimeoutError)
+                steps = generators.Steps(io, frame.task.fn(*args, **kwargs), is_async, limit)
                 while await steps.advance():
                     attempt.give_turn()
                     if frame.persist or frame.collect:
@@ -212,15 +214,6 @@ async def iterate(io: Port, frame: TaskFrame, is_async: bool) -> AsyncGenerator[
                 await _give_slots_back(io, frame)
     await finish(io, frame)
     outcome.value_or_raise(frame)
-
-
-def _rest_of_limit(frame: TaskFrame) -> Any:
-    """A function that tells the seconds left of the attempt's time limit, or None without a limit."""
-    limit = frame.task.timeout_seconds
-    if not limit:
-        return None
-    began = frame.state.timestamp  # type: ignore[union-attr]
-    return lambda: (max(limit - (now_us() - began) / 1e6, 1e-6), TaskRunTimeoutError)
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------

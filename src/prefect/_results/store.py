@@ -172,13 +172,7 @@ class ResultStore:
 
     def update_for_flow(self, flow: Flow[..., Any]) -> Self:
         """The store for a run of `flow`: this one with what the flow says about its results."""
-        update: dict[str, Any] = {"metadata_storage": NOWHERE, "storage_key_fn": DEFAULT_STORAGE_KEY_FN}
-        if flow.result_storage is not None:
-            update["result_storage"] = flow.result_storage
-        if flow.result_serializer is not None:
-            update["serializer"] = flow.result_serializer
-        if flow.cache_result_in_memory is not None:
-            update["cache_result_in_memory"] = flow.cache_result_in_memory
+        update = {"metadata_storage": NOWHERE, "storage_key_fn": DEFAULT_STORAGE_KEY_FN, **_said_by(flow)}
         return self.model_copy(update=update)
 
     async def aupdate_for_flow(self, flow: Flow[..., Any]) -> Self:
@@ -187,13 +181,7 @@ class ResultStore:
 
     def update_for_task(self, task: Task[..., Any]) -> Self:
         """The store for a run of `task`: this one with what the task and its cache policy say about its results."""
-        update: dict[str, Any] = {"metadata_storage": None, "storage_key_fn": DEFAULT_STORAGE_KEY_FN}
-        if task.result_storage is not None:
-            update["result_storage"] = task.result_storage
-        if task.result_serializer is not None:
-            update["serializer"] = task.result_serializer
-        if task.cache_result_in_memory is not None:
-            update["cache_result_in_memory"] = task.cache_result_in_memory
+        update = {"metadata_storage": None, "storage_key_fn": DEFAULT_STORAGE_KEY_FN, **_said_by(task)}
         key = task.result_storage_key
         if key is not None:
             update["storage_key_fn"] = key if callable(key) else partial(format_storage_key, key)
@@ -495,3 +483,13 @@ def _given_storage(given: Any) -> tuple[Any, Storage | None]:
 def _key_storage(given: Any) -> Any:
     """The storage of cache keys: a block, a saved block's name `type/name`, or a path, which may be relative."""
     return Path(given) if isinstance(given, str) and given.count("/") != 1 else given
+
+
+def _said_by(made: Flow[..., Any] | Task[..., Any]) -> dict[str, Any]:
+    """What the options of a flow or task say about where and how results are kept."""
+    said = {
+        "result_storage": made.result_storage,
+        "serializer": made.result_serializer,
+        "cache_result_in_memory": made.cache_result_in_memory,
+    }
+    return {name: value for name, value in said.items() if value is not None}

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from prefect._lazy import lazy_module
 from prefect._storage.credentials import plain
 from prefect._storage.locking import destination_lock
+from prefect._storage.pulling import Pulled
 from prefect._storage.references import is_reference, reference_to
 from prefect.exceptions import PrefectImportError
 
@@ -35,7 +36,7 @@ _PACKAGES = {
 }
 
 
-class LocalStorage:
+class LocalStorage(Pulled):
     """A folder of this machine; nothing is fetched.
 
     Args:
@@ -45,22 +46,15 @@ class LocalStorage:
 
     def __init__(self, path: str, pull_interval: int | None = None) -> None:
         self._path = Path(path).expanduser().resolve()
-        self._pull_interval = pull_interval
-        self._storage_base_path = Path.cwd()
+        super().__init__(pull_interval)
 
     @property
     def destination(self) -> Path:
         """The folder."""
         return self._path
 
-    @property
-    def pull_interval(self) -> int | None:
-        """Seconds between pulls, as given."""
-        return self._pull_interval
-
     def set_base_path(self, path: Path) -> None:
         """Changes nothing: the folder is where it is."""
-        self._storage_base_path = path
 
     async def pull_code(self) -> None:
         """Fetches nothing: the code is here."""
@@ -78,7 +72,7 @@ class LocalStorage:
         return f"LocalStorage(path={self._path!r})"
 
 
-class RemoteStorage:
+class RemoteStorage(Pulled):
     """A folder of a file system that `fsspec` can read: S3, Google Cloud Storage, Azure, SFTP, ...
 
     Needs the `remote` extra, and the package for the kind of address (`s3fs` for `s3://`).
@@ -90,10 +84,9 @@ class RemoteStorage:
     """
 
     def __init__(self, url: str, pull_interval: int | None = 60, **settings: Any) -> None:
+        super().__init__(pull_interval)
         self._url = url
         self._settings = settings
-        self._pull_interval = pull_interval
-        self._storage_base_path = Path.cwd()
 
     @property
     def destination(self) -> Path:
@@ -103,15 +96,6 @@ class RemoteStorage:
             part for part in (parts.netloc.rpartition("@")[2], *parts.path.split("/")) if part not in ("", ".", "..")
         ]
         return self._storage_base_path.joinpath(*inner)
-
-    @property
-    def pull_interval(self) -> int | None:
-        """Seconds between pulls; None: pull once."""
-        return self._pull_interval
-
-    def set_base_path(self, path: Path) -> None:
-        """Copy to a folder in this one, instead of the working directory."""
-        self._storage_base_path = path
 
     async def pull_code(self) -> None:
         """Copy the folder, with what is in it, to the destination.
@@ -161,7 +145,7 @@ class RemoteStorage:
         return f"RemoteStorage(url={self._url!r})"
 
 
-class BlockStorageAdapter:
+class BlockStorageAdapter(Pulled):
     """Makes storage of a saved block that has `get_directory`, such as `S3Bucket` or `RemoteFileSystem`.
 
     Args:
@@ -175,9 +159,8 @@ class BlockStorageAdapter:
     def __init__(self, block: Any, pull_interval: int | None = 60) -> None:
         if not hasattr(block, "get_directory"):
             raise ValueError(f"A {type(block).__name__} is no storage: it has no method `get_directory`.")
+        super().__init__(pull_interval)
         self._block = block
-        self._pull_interval = pull_interval
-        self._storage_base_path = Path.cwd()
         name = block._block_document_name
         slug = block.get_block_type_slug()
         self._name = f"{slug}-{name}" if name else f"{slug}-{type(block).__name__.lower()}"
@@ -186,15 +169,6 @@ class BlockStorageAdapter:
     def destination(self) -> Path:
         """The folder that it is copied to."""
         return self._storage_base_path / self._name
-
-    @property
-    def pull_interval(self) -> int | None:
-        """Seconds between pulls; None: pull once."""
-        return self._pull_interval
-
-    def set_base_path(self, path: Path) -> None:
-        """Copy to a folder in this one, instead of the working directory."""
-        self._storage_base_path = path
 
     async def pull_code(self) -> None:
         """Copy what the block holds to the destination."""

@@ -13,6 +13,7 @@ from prefect._storage.clone import Clone, Wanted
 from prefect._storage.credentials import login_for, split_url, without_login
 from prefect._storage.git import Git, GitError, check_directory, check_ref, check_sha, check_url
 from prefect._storage.locking import destination_lock
+from prefect._storage.pulling import Pulled
 from prefect._storage.references import reference_to
 
 _log = logging.getLogger("prefect.storage")
@@ -27,7 +28,7 @@ class GitCredentials(TypedDict, total=False):
     access_token: Any
 
 
-class GitRepository:
+class GitRepository(Pulled):
     """Pulls the code of flows from a git repository.
 
     ```python
@@ -76,26 +77,16 @@ class GitRepository:
         self._credentials = credentials or None
         self._include_submodules = include_submodules
         self._directories = [check_directory(path) for path in directories or ()]
-        self._pull_interval = pull_interval
+        super().__init__(pull_interval)
         self._named = name
         self._name = name or _folder_name(url, branch)
         if Path(self._name).is_absolute() or not {"..", ""}.isdisjoint({self._name, *Path(self._name).parts}):
             raise ValueError(f"{self._name!r} cannot be the name of the folder to clone to: it leads elsewhere.")
-        self._storage_base_path = Path.cwd()
 
     @property
     def destination(self) -> Path:
         """The folder that the repository is cloned to."""
         return self._storage_base_path / self._name
-
-    @property
-    def pull_interval(self) -> int | None:
-        """Seconds between pulls; None: pull once."""
-        return self._pull_interval
-
-    def set_base_path(self, path: Path) -> None:
-        """Clone to a folder in this one, instead of the working directory."""
-        self._storage_base_path = path
 
     def _clone(self) -> Clone:
         address, login = split_url(self._url)

@@ -25,7 +25,7 @@ except ImportError:  # Windows: liveness is not known there; runs are left as th
 
 
 @lru_cache(maxsize=1)
-def _boot_id() -> str:
+def this_boot() -> str:
     """Identifies the running kernel; locks are meaningful only among processes that share one."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -33,7 +33,8 @@ def _boot_id() -> str:
         return ""
 
 
-def _host() -> str:
+def this_host() -> str:
+    """The name of this machine."""
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
@@ -57,7 +58,7 @@ class Owner:
             self._fd = os.open(self._folder / self.id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not self.recorded:
-            connection.execute(statements.INSERT_OWNER, (self.id, _host(), _boot_id(), os.getpid(), now_us()))
+            connection.execute(statements.INSERT_OWNER, (self.id, this_host(), this_boot(), os.getpid(), now_us()))
         return self.id
 
     def release(self) -> None:
@@ -101,7 +102,7 @@ def dead_owners(connection: sqlite3.Connection, database_path: str) -> list[tupl
     """The owners (id, process id) of unfinished runs that are no longer alive, among those of this machine."""
     folder = Path(f"{database_path}.owners")
     rows = connection.execute(statements.OWNERS_OF_UNFINISHED_RUNS, (now_us(),)).fetchall()
-    host, boot = _host() if rows else "", _boot_id()
+    host, boot = this_host() if rows else "", this_boot()
     dead = []
     for owner_id, owner_host, owner_boot, pid in rows:
         same_kernel = bool(boot) and owner_boot == boot

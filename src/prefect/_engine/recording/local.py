@@ -167,6 +167,15 @@ class LocalRecorder:
         ))  # fmt: skip
         self._more(len(self._task_runs.pending))
 
+    def write_task_state(self, connection: sqlite3.Connection, record: tuple[Any, ...]) -> None:
+        """Record a state in a transaction of the caller's, together with what else it writes.
+
+        Args:
+            connection: in the transaction.
+            record: the frame, the state, and of the run its count, start, end, total and expected time.
+        """
+        self._task_runs.write(connection, [record])
+
     def crash_task_run(self, task_run_id: str, message: str) -> bool:
         """End a task run that another process began and cannot end any more; False when it has not begun.
 
