@@ -111,14 +111,14 @@ def load_flow_from_entrypoint(entrypoint: str, use_placeholder_flow: bool = True
     Raises:
         MissingFlowError: there is no such flow; names those that are there.
         UnspecifiedFlowError: no name is given and there are several flows.
-        ScriptError: the file raised an exception and `use_placeholder_flow` is not set.
+        ScriptError: the file raised an exception and `use_placeholder_flow` is not set; or it is no Python.
         FileNotFoundError, ModuleNotFoundError: there is no such file or module.
     """
     target = _Entrypoint(entrypoint)
     try:
         module = target.module()
     except ScriptError as error:
-        if not use_placeholder_flow or not target.name:
+        if not use_placeholder_flow or not target.name or isinstance(error.user_exc, SyntaxError):
             raise
         return safe_load_flow_from_entrypoint(entrypoint) or load_placeholder_flow(entrypoint, raises=error)
     if not target.name:

@@ -59,6 +59,19 @@ def test_a_run_with_parameters_at_a_moment(cli: Cli, deployed: Make, monkeypatch
     assert "2035-01-31" in cli.ok("deployment", "inspect", "nightly")
 
 
+def test_what_a_run_waits_for(cli: Cli, deployed: Make) -> None:
+    assert "and it has no work pool" in cli.ok("deployment", "run", deployed("etl", "alone"))
+    cli.ok("work-pool", "create", "p")
+    id = deployed("etl", "nightly", work_pool_name="p", work_queue_name="q")
+    assert "`prefect worker start --pool 'p'` starts one" in cli.ok("deployment", "run", id)
+    cli.ok("work-queue", "pause", "q", "--pool", "p")
+    assert "`prefect work-queue resume 'q' --pool 'p'`" in cli.ok("deployment", "run", id)
+    cli.ok("work-pool", "pause", "p")
+    said = cli.ok("deployment", "run", id)
+    assert "Work pool 'p' is paused" in said and "Work queue" not in said
+    assert "paused" not in cli.ok("deployment", "run", id, "--start-in", "2 hours")
+
+
 def test_runs_that_cannot_be_made(cli: Cli, deployed: Make) -> None:
     deployed("etl", "nightly")
     assert "There are: day, n." in cli.fails("deployment", "run", "nightly", "-p", "zzz=1")

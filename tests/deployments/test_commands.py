@@ -164,6 +164,7 @@ def test_what_is_typed_is_what_the_work_pool_wants(
         (["flows.py:add", "-n", "d"], "A work pool is required"),
         (["flows.py:add", "-n", "d", "-p", "nope"], "work pool 'nope' which does not exist"),
         (["flows.py:nope", "-n", "d", "-p", "pool"], "Flows that are there: 'Jobs.job', 'add'"),
+        (["bad.py:x", "-n", "d", "-p", "pool"], "bad.py raises SyntaxError: "),
         (["nope.py:x", "-n", "d", "-p", "pool"], "There is no file 'nope.py'"),
         (["flows.py:add", "-n", "d", "-p", "pool", "--param", "x=a"], "'a' is not of type 'integer'"),
         (["flows.py:add", "-n", "d", "-p", "pool", "--param", "z=1"], "has no parameter 'z'"),
@@ -179,6 +180,7 @@ def test_what_is_typed_is_what_the_work_pool_wants(
     ],
 )
 def test_what_is_not_said_well(project: Project, pool: str, run: Run, arguments: list[str], message: str):
+    project.write("bad.py", "def x(:\n")
     status, said = run("deploy", *arguments)
     assert status == 1 and message in said and "Traceback" not in said
 

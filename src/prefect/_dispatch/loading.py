@@ -152,7 +152,7 @@ def _explanation(exc: Exception, deployment: DeploymentResponse | None, entrypoi
         return f"The code of the flow could not be pulled: {exc}"
     if isinstance(exc, (FileNotFoundError, NotADirectoryError)):
         return (
-            f"The flow could not be loaded from {place!r}: {exc}. Working directory: {_cwd()}. Deploy the flow with a "
+            f"The flow could not be loaded from {place!r} in {_cwd()}: {str(exc).rstrip('.')}. Deploy the flow with a "
             "place for its code that this machine reaches (`flow.from_source`, pull steps, or an image that has it)."
         )
     return f"The flow could not be loaded from {place!r}: {type(exc).__name__}: {exc}"

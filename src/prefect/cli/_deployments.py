@@ -12,12 +12,13 @@ from prefect._lazy import lazy_module
 from prefect.cli import _api, _console, _moments, _output
 
 if TYPE_CHECKING:
-    from prefect._schemas import deployments, schedules
+    from prefect._schemas import deployments, enums, schedules
     from prefect._schemas.deployments import DeploymentResponse, DeploymentSchedule
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas import filters
 else:
     deployments = lazy_module("prefect._schemas.deployments")
+    enums = lazy_module("prefect._schemas.enums")
     schedules = lazy_module("prefect._schemas.schedules")
     filters = lazy_module("prefect.client.schemas.filters")
 
@@ -100,3 +101,21 @@ def made_schedule(
     if cron is not None:
         return _api.made(schedules.CronSchedule, {**fields, "cron": cron, "day_or": day_or})
     return _api.made(schedules.RRuleSchedule, {**fields, "rrule": rrule})
+
+
+def say_what_runs_wait_for(api: SyncPrefectClient, deployment: DeploymentResponse) -> None:
+    """Why nobody may carry out the runs of a deployment for now, if that can be seen."""
+    pool, queue = deployment.work_pool_name, deployment.work_queue_name
+    ready = deployment.status is enums.DeploymentStatus.READY
+    if pool is None:
+        if not ready:
+            _console.say("", "Nobody serves this deployment at the moment, and it has no work pool: the run waits.")
+        return
+    if api.read_work_pool(pool).is_paused:
+        _console.say("", f"Work pool {pool!r} is paused: the run waits until `prefect work-pool resume '{pool}'`.")
+    elif queue is not None and api.read_work_queue_by_name(queue, pool).is_paused:
+        resume = f"prefect work-queue resume '{queue}' --pool '{pool}'"
+        _console.say("", f"Work queue {queue!r} of {pool!r} is paused: the run waits until `{resume}`.")
+    elif not ready:
+        start = f"prefect worker start --pool '{pool}'"
+        _console.say("", f"No worker has asked for runs of work pool {pool!r} lately; `{start}` starts one.")

@@ -15,11 +15,13 @@ from prefect.cli import _console, init
 if TYPE_CHECKING:
     import yaml
 
+    from prefect import exceptions
     from prefect._deploying import discovery, project, project_file, steps
     from prefect._deploying.project import Made, Options
     from prefect._deploying.project_file import ProjectFile
 else:
     discovery = lazy_module("prefect._deploying.discovery")
+    exceptions = lazy_module("prefect.exceptions")
     project = lazy_module("prefect._deploying.project")
     project_file = lazy_module("prefect._deploying.project_file")
     steps = lazy_module("prefect._deploying.steps")
@@ -109,6 +111,10 @@ def deploy(
         if file is None and prefect_file != Path("prefect.yaml"):
             _console.fail(f"There is no file {prefect_file}.")
         _deploy_all(_chosen(file, options, name or [], all), file, options, prefect_file)
+    except exceptions.ScriptError as error:
+        _console.fail(
+            f"The flow cannot be loaded: {error.path} raises {type(error.user_exc).__name__}: {error.user_exc}"
+        )
     except (ValueError, RuntimeError, OSError) as error:
         _console.fail(str(error))
 

@@ -168,6 +168,8 @@ def run(
         )
         if output != "json":
             _say_made(made, full_name, start)
+            if start is None:
+                _deployments.say_what_runs_wait_for(api, deployment)
         if watch:
             made = _watching.follow(api, made.id, interval=watch_interval, timeout=watch_timeout)
     if output == "json":
