@@ -49,6 +49,7 @@ hypothesis.settings.load_profile("gate" if os.environ.get("CI") else "developer"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the load and fault tests at full length")
+    parser.addoption("--soak-seconds", type=float, help="for how long those go on that go on for a time; implies --soak")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,7 +63,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(scope="session")
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether load and fault tests run at full length."""
-    return bool(request.config.getoption("--soak"))
+    return bool(request.config.getoption("--soak") or request.config.getoption("--soak-seconds"))
+
+
+@pytest.fixture(scope="session")
+def soak_seconds(request: pytest.FixtureRequest, soak: bool) -> float | None:
+    """How long a fault test goes on at full length; None for the short form."""
+    return (request.config.getoption("--soak-seconds") or 180.0) if soak else None
 
 
 @pytest.fixture

@@ -121,3 +121,21 @@ def test_a_process_that_was_stopped_for_a_while_goes_on(site: Site) -> None:
     site.flow.stdin.flush()
     assert site.flow.wait(DEADLINE_SECONDS) == 0
     assert set(site.states().values()) == {"Completed"}
+
+
+def test_a_process_that_is_killed_before_its_run_begins(site: Site, run_script: Callable[..., Any]) -> None:
+    program = """
+        import os, signal
+        from prefect import flow
+
+        @flow(flow_run_name=lambda: os.kill(os.getpid(), signal.SIGKILL))
+        def early(): ...
+
+        early()
+    """
+    home = str(site.folder / "other")
+    done = run_script(program, PREFECT_HOME=home, PREFECT_API_URL=f"http://127.0.0.1:{site.port}/api")
+    assert done.code == -signal.SIGKILL
+    assert site.states()["early"] == "Pending"
+    assert site.pass_a_minute() > 0
+    assert site.states()["early"] == "Crashed"

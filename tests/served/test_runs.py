@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from prefect import flow, get_run_logger, runtime, task
+from prefect._engine.recorder import get_recorder
 from prefect._schemas.flow_runs import FlowRun
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
@@ -78,6 +79,9 @@ def test_sub_flows_and_the_task_runs_that_stand_for_them(server: Server) -> None
     assert stand["state_name"] == "Completed"
     assert stand["state"]["state_details"]["child_flow_run_id"] == inner
     assert server.ask("GET", f"/flow_runs/{inner}")["parent_task_run_id"] == stand["id"]
+    # the process and the server both say what becomes of it, and it is kept once
+    get_recorder().flush()
+    assert server.task_states(stand["id"]) == ["Pending", "Running", "Completed"]
 
 
 def test_asynchronous_flows_at_the_same_time(server: Server) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect._engine.frames import FlowFrame, TaskFrame
 from prefect._engine.options import policy_json
-from prefect._rules.states import RunState, pending
+from prefect._ids import twin_id
+from prefect._rules.states import PENDING, RunState, pending
 
 if TYPE_CHECKING:
     from prefect.flows import Flow
@@ -45,7 +46,8 @@ class Stand:
         if parent_task is not None:
             stand.inputs = {"__parents__": [{"input_type": "task_run", "id": parent_task.id}]}
         frame.parent_task_run_id = stand.id
-        stand.recorder.task_state(stand, pending())
+        first = frame.state or pending()
+        stand.recorder.task_state(stand, RunState(PENDING, timestamp=first.timestamp, id=twin_id(first.id)))
         self._frame = stand
         self._child_id = frame.id
 
@@ -56,5 +58,6 @@ class Stand:
     def mirror(self, state: RunState) -> None:
         """Enter the state that the sub-flow has entered."""
         details = {"child_flow_run_id": self._child_id}
-        twin = RunState(state.type, state.name, state.message, None, details, state.timestamp)
+        # a server says the same by itself: of the two, which have the same id, it keeps one
+        twin = RunState(state.type, state.name, state.message, None, details, state.timestamp, twin_id(state.id))
         self._frame.recorder.task_state(self._frame, twin)

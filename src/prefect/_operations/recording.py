@@ -377,7 +377,7 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal, is_new: bool) -> Prop
             token = _hold(tx, id, proposal.holder, token, is_new)
         except Conflict as exc:
             return _aborted(id, str(exc), current)
-    if not is_new and _was_entered(tx, id, proposal.state.id):
+    if (current is not None and current.id == state.id) or (not is_new and _was_entered(tx, id, proposal.state.id)):
         result = _accepted(id, current if current is not None and current.id == state.id else state)
     elif proposal.decided:
         state.timestamp = min(to_us(proposal.state.timestamp), now_us())

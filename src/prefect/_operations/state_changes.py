@@ -11,6 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._clock import from_us, now, now_us, to_us
+from prefect._ids import twin_id
 from prefect._operations import concurrency_limits, outbox, slot_counts
 from prefect._operations.errors import NotFound
 from prefect._rules.orchestration import (
@@ -189,6 +190,10 @@ def _state_of(run: sa.Table) -> sa.Select[Any]:
     return sa.select(states).where(states.c[run_column] == sa.bindparam("run"), states.c.id == sa.bindparam("state"))
 
 
+def _has_been_in(tx: sa.Connection, run: sa.Table, run_id: UUID, state_id: str) -> bool:
+    return tx.execute(_state_of(run), {"run": run_id, "state": state_id}).first() is not None
+
+
 def current_states(tx: sa.Connection, run: sa.Table, rows: Sequence[sa.RowMapping]) -> dict[UUID, RunState]:
     """The states that runs are in, by run; those that have none are left out."""
     states, run_column = _STATES[run]
@@ -318,10 +323,11 @@ def _copied(state: RunState) -> dict[str, Any]:
 def _tell_parent(tx: sa.Connection, task_run_id: UUID, flow_run_id: UUID, state: RunState) -> None:
     """The task run that stands for a sub-flow in its parent is in the state that the sub-flow is in."""
     row = single.read(tx, task_run, task_run_id)
-    if row is None:
+    id = twin_id(state.id)  # the process that carries the sub-flow out says the same
+    if row is None or _has_been_in(tx, task_run, task_run_id, id):
         return
     details = {**state.details, "child_flow_run_id": str(flow_run_id)}
-    copy = RunState(state.type, state.name, state.message, state.data, details, state.timestamp)
+    copy = RunState(state.type, state.name, state.message, state.data, details, state.timestamp, id)
     _write(tx, task_run, row, current_state(tx, task_run, row), Decision("ACCEPT", copy))
 
 

@@ -52,7 +52,14 @@ class Published:
         logs = [self._line(line) for line in message.get("logs") or ()]
         for start in range(0, len(logs), _AT_ONCE):
             self._ask("POST", "/logs/", logs[start : start + _AT_ONCE])
-        answers = [self._propose(proposal) for proposal in message.get("proposals") or ()]
+        # the state that a run is made in is entered already
+        first = {record["state"]["id"] for record in message.get("flow_runs") or ()}
+        answers = [
+            {"status": "ACCEPT", "state": proposal["state"]}
+            if proposal["state"]["id"] in first
+            else self._propose(proposal)
+            for proposal in message.get("proposals") or ()
+        ]
         return {"flow_ids": flow_ids, "proposals": answers}
 
     # -- flow runs ---------------------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ class ServedRecorder:
     # -- flow runs ---------------------------------------------------------------------------------------------------
 
     def begin_flow_run(self, frame: FlowFrame) -> None:
-        """Make sure, before the first flow run begins, that there is a server; and tell it of the run.
+        """Make sure, before the first flow run begins, that there is a server; and tell it of the run, which is held from then on.
 
         Raises:
             ServerUnreachable: there is none.
@@ -168,7 +168,11 @@ class ServedRecorder:
         """
         if self.outbox.contacted and self._published is None:
             return  # it is told with the first proposal
-        self._commit(frame, frame.state or pending(), None)
+        first = frame.state or pending()
+        # the state that it is made in is proposed as well: the answer has the lease, by which a process is missed that
+        # is killed before the run begins
+        unit = self._commit(frame, first, {**self._proposal(frame, first, False), "holder": self.held.holder})
+        self._hold_or_let_go(frame, unit)
         if self._published is not None:
             frame.id = self._published.id_of(frame.id)
 
@@ -210,9 +214,12 @@ class ServedRecorder:
         if frame.state is not None and frame.state.is_final:
             if frame.lease_token is not None:
                 self.held.discard(frame)
-        elif frame.lease_token is None and unit.answer is not None and unit.answer.get("lease_token") is not None:
-            frame.lease_token = unit.answer["lease_token"]
-            self.held.add(frame)
+        elif frame.lease_token is None:
+            # who could not ask holds on to the claim that it was started with: nobody else may begin the run meanwhile
+            said = unit.answer if unit.answer is not None else unit.proposal
+            frame.lease_token = said.get("lease_token") if said is not None else None
+            if frame.lease_token is not None:
+                self.held.add(frame)
 
     def recorded_flow_state(self, flow_run_id: str) -> RunState | None:
         """The state of any flow run, or None when there is no such run."""
