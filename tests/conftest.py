@@ -49,7 +49,9 @@ hypothesis.settings.load_profile("gate" if os.environ.get("CI") else "developer"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the load and fault tests at full length")
-    parser.addoption("--soak-seconds", type=float, help="for how long those go on that go on for a time; implies --soak")
+    parser.addoption(
+        "--soak-seconds", type=float, help="for how long those go on that go on for a time; implies --soak"
+    )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -53,6 +53,8 @@ def forget() -> None:
 
 
 def test_a_server_that_is_killed_and_started_again(own_server: Server) -> None:
+    starting = threading.Thread(target=own_server.start)
+
     @flow
     def survives() -> str:
         for number in range(60):
@@ -60,12 +62,13 @@ def test_a_server_that_is_killed_and_started_again(own_server: Server) -> None:
                 get_recorder().flush()
                 own_server.kill()
             if number == 40:
-                threading.Thread(target=own_server.start).start()
+                starting.start()
             tells(number)
             time.sleep(0.005)  # so that some of it is sent while the server is away
         return str(runtime.flow_run.id)
 
     id = survives()
+    starting.join()  # on a busy machine the flow has ended before the server is there
     until(lambda: own_server.ask("GET", f"/flow_runs/{id}")["state_type"] == "COMPLETED", "the end of the run")
     check_whole(own_server, id, 60)
     assert spools(own_server) == []
