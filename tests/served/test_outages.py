@@ -8,16 +8,22 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prefect import flow, get_run_logger, runtime, task
+from prefect._clock import now
 from prefect._engine import recorder as registry
+from prefect._engine.frames import current_flow
 from prefect._engine.recorder import get_recorder
+from prefect._engine.recording import holding
 from prefect._engine.recording.spool import folder_of
+from prefect._services import lease_expiry
 from prefect._transport.direct import ServerUnreachable
+from prefect.server.database import make_database
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 
 from .servers import Server, free_port, until
@@ -213,6 +219,76 @@ def test_a_run_that_was_cancelled_meanwhile_is_cancelled(own_server: Server) -> 
         own_server.start()
         get_recorder().flush()
         assert own_server.ask("GET", f"/flow_runs/{id}")["state_name"] == "Cancelled"
+        forget()
+
+
+def test_a_run_that_began_while_nobody_could_be_asked_is_missed_when_its_process_dies(
+    own_server: Server, run_script: Callable[..., Any]
+) -> None:
+    done = run_script(
+        """
+        import os, signal, sys
+        from prefect import flow
+        from prefect._engine.recorder import get_recorder
+
+        @flow
+        def child():
+            get_recorder().flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        @flow
+        def parent():
+            os.kill(int(sys.argv[1]), signal.SIGKILL)
+            child()
+
+        parent()
+        """,
+        str(own_server.process.pid),  # type: ignore[union-attr]
+        PREFECT_API_URL=own_server.url,
+        PREFECT_HOME=str(get_current_settings().home),
+        PREFECT_CLIENT_MAX_RETRIES="0",
+    )
+    assert done.code == -9
+    own_server.kill()
+    database = make_database(f"sqlite:///{own_server.folder}/pluperfect.db")
+    database.open()
+    lease_expiry.run_once(database, now() + timedelta(seconds=61))  # before anybody has told of the sub-flow
+    own_server.start()
+    tells(0)
+    until(lambda: spools(own_server) == [], "the sending of what was kept")
+    [child] = own_server.flow_runs(state_type="RUNNING")
+    lease_expiry.run_once(database, now() + timedelta(seconds=122))
+    database.close()
+    assert own_server.states(child["id"])[-2:] == ["Running", "Crashed"]
+    assert {run["state_name"] for run in own_server.flow_runs()} == {"Crashed"}
+
+
+def test_a_run_that_began_while_nobody_could_be_asked_is_held_later(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "EVERY_SECONDS", 0.1)
+
+    @flow
+    def child() -> Any:
+        frame = current_flow.get()
+        assert frame is not None
+        assert frame.lease_token is None
+        own_server.start()
+        get_recorder().flush()
+        until(lambda: frame.lease_token is not None, "the lease")
+        held = {"flow_run_id": frame.id, "token": frame.lease_token}
+        return frame.id, own_server.ask("POST", "/flow_runs/leases/renew", {"leases": [held]})["renewed"]
+
+    @flow
+    def parent() -> Any:
+        own_server.kill()
+        return child()
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        id, renewed = parent()
+        assert renewed == [id]
+        get_recorder().flush()
+        assert own_server.states(id) == ["Pending", "Running", "Completed"]
         forget()
 
 

@@ -382,6 +382,8 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal, is_new: bool) -> Prop
     elif proposal.decided:
         state.timestamp = min(to_us(proposal.state.timestamp), now_us())
         result = _enter_decided(tx, id, current, state, token)
+        if proposal.holder is not None and result.state is not None and result.state.id == proposal.state.id:
+            token = _hold_late(tx, id, proposal.holder, token)
     else:
         result = _answer(id, propose_flow_run_state(tx, id, state, force=proposal.force, lease_token=token)[0])
     result.lease_token = token
@@ -399,6 +401,22 @@ def _hold(tx: sa.Connection, id: UUID, holder: LeaseHolder, token: int | None, i
     moment = now()
     expires = moment + timedelta(seconds=LEASE_SECONDS)
     return leases.take(tx, id, as_row(holder), moment, expires, claim=False, first=True)
+
+
+def _hold_late(tx: sa.Connection, id: UUID, holder: LeaseHolder, token: int | None) -> int | None:
+    """Let a process hold a run that it began while it could not ask, or it would never be missed; returns the token.
+
+    It may be dead: then the lease ends. If it lives, it asks for the lease, or renews that of its claim.
+    """
+    found, moment = leases.read(tx, id), now()
+    if found is not None and found["expires"] is not None and found["expires"] > moment:
+        return token
+    expires = moment + timedelta(seconds=LEASE_SECONDS)
+    if token is None:
+        return leases.take(tx, id, as_row(holder), moment, expires, claim=False)
+    if found is not None and found["token"] == token:
+        leases.hand_over(tx, id, as_row(holder), moment, expires)
+    return token
 
 
 def _accepted(id: UUID, state: RunState) -> ProposalResult:

@@ -53,7 +53,7 @@ class Held:
         return self._holder
 
     def add(self, frame: FlowFrame) -> None:
-        """Hold on to a run that has just taken its lease."""
+        """Hold on to a run that has just taken its lease, or that takes it when the server is there again."""
         with self._lock:
             self._frames[frame.id] = frame
             if self._thread is None:
@@ -82,8 +82,14 @@ class Held:
     def renew(self) -> bool:
         """Say that the runs are still held, and stop those that are not, or are cancelled; False: no need to go on."""
         frames = dict(self._frames)
-        leases = [{"flow_run_id": frame.id, "token": frame.lease_token} for frame in frames.values()]
         try:
+            for frame in frames.values():
+                if frame.lease_token is None:
+                    self._take(frame)
+            tokens = {id: frame.lease_token for id, frame in frames.items() if frame.lease_token is not None}
+            if not tokens:
+                return True
+            leases = [{"flow_run_id": id, "token": token} for id, token in tokens.items()]
             answer = self._ask("POST", "/flow_runs/leases/renew", {"leases": leases}, patient=False)
         except ServerUnreachable as exc:
             _log.debug("The leases of flow runs were not renewed: %s", exc)
@@ -99,6 +105,18 @@ class Held:
         for id in answer["cancelling"]:
             stopping.stop(frames[id], "The flow run is being cancelled.")
         return True
+
+    def _take(self, frame: FlowFrame) -> None:
+        """Take the lease of a run that began while nobody could be asked, once the server has been told of the run."""
+        try:
+            lease = self._ask("POST", f"/flow_runs/{frame.id}/lease", {"holder": self.holder}, patient=False)
+        except Refused as exc:
+            if exc.status == 409:
+                self._lost(frame)
+            elif exc.status not in (404, 405):
+                raise
+        else:
+            frame.lease_token = lease["token"]
 
     def _lost(self, frame: FlowFrame) -> None:
         reason = (

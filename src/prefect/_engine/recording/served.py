@@ -212,13 +212,12 @@ class ServedRecorder:
 
     def _hold_or_let_go(self, frame: FlowFrame, unit: Unit) -> None:
         if frame.state is not None and frame.state.is_final:
-            if frame.lease_token is not None:
-                self.held.discard(frame)
+            self.held.discard(frame)
         elif frame.lease_token is None:
             # who could not ask holds on to the claim that it was started with: nobody else may begin the run meanwhile
             said = unit.answer if unit.answer is not None else unit.proposal
             frame.lease_token = said.get("lease_token") if said is not None else None
-            if frame.lease_token is not None:
+            if frame.lease_token is not None or unit.answer is None:
                 self.held.add(frame)
 
     def recorded_flow_state(self, flow_run_id: str) -> RunState | None:
