@@ -116,9 +116,7 @@ class Chaos:
     # -- faults ------------------------------------------------------------------------------------------------------
 
     def one(self) -> None:
-        what = self.dice.choice(self._faults)()
-        self.happened[what] += 1
-        print(f"{time.monotonic():.2f} {what}")
+        self.happened[self.dice.choice(self._faults)()] += 1
 
     def _seconds(self) -> float:
         return _LEASE * 1.25 if self.longer and self.dice.random() < 0.3 else self.dice.random() * 3
@@ -186,9 +184,7 @@ class Chaos:
 
     @contextlib.contextmanager
     def server_ended(self) -> Iterator[None]:
-        print(f"{time.monotonic():.2f} stop")
         self.scene.server.stop()
-        print(f"{time.monotonic():.2f} stopped")
         yield
         self.happened["server SIGTERM"] += 1
         self.scene.server.start()
@@ -254,8 +250,19 @@ def see_to_the_end(scene: Scene, moment: datetime, *, patient: bool) -> None:
             if not held:  # else it is at work
                 scene.expire_leases()
                 expire_at = time.monotonic() + 5  # what is claimed after this has to have time to begin
-        assert time.monotonic() < deadline, [tuple(map(str, row)) for row in left]
+        assert time.monotonic() < deadline, "\n".join(story(scene, row.id) for row in left)
         time.sleep(0.2)  # between two looks, until the deadline
+
+
+def story(scene: Scene, id: UUID) -> str:
+    """What is known of a run that does not end."""
+    states = flow_run_state.c.type, flow_run_state.c.message, flow_run_state.c.timestamp
+    history = rows(scene, *states, where=flow_run_state.c.flow_run_id == id, order=(flow_run_state.c.timestamp,))
+    run = rows(scene, flow_run, where=flow_run.c.id == id)
+    lease = rows(scene, run_lease, where=run_lease.c.flow_run_id == id)
+    marks = [mark for mark in scene.marks() if mark.run == str(id)]
+    living = [mark.pid for mark in marks if is_running(mark.pid)]
+    return f"{run}\n  states {history}\n  lease {lease}\n  marks {marks}\n  living {living}"
 
 
 def check_runs(scene: Scene, chaos: Chaos) -> None:
@@ -368,9 +375,8 @@ def test_whatever_happens_every_run_ends_and_none_runs_twice(
         began = now()
         chaos.go_on(soak_seconds or SHORT)
         ended = now()
-        print(f"{time.monotonic():.2f} chaos ended")
         see_to_the_end(scene, ended, patient=soak_seconds is not None)
-        print(f"{time.monotonic():.2f}", dict(chaos.happened), len(scene.marks()))
+        print(dict(chaos.happened), len(scene.marks()), "marks")
     finally:
         scene.stop()
     try:
