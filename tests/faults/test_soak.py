@@ -219,7 +219,7 @@ def rows(scene: Scene, *columns: Any, where: Any = None, order: Any = None) -> l
         statement = statement.where(where)
     if order is not None:
         statement = statement.order_by(*order)
-    return scene.database.read(lambda tx: tx.execute(statement).all())
+    return list(scene.database.read(lambda tx: tx.execute(statement).all()))
 
 
 def see_to_the_end(scene: Scene, moment: datetime, *, patient: bool) -> None:
