@@ -324,6 +324,19 @@ def test_two_servers_tell_of_it_once(town: Town) -> None:
     assert town.events() == ["prefect.deployment.ready"]
 
 
+def test_of_many_deployments_it_is_told_some_at_a_time(town: Town) -> None:
+    def many(world: Any) -> None:
+        flow_id = world.flow("many")
+        for number in range(101):
+            world._insert(deployment, name=f"d{number}", flow_id=flow_id, last_polled=NOON)
+
+    town.make(many)
+    first, second = foreman.run_once(town.database, at(1)), foreman.run_once(town.database, at(1))
+    assert (first.more, first.done) == (True, 100)
+    assert (second.more, second.done) == (False, 1)
+    assert town.events() == ["prefect.deployment.ready"] * 101
+
+
 # -- retention ------------------------------------------------------------------------------------------------------
 
 

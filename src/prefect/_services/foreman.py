@@ -16,6 +16,7 @@ from prefect._store.dialects import insert
 from prefect._store.tables import deployment, readiness, work_pool, work_queue, worker
 from prefect.settings import get_current_settings
 
+_AT_ONCE = 100
 _POOL, _QUEUE, _DEPLOYMENT = "work-pool", "work-queue", "deployment"
 
 
@@ -32,8 +33,11 @@ def run_once(database: Database, now: datetime) -> Round:
     seen = database.read(lambda tx: _look(tx, now))
     begun = {id: kind for id, kind in seen.ready.items() if id not in seen.known}
     ended = {id: kind for id, kind in seen.known.items() if id not in seen.ready}
-    done = database.write(lambda tx: _tell(tx, begun, ended)) if begun or ended else 0
-    return Round(next_at=seen.next_at, done=done)
+    # some at a time: others want to write, too
+    first = [*begun][:_AT_ONCE], [*ended][:_AT_ONCE]
+    some = [{id: kinds[id] for id in ids} for kinds, ids in zip((begun, ended), first, strict=True)]
+    done = database.write(lambda tx: _tell(tx, *some)) if begun or ended else 0
+    return Round(len(begun) > _AT_ONCE or len(ended) > _AT_ONCE, seen.next_at, done)
 
 
 def _look(tx: sa.Connection, now: datetime) -> _Seen:

@@ -59,7 +59,8 @@ def where_deployments(
         clauses.append(deployment.c.flow_id.in_(sa.select(flow.c.id).where(flow_matches(flows))))
     if flow_runs is not None or task_runs is not None:
         runs = where_flow_runs(flow_runs=flow_runs, task_runs=task_runs)
-        clauses.append(sa.exists().where(flow_run.c.deployment_id == deployment.c.id, runs))
+        # one look at the runs that match; one for each deployment could go by the index of a condition every time
+        clauses.append(deployment.c.id.in_(sa.select(flow_run.c.deployment_id).where(runs)))
     if work_pools is not None or work_queues is not None:
         queues = sa.select(work_queue.c.id).join(work_pool, work_queue.c.work_pool_id == work_pool.c.id)
         if work_pools is not None:
