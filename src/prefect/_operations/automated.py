@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 import sqlalchemy as sa
 
 from prefect._clock import now, now_us, to_us
@@ -23,6 +24,7 @@ from prefect._operations import (
     work_queues,
 )
 from prefect._operations.errors import NotFound
+from prefect._operations.registry import Rendered
 from prefect._operations.state_changes import propose_flow_run_state
 from prefect._rules.states import CANCELLED, CANCELLING, PAUSED, SCHEDULED, RunState
 from prefect._schemas import automation_actions as actions
@@ -207,7 +209,7 @@ class Shown(dict[str, Any]):
 
 
 def _shown(kind: str, model: Any) -> Shown:
-    shown = Shown(model.model_dump(mode="json"))
+    shown = Shown(orjson.loads(model.json) if isinstance(model, Rendered) else model.model_dump(mode="json"))
     shown.kind = kind
     return shown
 
