@@ -1,28 +1,37 @@
-"""Run every snippet of the cheat-sheet verbatim: what users paste must work with no server.
+"""Run every snippet of the cheat-sheet verbatim, with no server and with one: what users paste must work.
 
 The weather service is a local HTTP server; `httpx` is pointed at it (or stood in for, where it is not installed), so
-that the snippet itself stays as it is. Names that a snippet leaves to its reader are injected.
+that the snippet itself stays as it is. The block of the package `prefect-sqlalchemy` is stood in for by one over
+`sqlite3`. Names that a snippet leaves to its reader are injected.
 """
 
 import importlib.util
 import json
 import re
 import runpy
+import sqlite3
 import sys
 import threading
 import types
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pydantic
 import pytest
 
-from prefect import flow, task
+from prefect import flow, get_client, task
+from prefect.automations import Automation
+from prefect.blocks.core import Block
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+from prefect.events import EventTrigger, RunDeployment
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
+from served.servers import Server, until
 
 SNIPPETS = dict(
     re.findall(
@@ -33,10 +42,18 @@ SNIPPETS = dict(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def harness() -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True, params=["embedded", "served"])
+def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with prefect_test_harness(server_startup_timeout=120):
-        yield
+        if request.param == "embedded":
+            yield
+            return
+        server = Server(tmp_path_factory.mktemp("server")).start()
+        try:
+            with temporary_settings({PREFECT_API_URL: server.url}):
+                yield
+        finally:
+            server.stop()
 
 
 def run(title: str, tmp_path: Path, **names: Any) -> dict[str, Any]:
@@ -111,6 +128,7 @@ def test_every_snippet_is_tested_here():
         [
             "Quick start",
             "Concurrent task execution with error handling",
+            "Database operations with blocks",
             "Event-driven workflows",
             "Task failures do not fail flows",
             "Pydantic models",
@@ -131,10 +149,68 @@ def test_concurrent_processing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "Task failed: Failed processing 5" in capsys.readouterr().out
 
 
+class SqlAlchemyConnector(Block):
+    """As much of the block of `prefect-sqlalchemy` as the snippet uses."""
+
+    database: str
+
+    def __enter__(self) -> Self:
+        self._connection = sqlite3.connect(self.database)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._connection.close()
+
+    def fetch_all(self, query: str) -> list[Any]:
+        return self._connection.execute(query).fetchall()
+
+
+def test_database_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with closing(sqlite3.connect(tmp_path / "source.db")) as database:
+        database.execute("CREATE TABLE orders (id, created_at)")
+        database.execute("INSERT INTO orders VALUES (1, '2023-12-31'), (2, '2024-05-01')")
+        database.commit()
+    SqlAlchemyConnector(database=str(tmp_path / "source.db")).save("source-db", overwrite=True)
+    package = types.ModuleType("prefect_sqlalchemy")
+    package.SqlAlchemyConnector = SqlAlchemyConnector  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "prefect_sqlalchemy", package)
+    loaded: dict[str, Any] = {}
+    names = run(
+        "Database operations with blocks",
+        tmp_path,
+        transform_data=lambda rows: [(number * 10, day) for number, day in rows],
+        load_data=loaded.__setitem__,
+    )
+    assert names["etl_pipeline"](return_state=True).is_completed()
+    assert loaded == {"dest-db": [(20, "2024-05-01")]}
+
+
 @pytest.mark.parametrize("usage", [0.5, 0.95])
 def test_event_driven(usage: float, tmp_path: Path):
     names = run("Event-driven workflows", tmp_path, get_cpu_usage=lambda: usage)
     assert names["monitoring_flow"](return_state=True).is_completed()
+
+
+@pytest.mark.parametrize("harness", ["served"], indirect=True)
+def test_the_automation_that_the_snippet_speaks_of(tmp_path: Path, harness: None):
+    """When: event "high-cpu-usage" occurs. Then: run scale_resources flow with parameters."""
+    with get_client(sync_client=True) as client:
+        flow_id = client.create_flow_from_name("scale_resources")
+        deployment = client.create_deployment(
+            flow_id,
+            "scale",
+            parameter_openapi_schema={"type": "object", "properties": {"factor": {"type": "integer"}}},
+        )
+    Automation(
+        name="scale",
+        trigger=EventTrigger(expect={"high-cpu-usage"}, match={"prefect.resource.id": "system-monitor"}),
+        actions=[RunDeployment(deployment_id=deployment, parameters={"factor": 2})],
+    ).create()
+    run("Event-driven workflows", tmp_path, get_cpu_usage=lambda: 0.95)["monitoring_flow"]()
+    wanted = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]))
+    with get_client(sync_client=True) as client:
+        runs = until(lambda: client.read_flow_runs(flow_run_filter=wanted), "a run of the deployment")
+    assert [one.parameters for one in runs] == [{"factor": 2}]
 
 
 def test_task_failures_do_not_fail_flows(tmp_path: Path):
