@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import prefect
-from prefect import flow
+from prefect import flow, runtime, task
 from prefect._dispatch import adhoc
 from prefect.bundles import (
     _pin_prefect_in_bundle_step_requires,
@@ -175,9 +175,11 @@ async def test_an_asynchronous_bound_flow(place: str) -> None:
     assert await bind_flow_to_infrastructure(later, "bound", ProcessWorker)(4) == 5
 
 
-@places("served")
-def test_through_the_storage_of_a_pool(api: SyncPrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A storage as published packages have it: a module that uploads, and one that carries out."""
+@pytest.fixture
+def stored(
+    api: SyncPrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> InfrastructureBoundFlow[..., Any]:
+    """A flow of a pool with a storage as published packages have it: a module that uploads, and one that carries out."""
     package = tmp_path / "my_storage"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -202,8 +204,12 @@ def test_through_the_storage_of_a_pool(api: SyncPrefectClient, tmp_path: Path, m
         WorkPoolCreate(name="stored", type="process", base_job_template=template, storage_configuration=storage),
         overwrite=True,
     )
-    bound = bind_flow_to_infrastructure(sums, "stored", ProcessWorker)
-    future = bound.submit_to_work_pool(20, 1)
+    return bind_flow_to_infrastructure(sums, "stored", ProcessWorker)
+
+
+@places("served")
+def test_through_the_storage_of_a_pool(stored: InfrastructureBoundFlow[..., Any], tmp_path: Path) -> None:
+    future = stored.submit_to_work_pool(20, 1)
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "stored", "--run-once"]
     subprocess.run(command, check=True, timeout=90, capture_output=True)
     future.wait(30)
@@ -215,6 +221,36 @@ def test_through_the_storage_of_a_pool(api: SyncPrefectClient, tmp_path: Path, m
         bind_flow_to_infrastructure(sums, "bare", ProcessWorker).submit_to_work_pool()
     with pytest.raises(RuntimeError, match="ended with status 1"):
         adhoc._run_command([sys.executable, "-c", "raise SystemExit('no space')"], tmp_path)
+
+
+@task
+def one() -> int:
+    return 1
+
+
+@places("served")
+def test_a_run_that_a_flow_submits_to_a_pool_is_its_sub_flow(
+    stored: InfrastructureBoundFlow[..., Any], api: SyncPrefectClient
+) -> None:
+    @task
+    def within() -> Any:
+        return runtime.task_run.id, stored.submit_to_work_pool(5).flow_run_id
+
+    @flow
+    def parent() -> Any:
+        future = one.submit()
+        return runtime.flow_run.id, future.task_run_id, stored.submit_to_work_pool(future, 2).flow_run_id, within()
+
+    asker, origin, first, (around, second) = parent()
+    for id, inputs in ((first, {"x": str(origin)}), (second, {"__parents__": str(around)})):
+        run = api.read_flow_run(id)
+        assert run.state_name == "Scheduled" and run.parent_task_run_id is not None
+        stand = api.read_task_run(run.parent_task_run_id)
+        assert (str(stand.flow_run_id), stand.state_name) == (asker, "Scheduled")
+        assert stand.name.startswith("sums-") and stand.state.state_details.child_flow_run_id == id
+        found = {name: [str(link.id) for link in links] for name, links in stand.task_inputs.items() if links}
+        assert found == {name: [id] for name, id in inputs.items()}
+    assert api.read_flow_run(stored.submit_to_work_pool(5).flow_run_id).parent_task_run_id is None
 
 
 @places("served")

@@ -168,8 +168,10 @@ def test_a_run_that_is_being_cancelled_takes_care_of_its_process(town: Town) -> 
     cancelling = town.run("CANCELLING", state_timestamp=at(-10))
     inside = town.run(parent_flow_run_id=cancelling)
     apart = town.run(parent_flow_run_id=cancelling, deployment_id=town.deployment)
+    of_pool = town.run(parent_flow_run_id=cancelling, work_queue_id=town.queue)
     cancellation_cleanup.run_once(town.database, NOON)
-    assert [town.state(run)["type"] for run in (inside, apart)] == ["RUNNING", "CANCELLING"]
+    states = [town.state(run)["type"] for run in (inside, apart, of_pool)]
+    assert states == ["RUNNING", "CANCELLING", "CANCELLING"]
 
 
 def test_a_cancellation_that_nobody_answers_is_over(town: Town) -> None:

@@ -119,20 +119,39 @@ def _as_id(text: str) -> UUID | None:
 
 
 async def _stand_for(api: PrefectClient, parent: FlowFrame, deployment: DeploymentResponse, order: Order) -> UUID:
-    """Make the task run that stands for the new run in the flow run that asks for it; returns its id."""
-    id = new_uuid()
     flow_name = str(order.name).partition("/")[0] if "/" in str(order.name) else deployment.name
+    key = f"prefect.deployments.run_deployment.{flow_name}/{deployment.name}"
+    return await stand_for(api, parent, flow_name, key, deployment.version, order.links)
+
+
+async def stand_for(
+    api: PrefectClient, parent: FlowFrame, name: str, key: str, version: str | None, links: dict[str, Any]
+) -> UUID:
+    """Make the task run that stands for a new run in the flow run that asks for it.
+
+    Args:
+        api: the client.
+        parent: the flow run that asks.
+        name: of the flow.
+        key: the same for all runs of the kind.
+        version: of the flow, or of its deployment.
+        links: from which runs its parameters come.
+
+    Returns:
+        its id.
+    """
+    id = new_uuid()
     task = current_task.get()
-    links: dict[str, Any] = dict(order.links)
+    links = dict(links)
     if task is not None:
         links["__parents__"] = [{"input_type": "task_run", "id": task.id}]
     body = TaskRunCreate(
         id=id,
-        name=f"{flow_name}-{str(id)[-3:]}",
+        name=f"{name}-{str(id)[-3:]}",
         flow_run_id=UUID(parent.id),
-        task_key=f"prefect.deployments.run_deployment.{flow_name}/{deployment.name}",
+        task_key=key,
         dynamic_key=str(id),
-        task_version=deployment.version,
+        task_version=version,
         labels={},
         state=states.to_state_create(states.Pending()),
         task_inputs=links,

@@ -18,6 +18,8 @@ from prefect._lazy import lazy_module
 
 if TYPE_CHECKING:
     from prefect import bundles, context, futures, states
+    from prefect._deploying import running
+    from prefect._engine import frames
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.work_pools import WorkPool
     from prefect.bundles import _launchers as launchers
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 else:
     bundles = lazy_module("prefect.bundles")
     context = lazy_module("prefect.context")
+    frames = lazy_module("prefect._engine.frames")
     futures = lazy_module("prefect.futures")
     launchers = lazy_module("prefect.bundles._launchers")
+    running = lazy_module("prefect._deploying.running")
     processutils = lazy_module("prefect.utilities.processutils")
     states = lazy_module("prefect.states")
 
@@ -210,8 +214,16 @@ def _run_command(command: list[str], folder: Path) -> None:
         )
 
 
-async def submit_to_pool(client: PrefectClient, flow: AnyFlow, parameters: dict[str, Any]) -> PrefectFlowRunFuture[Any]:
-    """Let the workers of a work pool carry out a flow that is bound to it.
+async def submit_to_pool(
+    client: PrefectClient, flow: AnyFlow, parameters: dict[str, Any], links: dict[str, Any]
+) -> PrefectFlowRunFuture[Any]:
+    """Let the workers of a work pool carry out a flow that is bound to it; in a flow run as a sub-flow of it.
+
+    Args:
+        client: for the API.
+        flow: bound to the pool.
+        parameters: for the run.
+        links: from which runs they come.
 
     Raises:
         RuntimeError: the pool has no storage, or the flow could not be put there.
@@ -221,8 +233,13 @@ async def submit_to_pool(client: PrefectClient, flow: AnyFlow, parameters: dict[
     upload, execution = _steps(pool, flow)
     key = new_id()
     command = processutils.command_to_string(bundles.step_command(execution, key))
+    parent, stand = frames.current_flow.get(), None
+    if parent is not None:
+        name = f"{flow.fn.__module__}.{getattr(flow.fn, '__qualname__', flow.name)}"
+        stand = await running.stand_for(client, parent, flow.name, name, flow.version, links)
     run = await client.create_flow_run(
         flow, parameters=parameters, state=states.Pending(message="The flow is being put into storage."),
+        parent_task_run_id=stand,
         job_variables={**flow.job_variables, "command": command}, work_pool_name=pool.name,
         tags=context.TagsContext.get().current_tags,
     )  # fmt: skip

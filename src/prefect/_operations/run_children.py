@@ -57,11 +57,11 @@ def end_task_runs(tx: sa.Connection, flow_run_id: UUID, end: RunState, limit: in
 
 
 def is_apart(child: sa.FromClause, parent_id: Any) -> sa.ColumnElement[bool]:
-    """Whether a sub-flow run is carried out elsewhere than its parent: by a deployment, or by another holder of leases."""
+    """Whether a sub-flow run is carried out elsewhere than its parent: by a deployment, a worker, or who else holds it."""
     own, of_parent = run_lease.alias("own_lease"), run_lease.alias("lease_of_parent")
     with_parent = sa.exists().where(of_parent.c.flow_run_id == parent_id, of_parent.c.holder_id == own.c.holder_id)
     held = sa.exists().where(own.c.flow_run_id == child.c.id, own.c.expires.is_not(None), sa.not_(with_parent))
-    return sa.or_(child.c.deployment_id.is_not(None), held)
+    return sa.or_(child.c.deployment_id.is_not(None), child.c.work_queue_id.is_not(None), held)
 
 
 def _sub_flow_runs(tx: sa.Connection, parent: UUID, limit: int) -> list[sa.RowMapping]:

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from prefect._bridge import run as run_now
 from prefect._bridge import run_coro_as_sync
+from prefect._engine.port import SYNC
 from prefect._lazy import lazy_module
 from prefect.bundles._launchers import BundleLauncher, normalize_launcher
 from prefect.flows import Flow
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from prefect import futures
+    from prefect._deploying import running
     from prefect._dispatch import adhoc
     from prefect._schemas.flow_runs import FlowRun
     from prefect.client import orchestration
@@ -28,6 +31,7 @@ else:
     adhoc = lazy_module("prefect._dispatch.adhoc")
     asyncio = lazy_module("asyncio")
     futures = lazy_module("prefect.futures")
+    running = lazy_module("prefect._deploying.running")
     orchestration = lazy_module("prefect.client.orchestration")
 
 P = ParamSpec("P")
@@ -122,6 +126,8 @@ class InfrastructureBoundFlow(Flow[P, R]):
     def submit_to_work_pool(self, *args: Any, **kwargs: Any) -> PrefectFlowRunFuture[R]:
         """Let a worker of the work pool carry the flow out: the flow goes to the pool's storage, the run to its queue.
 
+        Called in a flow, it makes a sub-flow run.
+
         Args:
             args, kwargs: the flow's arguments; `wait_for` may be among them.
 
@@ -132,11 +138,13 @@ class InfrastructureBoundFlow(Flow[P, R]):
             RuntimeError: the pool has no storage, or the flow could not be put there.
         """
         wait_for = kwargs.pop("wait_for", None)
-        parameters = self._resolved(self.spec.bind(args, kwargs), wait_for)
+        arguments = self.spec.bind(args, kwargs)
+        parameters = self._resolved(arguments, wait_for)
+        _, links = run_now(running.resolved(SYNC, arguments))  # all that they come from has ended
 
         async def send() -> PrefectFlowRunFuture[Any]:
             async with orchestration.get_client() as client:
-                return await adhoc.submit_to_pool(client, self._keeping(), parameters)
+                return await adhoc.submit_to_pool(client, self._keeping(), parameters, links)
 
         return run_coro_as_sync(send())
 
