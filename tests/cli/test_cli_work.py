@@ -43,6 +43,11 @@ def test_pools(cli: Cli, tmp_path: Path) -> None:
     assert json.loads(template.read_text()) == json.loads(cli.ok("work-pool", "get-default-base-job-template"))
     cli.ok("work-pool", "create", "etl", "--overwrite", "--base-job-template", str(template))
     assert "There are no workers of type 'moon'" in cli.fails("work-pool", "create", "luna", "--type", "moon")
+    # the template of a package that is not installed here
+    cli.ok("work-pool", "create", "ships", "--type", "kubernetes")
+    of_kubernetes = json.loads(cli.ok("work-pool", "get-default-base-job-template", "--type", "kubernetes"))
+    assert cli.json("work-pool", "inspect", "ships")["base_job_template"] == of_kubernetes
+    assert of_kubernetes["variables"]["properties"]["namespace"]["default"] == "default"
     assert "provider" in cli.fails("work-pool", "provision-infra", "etl")
     cli.ok("work-pool", "create", "mine", "--set-as-default")
     assert "mine" in cli.ok("config", "view")

@@ -110,6 +110,13 @@ DIFFERENCES: dict[str, Steps] = {
     "`DELETE` of the default queue of a pool": {
         ("work_pool_queues", "DELETE /work_pools/wq-pool/queues/default"): ["500, here 409"],
     },
+    "`name`, `command` and `working_dir` of a pool for processes": {
+        ("collections", "GET /collections/views/aggregate-worker-metadata"): [
+            '.prefect.process.kinds.command: "string", here null',
+            '.prefect.process.kinds.name: "string", here null',
+            '.prefect.process.kinds.working_dir: "string", here null',
+        ],
+    },
 }
 
 NOT_EMBEDDED: dict[str, Steps] = {

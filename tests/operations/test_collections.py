@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 import sqlalchemy as sa
 
-from prefect._operations import block_documents, block_schemas, block_types, collections
+from prefect._operations import block_documents, block_schemas, block_types, collections, work_pools
 from prefect._operations.errors import Forbidden, NotFound
 from prefect._schemas.actions.blocks import BlockDocumentCreate
+from prefect._schemas.actions.work_pools import WorkPoolCreate
 from prefect._store.tables import block_type
 from prefect.blocks import _system_types
 from prefect.blocks.system import Secret
@@ -42,11 +46,28 @@ def test_an_installed_type_is_the_one_of_the_class(both: sa.Connection) -> None:
 def test_views(both: sa.Connection) -> None:
     workers = collections.read_view_content(both, "aggregate-worker-metadata")
     assert "job_configuration" in workers["prefect"]["process"]["default_base_job_configuration"]
+    assert {type for types in workers.values() for type in types} == {
+        "process", "docker", "kubernetes", "ecs", "azure-container-instance", "cloud-run", "cloud-run-v2", "vertex-ai",
+    }  # fmt: skip
     blocks = collections.read_view_content(both, "aggregate-block-metadata")
     assert blocks["prefect"]["block_types"]["secret"]["block_schema"]["fields"]["secret_fields"] == ["value", "value"]
     assert collections.read_view_content(both, "aggregate-flow-metadata") == {}
     with pytest.raises(NotFound):
         collections.read_view_content(both, "another")
+
+
+def test_every_kind_of_worker_can_have_a_pool(both: sa.Connection) -> None:
+    workers = collections.read_view_content(both, "aggregate-worker-metadata")
+    for kind in (kind for kinds in workers.values() for kind in kinds.values()):
+        template = kind["default_base_job_configuration"]
+        made = work_pools.create_work_pool(
+            both, WorkPoolCreate(name=kind["type"], type=kind["type"], base_job_template=template)
+        )
+        assert made.base_job_template == template
+        variables = template["variables"]["properties"]
+        asked_for = set(re.findall(r"{{ (\w+) }}", json.dumps(template["job_configuration"])))
+        assert asked_for - variables.keys() == set(), kind["type"]
+        assert all(variable["title"] and variable["description"] for variable in variables.values()), kind["type"]
 
 
 def test_what_was_installed_is_not_installed_again(both: sa.Connection) -> None:

@@ -1,4 +1,8 @@
-"""What comes with the package, for those who look at it over the API: its block types, its kinds of workers."""
+"""What there is to work with, for those who look at it over the API: block types and kinds of workers.
+
+Those of the package are generated from its classes; `published_worker_types.json` has the kinds of workers of packages that
+are published beside it, so that a pool for them can be made where they are not installed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from prefect._operations.registry import operation
 
 @operation("GET", "/collections/views/{view}")
 def read_view_content(tx: sa.Connection, view: str) -> dict[str, Any]:
-    """What comes with the package, by package and name: one of `aggregate-worker-metadata`, `aggregate-block-metadata`,
+    """What there is, by package and name: one of `aggregate-worker-metadata`, `aggregate-block-metadata`,
     `aggregate-flow-metadata`.
 
     Raises:
@@ -28,7 +32,11 @@ def read_view_content(tx: sa.Connection, view: str) -> dict[str, Any]:
 
 
 def _workers() -> dict[str, Any]:
-    return {"prefect": json.loads(resources.files(__package__ or "").joinpath("worker_types.json").read_text("utf-8"))}
+    return {"prefect": _read("worker_types.json"), **_read("published_worker_types.json")}
+
+
+def _read(name: str) -> dict[str, Any]:
+    return json.loads(resources.files(__package__ or "").joinpath(name).read_text("utf-8"))
 
 
 def _blocks() -> dict[str, Any]:

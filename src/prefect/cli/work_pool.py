@@ -62,7 +62,7 @@ def create(
         _no_provisioner(type)
     with _api.client() as api:
         kind = type or _kind_to_make(api, name, overwrite)
-        template = _read_template(base_job_template) or _default_template(kind)
+        template = _read_template(base_job_template) or _installed_template(kind) or _published_template(api, kind)
         fields = {"name": name, "type": kind, "base_job_template": template, "is_paused": paused}
         wanted = _api.made(actions.WorkPoolCreate, fields)
         try:
@@ -102,17 +102,23 @@ def _read_template(file: Path | None) -> dict[str, Any] | None:
         _console.fail(f"The job template cannot be read: {problem}")
 
 
-def _default_template(kind: str) -> dict[str, Any]:
+def _installed_template(kind: str) -> dict[str, Any] | None:
     if kind == process.ProcessWorker.type:
         return process.ProcessWorker.get_default_base_job_template()
     cls = _types.find(kind)
-    if cls is None:
-        known = ", ".join(sorted({process.ProcessWorker.type, *_types.names()}))
+    return None if cls is None else cls.get_default_base_job_template()
+
+
+def _published_template(api: SyncPrefectClient, kind: str) -> dict[str, Any]:
+    """The template for workers whose package is not installed here, as the API knows it."""
+    published = {type: entry for types in api.read_worker_metadata().values() for type, entry in types.items()}
+    if kind not in published:
+        known = ", ".join(sorted({process.ProcessWorker.type, *_types.names(), *published}))
         _console.fail(
             f"There are no workers of type {kind!r} here, so there is no job template for them. Install their package, or "
             f"give a template with --base-job-template. Types are: {known}."
         )
-    return cls.get_default_base_job_template()
+    return published[kind]["default_base_job_configuration"]
 
 
 @app.command
@@ -314,7 +320,12 @@ def get_default_base_job_template(
     file: Annotated[Path | None, Parameter(name=["--file", "-f"], help="Write it to this file.")] = None,
 ) -> None:
     """Show the job template that a pool of a type has unless it is given another."""
-    text = json.dumps(_default_template(type or process.ProcessWorker.type), indent=2)
+    kind = type or process.ProcessWorker.type
+    template = _installed_template(kind)
+    if template is None:
+        with _api.client() as api:
+            template = _published_template(api, kind)
+    text = json.dumps(template, indent=2)
     if file is None:
         print(text)
         return

@@ -60,9 +60,24 @@ def saved_searches() -> Script:
 
 def collections() -> Script:
     def workers(answer: dict[str, Any]) -> dict[str, Any]:
-        process = answer["prefect"]["process"]
-        template = process["default_base_job_configuration"]
-        return {"type": process["type"], "variables": sorted(template["variables"]["properties"])}
+        return {package: {type: shown(one) for type, one in types.items()} for package, types in answer.items()}
+
+    def shown(one: dict[str, Any]) -> dict[str, Any]:
+        template = one["default_base_job_configuration"]
+        variables = template["variables"]
+        return {
+            "type": one["type"],
+            "install_command": one["install_command"],
+            "job_configuration": sorted(template["job_configuration"]),
+            "variables": sorted(variables["properties"]),
+            "required": variables.get("required", []),
+            "kinds": {name: declared.get("type") for name, declared in sorted(variables["properties"].items())},
+            "defaults": {
+                name: declared["default"]
+                for name, declared in sorted(variables["properties"].items())
+                if declared.get("default") is not None and name != "image"
+            },
+        }
 
     yield GET, "/collections/views/aggregate-worker-metadata", None, workers
     yield GET, "/collections/views/none-such", None
