@@ -31,7 +31,10 @@ from prefect._services import (
     task_run_reconciliation,
 )
 from prefect._store.announcements import Bus
+from prefect._store.dialects import make_engine
+from prefect._store.schema import POSTGRESQL_SCRIPT, read_script
 from prefect._store.tables import deployment, flow, metadata, work_pool, work_queue
+from store.conftest import PostgreSQL
 
 LARGE = ("flow_run", "flow_run_state", "task_run", "task_run_state", "log", "event", "event_resource", "artifact")
 """The tables that grow with what runs."""
@@ -168,6 +171,16 @@ def _reads() -> list[Any]:
          {"ix_event_resource__resource_id_occurred"}),
     ]  # fmt: skip
     return found + [pytest.param(*one, id=f"{one[1]} {number}") for number, one in enumerate(more)]
+
+
+@pytest.fixture(scope="module")
+def postgresql_engine(postgresql: PostgreSQL) -> Iterator[sa.Engine]:
+    # a database of its own: what other tests wrote and took back makes tables larger, and plans depend on that
+    pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
+    postgresql.run("plans", read_script(POSTGRESQL_SCRIPT))
+    engine = make_engine(f"postgresql://test@/plans?host={postgresql.folder}")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="module", autouse=True)
