@@ -347,3 +347,38 @@ class TestRuns:
             return slow()
 
         assert main() == "second"
+
+
+def limited(seconds: float) -> None:
+    with SyncTimeout(seconds, Inner):
+        busy(30)
+
+
+@needs_alarm
+@pytest.mark.parametrize("place", [lambda body: body(), on_thread])
+@pytest.mark.parametrize(("seconds", "said"), [(0.05, "0.05"), (0.0512345, "0.051"), (1 / 16, "0.062")])
+def test_the_error_says_after_how_long(place: Callable[..., Any], seconds: float, said: str) -> None:
+    with pytest.raises(Inner, match=rf"^Scope timed out after {said} second\(s\)\.$"):
+        place(lambda: limited(seconds))
+
+
+def test_an_error_of_the_same_kind_from_inside_keeps_its_words() -> None:
+    def body() -> None:
+        with SyncTimeout(30, Inner):
+            raise Inner
+
+    for place in (lambda body: body(), on_thread):
+        with pytest.raises(Inner) as caught:
+            place(body)
+        assert caught.value.args == ()
+
+
+def test_a_generator_that_is_late_says_so_in_plain_numbers() -> None:
+    @task(timeout_seconds=0.3)
+    def slow() -> Iterator[int]:
+        yield 1
+        busy(30)
+
+    with pytest.raises(TimeoutError) as caught:
+        list(slow())
+    assert len(str(caught.value)) <= len("Scope timed out after 0.299 second(s).")

@@ -22,6 +22,10 @@ asyncio = lazy_module("asyncio")
 ctypes = lazy_module("ctypes")
 
 
+def _said(seconds: float) -> str:
+    return f"Scope timed out after {round(seconds, 3):.12g} second(s)."
+
+
 class SyncTimeout:
     """Raise `error` in the body of a `with` block after `seconds`."""
 
@@ -38,6 +42,8 @@ class SyncTimeout:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self._impl.stop(raised=kind is not None and issubclass(kind, self._error))
+        if isinstance(self._impl, _Watch) and self._impl.fired and isinstance(exc, self._error) and not exc.args:
+            exc.args = (_said(self._seconds),)  # what is set on a thread is a class, and carries no words
 
 
 class _Alarm:
@@ -79,7 +85,7 @@ class _Alarm:
         if not self._armed_for_outer:
             self._fired = True
             self._arm()
-            raise self._error(f"Scope timed out after {self._seconds} second(s).")
+            raise self._error(_said(self._seconds))
         self._outer_due = time.monotonic() + self._outer_interval if self._outer_interval else None
         self._arm()
         if callable(self._outer_handler):
@@ -207,5 +213,5 @@ class AsyncTimeout:
             return await self._scope.__aexit__(kind, exc, tb)
         except TimeoutError:
             if self._scope.expired():
-                raise self._error(f"Scope timed out after {self._seconds} second(s).") from exc
+                raise self._error(_said(self._seconds)) from exc
             raise
