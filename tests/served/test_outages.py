@@ -189,12 +189,21 @@ def test_sub_flows_are_decided_here_while_the_server_is_away(own_server: Server)
         forget()
 
 
-def test_a_run_that_was_taken_for_dead_meanwhile_has_ended_as_it_did(own_server: Server) -> None:
+@pytest.mark.parametrize(
+    ("meanwhile", "in_the_end"),
+    [
+        ({"type": "CRASHED", "name": "Crashed", "message": "Nobody has heard of it."}, "Completed"),
+        ({"type": "CANCELLED"}, "Cancelled"),
+    ],
+    ids=["taken for dead", "cancelled"],
+)
+def test_a_run_that_others_ended_meanwhile(own_server: Server, meanwhile: dict[str, str], in_the_end: str) -> None:
+    """Who was taken for dead has ended as it did; who was cancelled is cancelled."""
+
     @flow
     def survives() -> str:
         id = str(runtime.flow_run.id)
-        state = {"type": "CRASHED", "name": "Crashed", "message": "Nobody has heard of it."}
-        own_server.ask("POST", f"/flow_runs/{id}/set_state", {"state": state, "force": True})
+        own_server.ask("POST", f"/flow_runs/{id}/set_state", {"state": meanwhile, "force": True})
         own_server.kill()
         return id
 
@@ -202,23 +211,7 @@ def test_a_run_that_was_taken_for_dead_meanwhile_has_ended_as_it_did(own_server:
         id = survives()
         own_server.start()
         get_recorder().flush()
-        assert own_server.ask("GET", f"/flow_runs/{id}")["state_name"] == "Completed"
-        forget()
-
-
-def test_a_run_that_was_cancelled_meanwhile_is_cancelled(own_server: Server) -> None:
-    @flow
-    def survives() -> str:
-        id = str(runtime.flow_run.id)
-        own_server.ask("POST", f"/flow_runs/{id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
-        own_server.kill()
-        return id
-
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-        id = survives()
-        own_server.start()
-        get_recorder().flush()
-        assert own_server.ask("GET", f"/flow_runs/{id}")["state_name"] == "Cancelled"
+        assert own_server.ask("GET", f"/flow_runs/{id}")["state_name"] == in_the_end
         forget()
 
 

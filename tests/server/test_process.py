@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,13 +19,9 @@ from typing import Any
 
 import pytest
 
+from served.servers import free_port
+
 DEADLINE_SECONDS = 60
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:

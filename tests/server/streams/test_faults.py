@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,16 +19,11 @@ from prefect._store.dialects import make_engine
 from prefect.events import Event
 from prefect.events.clients import PrefectEventsClient, PrefectEventSubscriber
 from prefect.events.filters import EventFilter, EventNameFilter
+from served.servers import free_port
 
 from .conftest import Server, an_event
 
 pytestmark = pytest.mark.faults
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
