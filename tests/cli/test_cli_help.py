@@ -56,3 +56,20 @@ def test_commands_run_as_programs(clean_home: Path) -> None:
     missing = run("variable", "get", "b")
     assert (missing.returncode, missing.stdout, missing.stderr) == (1, "", "Variable 'b' not found. There are: a.\n")
     assert run("variable", "get").returncode == 2
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_the_overview_fits_the_terminal(columns: int) -> None:
+    whole, fitted = _app.help_text(), _app.help_text(columns)
+    assert max(map(len, fitted.splitlines())) <= columns
+    assert fitted.split() == whole.split()
+    for command in _app.COMMANDS:
+        assert any(line.startswith(f"  {command.name}") for line in fitted.splitlines())
+
+
+def test_the_overview_in_a_terminal_that_is_too_narrow() -> None:
+    assert _app.help_text(10).split() == _app.help_text().split()
+
+
+def test_the_overview_in_a_pipe_is_one_line_for_each_command(local_cli: Cli) -> None:
+    assert local_cli.ok("--help").rstrip("\n") == _app.help_text()

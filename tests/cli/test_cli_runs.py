@@ -247,11 +247,11 @@ MISSING = str(UUID(int=1))
     ("argv", "words"),
     [
         (["flow-run", "inspect", MISSING], f"Flow run '{MISSING}' not found."),
-        (["flow-run", "inspect", "nobody"], "Flow run 'nobody' not found."),
+        (["flow-run", "inspect", "nobody"], "Flow run 'nobody' not found. `prefect flow-run ls` lists what there is."),
         (["flow-run", "logs", MISSING], f"Flow run '{MISSING}' not found."),
         (["flow-run", "delete", MISSING], f"Flow run '{MISSING}' not found."),
         (["task-run", "inspect", MISSING], f"Task run '{MISSING}' not found."),
-        (["task-run", "logs", "nobody"], "Task run 'nobody' not found."),
+        (["task-run", "logs", "nobody"], "Task run 'nobody' not found. `prefect task-run ls` lists what there is."),
         (["flow-run", "inspect", "twin"], "More than one flow run is called 'twin'"),
         (["flow-run", "logs", "amber-otter", "-h", "-t"], "not both"),
         (["flow-run", "logs", "amber-otter", "-n", "0"], "--num-logs is 0"),

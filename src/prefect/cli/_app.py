@@ -192,7 +192,7 @@ def _dispatch(invocation: Invocation) -> int:
         print(prefect.__version__)
         return 0
     if invocation.help or invocation.command is None:
-        print(help_text())
+        print(help_text(_columns()))
         return 0
     command = find_command(invocation.command)
     if invocation.prompt is not None:
@@ -280,8 +280,12 @@ def grouped() -> list[tuple[str, list[Command]]]:
     return [(title, commands) for title, commands in groups if commands]
 
 
-def help_text() -> str:
-    """What `prefect --help` prints."""
+def help_text(columns: int | None = None) -> str:
+    """What `prefect --help` prints.
+
+    Args:
+        columns: of the terminal, to which texts are fitted; None leaves them in one line.
+    """
     groups = [
         (title, [(", ".join((command.name, *command.aliases)), command.help) for command in commands])
         for title, commands in grouped()
@@ -290,5 +294,33 @@ def help_text() -> str:
     width = max(len(left) for _, rows in groups for left, _ in rows) + 2
     lines = [USAGE, "", "Pluperfect: flows and tasks, run and recorded."]
     for title, rows in groups:
-        lines += ["", f"{title}:", *(f"  {left:{width}}{right}" for left, right in rows)]
+        lines += ["", f"{title}:"]
+        for left, right in rows:
+            first, *more = _fitted(right, columns - width - 2 if columns else None)
+            lines += [f"  {left:{width}}{first}", *(" " * (width + 2) + line for line in more)]
     return "\n".join(lines)
+
+
+_NARROWEST = 16
+"""Columns that a text gets at least: beside that, a terminal that is too narrow breaks lines itself."""
+
+
+def _fitted(text: str, columns: int | None) -> list[str]:
+    """A text in lines of so many columns; not by `textwrap`, which costs as much as all else here."""
+    if columns is None:
+        return [text]
+    columns = max(columns, _NARROWEST)
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > columns:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines
+
+
+def _columns() -> int | None:
+    """The columns of the terminal, or None where the output goes elsewhere."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except (OSError, ValueError):
+        return None

@@ -151,7 +151,7 @@ def state_filter(names: list[str] | None, types: list[str] | None) -> dict[str, 
 def only_one(kind: str, name: str, found: list[R]) -> R:
     """The only run of a name."""
     if not found:
-        fail(f"{kind} '{name}' not found.")
+        fail(f"{kind} '{name}' not found. `prefect {kind.lower().replace(' ', '-')} ls` lists what there is.")
     if len(found) > 1:
         ids = [str(run.id) for run in found[: NAMESAKES - 1]]  # type: ignore[attr-defined]
         more = ", ..." if len(found) == NAMESAKES else ""
