@@ -23,32 +23,28 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from uuid import UUID
 
-import prefect
 from prefect._clock import now
 from prefect._dispatch import environment, local_services, looping
 from prefect._dispatch.claims import Claim, ClaimSource
 from prefect._ids import new_uuid
 from prefect._lazy import lazy_module
-from prefect._schemas.events import RelatedResource
 from prefect._schemas.flow_runs import FlowRun
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.logging.configuration import ensure_logging_setup
-from prefect.logging.loggers import PrefectLogAdapter, flow_run_logger, get_logger
+from prefect.logging.loggers import get_logger
 from prefect.settings import get_current_settings
-from prefect.utilities.slugify import slugify
-from prefect.workers import _types
 from prefect.workers._configuration import (
     BaseJobConfiguration,
     BaseVariables,
     BaseWorkerResult,
-    related_resource,
-    variables_schema,
 )
 from prefect.workers._pool import Pool
 from prefect.workers._runs import GRACE_SECONDS, Held, Runs
+from prefect.workers._telling import Telling
+from prefect.workers._types import WorkerType
 
 if TYPE_CHECKING:
     import anyio
@@ -56,7 +52,6 @@ if TYPE_CHECKING:
 
     from prefect import states
     from prefect._dispatch import adhoc, health
-    from prefect._events import emitting
     from prefect._schemas.work_pools import WorkPool
     from prefect._schemas.worker_channel import CleanupKind
     from prefect.flows import Flow
@@ -67,7 +62,6 @@ else:
     _cleanup = lazy_module("prefect.workers._cleanup")
     adhoc = lazy_module("prefect._dispatch.adhoc")
     anyio = lazy_module("anyio")
-    emitting = lazy_module("prefect._events.emitting")
     health = lazy_module("prefect._dispatch.health")
     states = lazy_module("prefect.states")
 
@@ -82,7 +76,7 @@ _LOST_LOOK_SECONDS = 30.0
 _AT_ONCE = 50
 
 
-class BaseWorker(abc.ABC, Generic[C, V, R]):
+class BaseWorker(WorkerType, Telling, abc.ABC, Generic[C, V, R]):
     """Claims the runs of a work pool and starts them.
 
     Args:
@@ -96,17 +90,6 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         heartbeat_interval_seconds: how often it says that it is there; default the setting `worker.heartbeat_seconds`.
         base_job_template: of the pool, if it is made.
     """
-
-    type: ClassVar[str]
-    job_configuration: ClassVar[type[BaseJobConfiguration]] = BaseJobConfiguration
-    job_configuration_variables: ClassVar[type[BaseVariables] | None] = None
-    _documentation_url: ClassVar[str] = ""
-    _logo_url: ClassVar[str] = ""
-    _description: ClassVar[str] = ""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _types.register(cls)
 
     def __init__(
         self,
@@ -212,55 +195,6 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         if self._limiter is None:
             raise RuntimeError(_NOT_ENTERED)
         return self._limiter
-
-    @classmethod
-    def get_documentation_url(cls) -> str:
-        """Where the type of workers is described."""
-        return cls._documentation_url
-
-    @classmethod
-    def get_logo_url(cls) -> str:
-        """A picture for the type of workers."""
-        return cls._logo_url
-
-    @classmethod
-    def get_description(cls) -> str:
-        """What the type of workers does."""
-        return cls._description
-
-    @classmethod
-    def get_default_base_job_template(cls) -> dict[str, Any]:
-        """The job template of a work pool of this type that was not given one."""
-        return {
-            "job_configuration": cls.job_configuration.json_template(),
-            "variables": variables_schema(cls.job_configuration, cls.job_configuration_variables),
-        }
-
-    @staticmethod
-    def get_worker_class_from_type(type: str) -> type[BaseWorker[Any, Any, Any]] | None:
-        """The class of a type of workers; None if no installed package has it."""
-        return _types.find(type)
-
-    @staticmethod
-    def get_all_available_worker_types() -> list[str]:
-        """All types of workers that are installed."""
-        return _types.names()
-
-    def get_name_slug(self) -> str:
-        """The name, as it fits into addresses and labels."""
-        return slugify(self.name)
-
-    def get_flow_run_logger(self, flow_run: FlowRun) -> PrefectLogAdapter:
-        """A logger for what the worker does about a run."""
-        more = {
-            "worker_name": self.name,
-            "work_pool_name": self._work_pool_name,
-            "work_pool_id": str(self._work_pool.id) if self._work_pool is not None else "<unknown>",
-        }
-        if self.backend_id is not None:
-            more["worker_id"] = str(self.backend_id)
-        logger: Any = flow_run_logger(flow_run)
-        return logger.getChild("worker", extra=more)
 
     def get_status(self) -> dict[str, Any]:
         """The worker's state, for people."""
@@ -498,38 +432,6 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             return
         if state is not None and state.type.value == "CRASHED":
             self.get_flow_run_logger(flow_run).info("Reported flow run %r as crashed: %s", str(flow_run.id), message)
-
-    # -- events ------------------------------------------------------------------------------------------------------
-
-    def _event_resource(self) -> dict[str, str]:
-        return {
-            "prefect.resource.id": f"prefect.worker.{self.type}.{self.get_name_slug()}",
-            "prefect.resource.name": self.name,
-            "prefect.version": prefect.__version__,
-            "prefect.worker-type": self.type,
-        }
-
-    def _event_related_resources(
-        self, configuration: BaseJobConfiguration | None = None, include_self: bool = False
-    ) -> list[RelatedResource]:
-        """What an event of the worker has to do with.
-
-        Args:
-            configuration: of the run that it is about.
-            include_self: the worker too, for events about something else.
-        """
-        found = configuration._related_resources() if configuration is not None else []
-        if self._work_pool is not None:
-            found.append(related_resource("work-pool", self._work_pool.id, self._work_pool.name))
-        if include_self:
-            found.append(RelatedResource({**self._event_resource(), "prefect.resource.role": "worker"}))
-        return found
-
-    def _emit(self, event: str, configuration: BaseJobConfiguration | None = None) -> None:
-        try:
-            emitting.emit_event(event, self._event_resource(), related=self._event_related_resources(configuration))
-        except Exception as exc:  # events tell of the work, they are not part of it
-            self._logger.debug("The event %s could not be emitted: %s", event, exc)
 
     # -- starting ----------------------------------------------------------------------------------------------------
 
