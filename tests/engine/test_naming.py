@@ -35,6 +35,16 @@ def test_a_template_that_cannot_be_filled_in(decorator: Any, option: str, templa
     assert words in text
 
 
+def test_the_state_says_that_it_was_the_name() -> None:
+    @flow(flow_run_name=lambda: {}["who"])
+    def work(x: int) -> None: ...
+
+    state = work(1, return_state=True)
+    assert state.message == "Naming of the flow run failed with error: KeyError: 'who'"
+    state = work("x", return_state=True)  # type: ignore[arg-type]
+    assert str(state.message).startswith("Validation of flow parameters failed with error: ParameterTypeError")
+
+
 def test_a_template_for_a_task_without_parameters() -> None:
     @task(task_run_name="{x}")
     def work() -> None: ...

@@ -146,17 +146,19 @@ class FlowRun:
             self.stand.link(resolved.links)
         frame.parameters = resolved.parameters
         frame.wait_for = None
+        step = "Validation of flow parameters"
         try:
             if flow.should_validate_parameters and frame.parameters:
                 frame.parameters = validation.validate(flow.spec, frame.parameters, flow.name)
             if flow.flow_run_name is not None:
+                step = "Naming of the flow run"
                 tokens = current_flow.set(frame)
                 try:
                     frame.name = naming.flow_run_name(frame)
                 finally:
                     current_flow.reset(tokens)
         except Exception as exc:
-            message = f"Validation of flow parameters failed with error: {describe(exc)}"
+            message = f"{step} failed with error: {describe(exc)}"
             run_logger(frame).error(message)
             await self._end_failed(exc, message)
             return False
