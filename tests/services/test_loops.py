@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -129,6 +130,19 @@ def test_a_service_begins_once_and_after_each_jump_of_the_clock(going: Callable[
     assert begun.get(timeout=DEADLINE) == NOON
     assert begun.get(timeout=DEADLINE) == NOON + timedelta(hours=1)
     assert begun.empty()
+
+
+def test_who_waits_for_a_moment_is_told_of_a_jump(going: Callable[..., Loops]) -> None:
+    database, jumped = Nothing(), threading.Event()
+    seen = Seen(*[Round(more=True)] * 2)
+    with database.bus.subscribe("scheduled") as told:
+        going(service(seen, topics=("due",)), database, clock=lambda: NOON + timedelta(hours=jumped.is_set()))
+        for _ in range(3):
+            seen.wait()
+        assert not told.wait(0)
+        jumped.set()
+        database.bus.publish(["due"])  # so that the service looks
+        assert told.wait(DEADLINE)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,9 @@ class Loops:
         begun = service.begin is None
         while not self._stopping.is_set():
             moment, jumped = watch.look()
+            if jumped:
+                # whoever waits for a moment knows it by the old clock: what is due now may not have been, and nobody says so
+                self._database.bus.publish_all()
             try:
                 if jumped or not begun:
                     if service.begin is not None:
