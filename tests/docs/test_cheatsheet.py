@@ -25,6 +25,7 @@ import pydantic
 import pytest
 
 from prefect import flow, get_client, task
+from prefect._engine import recorder
 from prefect.automations import Automation
 from prefect.blocks.core import Block
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
@@ -50,8 +51,9 @@ def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             return
         server = Server(tmp_path_factory.mktemp("server")).start()
         try:
-            with temporary_settings({PREFECT_API_URL: server.url}):
+            with temporary_settings({PREFECT_API_URL: server.url}) as settings:
                 yield
+                recorder.forget_recorder(recorder.served_key(settings))  # which has sent everything then
         finally:
             server.stop()
 
