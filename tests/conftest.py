@@ -54,6 +54,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the published Prefect 3.8 where there is none."""
+    if os.environ.get("PLUPERFECT_PEER"):
+        return
+    missing = pytest.mark.skip(reason="PLUPERFECT_PEER names no interpreter that has Prefect 3.8")
+    for item in items:
+        if item.get_closest_marker("peer"):
+            item.add_marker(missing)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Escape half surrogate pairs in what a test printed: reports go to another process, which takes only real text."""

@@ -38,6 +38,7 @@ class Server:
     """
 
     command = (sys.executable, "-m", "prefect")
+    start_seconds: float = DEADLINE_SECONDS
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
@@ -54,7 +55,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until(self._answers, "the start of the server")
+        waiting.until(self._answers, self.start_seconds, what="the start of the server")
         return self
 
     def _answers(self) -> bool:

@@ -5,12 +5,12 @@ Its executable is what the variable PLUPERFECT_PEER names; without it these test
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from conformance.published import COMMAND
 from prefect import flow, get_run_logger, runtime, task
 from prefect.exceptions import CancelledRun
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -18,13 +18,12 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from .conftest import speaking_to
 from .servers import Server, until
 
-PEER = os.environ.get("PLUPERFECT_PEER", "")
-
-pytestmark = pytest.mark.skipif(not PEER, reason="PLUPERFECT_PEER names no executable of Prefect 3.8")
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(400)]
 
 
 class Peer(Server):
-    command = (PEER, "-m", "prefect") if Path(PEER).name.startswith("python") else (PEER,)
+    command = COMMAND
+    start_seconds = 240  # it takes long to start on a busy machine
 
 
 @pytest.fixture(scope="module")

@@ -14,18 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from conformance.published import COMMAND, environment
 from prefect.client.orchestration import get_client
 from served.conftest import speaking_to
 from served.servers import Server, until
 
 from .conftest import Deployments
 
-PEER = os.environ.get("PLUPERFECT_PEER", "")
-
-pytestmark = [
-    pytest.mark.skipif(not PEER, reason="PLUPERFECT_PEER names no executable of Prefect 3.8"),
-    pytest.mark.timeout(300),
-]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(400)]
 
 SOURCE = """
 from prefect import flow, task
@@ -39,14 +35,15 @@ def f(x: int = 1): double(x)
 
 
 class Peer(Server):
-    command = (PEER,)
+    command = COMMAND
+    start_seconds = 240  # it takes long to start on a busy machine
 
 
 @contextmanager
 def worker(program: list[str], server: Server, home: Path) -> Iterator[None]:
     folder = os.path.dirname(program[0])
-    env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PREFECT_API_URL": server.url}
-    env |= {"PREFECT_HOME": str(home), "PREFECT_WORKER_QUERY_SECONDS": "1"}
+    env = environment(home, server.url) | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+    env |= {"PATH": f"{folder}:{os.environ['PATH']}"}
     process = subprocess.Popen([*program, "worker", "start", "--pool", "p", "--type", "process"], env=env)
     try:
         yield
@@ -57,7 +54,7 @@ def worker(program: list[str], server: Server, home: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("ours", ["worker", "server"])
 def test_one_of_each(ours: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: Path) -> None:
-    kind, program = (Peer, [sys.executable, "-m", "prefect"]) if ours == "worker" else (Server, [PEER])
+    kind, program = (Peer, [sys.executable, "-m", "prefect"]) if ours == "worker" else (Server, [*COMMAND])
     server = kind(tmp_path / "server", PREFECT_SERVER_ANALYTICS_ENABLED="false").start()
     try:
         with (

@@ -5,7 +5,6 @@ Its executable is what the variable PLUPERFECT_PEER names; without it these test
 
 from __future__ import annotations
 
-import os
 import subprocess
 import textwrap
 import time
@@ -15,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from conformance.published import PYTHON, environment
+
 from .conftest import Server
 
-PEER = os.environ.get("PLUPERFECT_PEER", "")
-
-pytestmark = pytest.mark.skipif(not PEER, reason="PLUPERFECT_PEER names no executable of Prefect 3.8")
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
 FLOWS = """
 from prefect import flow, task, get_run_logger, tags
@@ -84,7 +83,7 @@ async def main():
     assert sorted(done) == [-1, 0, 1, 2, 3, 4, 99], done
     worker.cancel()
 
-asyncio.run(asyncio.wait_for(main(), 60))
+asyncio.run(asyncio.wait_for(main(), 180))
 """
 
 FOLLOW = """
@@ -122,17 +121,15 @@ async def main():
     await task
     assert "prefect.flow-run.Completed" in seen and "said" in seen, seen
 
-asyncio.run(asyncio.wait_for(main(), 60))
+asyncio.run(asyncio.wait_for(main(), 180))
 """
 
 
 def run(server: Server, tmp_path: Path, source: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(source))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment |= {"PREFECT_API_URL": server.url, "PREFECT_HOME": str(tmp_path / "peer")}
-    python = Path(PEER).parent / "python"
-    done = subprocess.run([python, script], env=environment, capture_output=True, text=True, timeout=110, check=False)
+    env = environment(tmp_path / "peer", server.url)
+    done = subprocess.run([PYTHON, script], env=env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
