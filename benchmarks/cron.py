@@ -124,7 +124,7 @@ def main() -> None:
     wanted = deploy(options.url, options.deployments)
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "bench", "--limit", str(options.limit)]
     with ended(server()), ended(subprocess.Popen(command, stdout=subprocess.DEVNULL)):
-        time.sleep(10)  # the runs of the next hour are made
+        time.sleep(30)  # the runs that come next are made of every schedule
         begin = now()
         end = begin.replace(second=0, microsecond=0) + timedelta(minutes=options.minutes)
         while now() < end:

@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -120,6 +121,20 @@ def test_many_deployments_are_dealt_with_in_pieces(town: Town) -> None:
     assert (first.done, first.more) == (300, True)
     assert look(town) == 90
     assert len(instants(town)) == 390
+
+
+def test_of_many_new_schedules_none_waits_for_the_distant_runs_of_another(town: Town) -> None:
+    """An instant that comes while runs of the next hour are made for others is not missed."""
+    often = {"schedule": {"interval": 60.0, "anchor_date": "2024-01-01T00:00:00Z"}}
+    for number in range(130):
+        put(town, f"d{number}", [often])
+    first, second = scheduler.run_once(town.database, NOON), scheduler.run_once(town.database, NOON)
+    assert first.more
+    assert second.more
+    assert instants(town).count(NOON + timedelta(minutes=1)) == 130
+    made = first.done + second.done + look(town)
+    assert Counter(instants(town)) == {NOON + timedelta(minutes=each): 130 for each in range(1, 62)}
+    assert made == 130 * 61
 
 
 def test_what_is_paused_or_inactive_makes_no_runs(town: Town) -> None:

@@ -105,13 +105,15 @@ def make_runs(tx: sa.Connection, moment: datetime, horizon: rules.Horizon, batch
     found = tx.execute(locked).mappings().all()
     rows: list[dict[str, Any]] = []
     progress: list[dict[str, Any]] = []
-    more = len(found) == batch
+    more = crowd = len(found) == batch
     most = get_current_settings().server.services.scheduler.insert_batch_size
     for schedule in found:
         if len(rows) >= most:  # others want to write, too
             more = True
             break
-        plan = _plan(schedule, moment, horizon)
+        # one of many new schedules: the others are not to miss an instant while distant runs of this one are made
+        in_turn = crowd and schedule["looked_at"] is None
+        plan = _plan(schedule, moment, horizon.nearest if in_turn else horizon)
         rows += _rows(tx, schedule, plan.make, moment)
         more = _cancel_overtaken(tx, schedule, plan.overtaken, moment) or plan.more or more
         progress.append(
@@ -119,7 +121,7 @@ def make_runs(tx: sa.Connection, moment: datetime, horizon: rules.Horizon, batch
                 "schedule_id": schedule["schedule_id"],
                 "made_until": plan.made_until,
                 "looked_at": moment,
-                "look_again": plan.look_again,
+                "look_again": moment if in_turn else plan.look_again,
             }
         )
     made = insert_runs(tx, rows, moment)

@@ -174,6 +174,11 @@ class Horizon:
             return self
         return Horizon(min(self.least, most), min(self.most, most), self.time, self.most_time)
 
+    @property
+    def nearest(self) -> Horizon:
+        """The horizon of who has little time: only the runs that come next."""
+        return Horizon(self.least, self.most, timedelta(0), self.most_time)
+
 
 @dataclass(frozen=True)
 class Plan:
