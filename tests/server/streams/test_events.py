@@ -33,6 +33,13 @@ async def test_events_are_kept_once_in_order(server: Server) -> None:
         assert names(server) == ["twice", "b", "c"]
 
 
+async def test_what_no_database_can_keep_is_written_out(server: Server) -> None:
+    async with server.connect("/events/in", an_event("a", payload={"said": "x\0y"}), an_event("b")) as it:
+        await checkpoint(it)
+    found = server.post("/events/filter", {"filter": {"order": "ASC"}, "limit": 10})["events"]
+    assert [(event["event"], event["payload"]) for event in found] == [("a", {"said": "x\\x00y"}), ("b", {})]
+
+
 async def test_what_was_received_is_kept_when_the_client_goes_away(server: Server) -> None:
     async with server.connect("/events/out", ALL) as out:
         async with server.connect("/events/in", *[an_event(f"e{number}") for number in range(50)]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from math import isfinite
 from typing import Any
 
 from pydantic import ValidationError
@@ -48,9 +49,9 @@ class BadRequest(Exception):
 def problems_of(error: ValidationError, where: str) -> list[dict[str, Any]]:
     """The complaints of a validation, each with its place in the request."""
     try:
-        problems = json.loads(error.json(include_url=False))
+        problems = _finite(error.json(include_url=False))
     except ValueError:  # the input is not text
-        problems = json.loads(error.json(include_url=False, include_input=False, include_context=False))
+        problems = _finite(error.json(include_url=False, include_input=False, include_context=False))
     for problem in problems:
         problem["loc"] = [where, *problem["loc"]]
     return problems
@@ -79,10 +80,17 @@ def response_for(error: Exception) -> Response:
     return _Answer({"exception_message": "Internal Server Error"}, 500)
 
 
+def _finite(text: str | bytes) -> Any:
+    """What JSON says; numbers that JSON itself could not say, such as 1e400, as they were written."""
+    return json.loads(
+        text, parse_constant=str, parse_float=lambda given: number if isfinite(number := float(given)) else given
+    )
+
+
 def _echo(body: bytes) -> Any:
     if not body or len(body) > _ECHO_LIMIT:
         return None
     try:
-        return json.loads(body, parse_constant=str)
+        return _finite(body)
     except (ValueError, RecursionError):
         return body.decode(errors="replace")

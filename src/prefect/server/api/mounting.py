@@ -25,6 +25,7 @@ from starlette.routing import Route
 from prefect._operations import address
 from prefect._operations.registry import NotYet, Operation, PlainText, Rendered, sent_name, waiting_seconds
 from prefect._schemas.filters.conditions import REFUSE_UNKNOWN
+from prefect.server.api import text
 from prefect.server.api.errors import BadRequest, problems_of, response_for
 from prefect.server.api.waiting import Waits
 from prefect.server.database import Database
@@ -100,7 +101,7 @@ class Endpoint:
         address.asked_by(request.scope)
         arguments = self._parameters(request)
         if self._body is not None:
-            arguments["body"] = self._parse(self._body, body)
+            arguments["body"] = self._parse(self._body, text.storable(self.operation, body))
         return arguments, self._answer(arguments)
 
     def _answer(self, arguments: dict[str, Any]) -> Response | NotYet:
@@ -181,6 +182,9 @@ class Endpoint:
 def _validate(
     adapter: TypeAdapter[Any], name: str, value: Any, where: str, arguments: dict[str, Any], problems: list[Any]
 ) -> None:
+    if any(isinstance(each, str) and "\0" in each for each in (value if isinstance(value, list) else [value])):
+        problems.append(text.problem(where, name))
+        return
     try:
         arguments[name] = adapter.validate_python(value)
     except ValidationError as error:

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from prefect._operations.events import SentEvent
 from prefect._operations.task_run_events import receive_events
 from prefect._store.sqlite import DatabaseUnavailable
+from prefect.server.api.text import spelled_out
 from prefect.server.streams.sockets import SUBPROTOCOL, Socket, Work
 from prefect.settings.context import push_settings
 
@@ -140,7 +141,7 @@ class Incoming:
             try:
                 if len(text) > maximum:
                     raise ValueError(f"it has more than {maximum} bytes")
-                events.append(SentEvent.model_validate_json(text))
+                events.append(SentEvent.model_validate_json(spelled_out(text.encode(errors="surrogatepass"))))
             except (ValidationError, ValueError) as exc:
                 _log.warning("A client sent what is no event, which is left out: %s", _first_fault(exc))
         return events
