@@ -92,6 +92,11 @@ def test_names_with_reserved_characters_are_refused(name):
         flow(name=name)(lambda: 1)
 
 
+def test_a_name_that_is_no_text_is_refused():
+    with pytest.raises(InvalidNameError, match=r"'a\\ud800' cannot be stored: its character 2 "):
+        flow(name="a\ud800")(lambda: 1)
+
+
 def test_lambdas():
     assert flow(lambda: 1).name == "unknown-lambda"
     assert flow(lambda: 1, name="named")() == 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,17 @@ def test_a_disk_that_fills_up(run_script: Any, tmp_path: Path) -> None:
         assert "full" in done.stderr
     finally:
         subprocess.run(["umount", str(home)], check=False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX limits")
+def test_a_database_that_may_not_grow(run_script: Any, tmp_path: Path) -> None:
+    limited = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))\n"
+    home = tmp_path / "home"
+    many = limited + FLOW.replace("print(", "for _ in range(400): main()\nprint(")
+    told_once(run_script(many, PREFECT_HOME=str(home)).ok(), home / NAME)
+    with contextlib.closing(sqlite3.connect(home / NAME)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert database.execute("SELECT count(*) FROM flow_run").fetchone()[0] > 0
 
 
 def _mounted(option: str, value: str, folder: Path) -> bool:

@@ -47,7 +47,7 @@ def name_of(name: str | None, fn: Any) -> str:
 
     Raises:
         TypeError: it is no text.
-        InvalidNameError: it has characters that it cannot have.
+        InvalidNameError: it has characters that it cannot have, or is no text that can be stored.
     """
     if name is not None and not isinstance(name, str):
         raise TypeError(
@@ -61,6 +61,12 @@ def name_of(name: str | None, fn: Any) -> str:
         raise InvalidNameError(
             f"The flow name {name!r} contains an invalid character. Names cannot contain any of: {' '.join(_BANNED_IN_NAMES)}"
         )
+    try:
+        name.encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidNameError(
+            f"The flow name {name!r} cannot be stored: its character {exc.start + 1} is half of a pair, and no text."
+        ) from None
     return name
 
 
