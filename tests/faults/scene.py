@@ -21,7 +21,7 @@ from uuid import UUID
 
 from prefect._clock import now
 from prefect._dispatch.children import is_alive
-from prefect._services import lease_expiry
+from prefect._services import lease_expiry, task_run_reconciliation
 from prefect.server.database import make_database
 from served.servers import Server, until
 
@@ -266,6 +266,11 @@ class Scene:
             done += found.done
             if not found.more:
                 return done
+
+    def end_task_runs(self) -> None:
+        """What happens to the open task runs of ended flow runs when nobody has told of them for an hour."""
+        while task_run_reconciliation.run_once(self.database, now() + timedelta(hours=1)).more:
+            pass
 
     def stop(self) -> None:
         for program in self.programs:

@@ -38,7 +38,7 @@ from served.servers import until
 from store.conftest import PostgreSQL
 from store.conftest import postgresql as postgresql
 
-from .scene import MAPPED, SLOTS, Scene, deploy, is_running
+from .scene import MAPPED, SLOTS, Mark, Scene, deploy, is_running
 
 pytestmark = [pytest.mark.faults, pytest.mark.soak]
 
@@ -243,6 +243,7 @@ def see_to_the_end(scene: Scene, moment: datetime, *, patient: bool) -> None:
             where=unfinished,
         )
         if not left and not any(each.poll() is None for each in scene.adhoc):
+            scene.end_task_runs()
             return
         scene.keep_up()
         if not patient and time.monotonic() > expire_at:
@@ -265,6 +266,13 @@ def story(scene: Scene, id: UUID) -> str:
     return f"{run}\n  states {history}\n  lease {lease}\n  marks {marks}\n  living {living}"
 
 
+def _around(scene: Scene, limited: UUID, mark: Mark) -> str:
+    """What is known of the limited runs that began within ten seconds of a moment."""
+    near = {each.run for each in scene.marks() if each.what == "begin" and abs(each.at - mark.at) < 10}
+    ids = [row.id for row in rows(scene, flow_run.c.id, where=flow_run.c.deployment_id == limited)]
+    return f"{mark}\n" + "\n".join(story(scene, id) for id in ids if str(id) in near)
+
+
 def check_runs(scene: Scene, chaos: Chaos) -> None:
     """What the flows themselves said against what the database says of them."""
     marks = scene.marks()
@@ -275,7 +283,9 @@ def check_runs(scene: Scene, chaos: Chaos) -> None:
         if mark.what == "twice":
             others = {other.pid for other in begun[mark.run] if other.at < mark.at}
             assert others & chaos.overslept, f"run {mark.run} ran twice at the same time: {begun[mark.run]}"
-    assert [mark for mark in marks if mark.what == "over"] == [] or chaos.overslept, "more runs than the limit allows"
+    for mark in marks:
+        if mark.what == "over" and not chaos.overslept:
+            pytest.fail("more runs than the limit allows\n" + _around(scene, chaos.deployments["limited"], mark))
     columns = flow_run.c.id, flow_run.c.state_type, flow_run.c.state_name, flow.c.name.label("flow")
     runs = scene.database.read(
         lambda tx: tx.execute(sa.select(*columns).join(flow, flow.c.id == flow_run.c.flow_id)).all()

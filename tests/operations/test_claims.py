@@ -30,6 +30,7 @@ from prefect._schemas.leases import (
 )
 from prefect._schemas.states import StateType
 from prefect._store.tables import (
+    concurrency_limit,
     deployment,
     flow_run,
     flow_run_state,
@@ -247,6 +248,25 @@ def test_a_run_that_is_never_started_is_given_up(pool: Pool) -> None:
     assert pool.claim()
     assert pool.expire(run).type == "CRASHED"
     assert "never started" in pool.state(run)["message"]
+
+
+def test_who_begins_too_late_does_so_only_where_there_is_room(pool: Pool) -> None:
+    limit = pool.world._insert(concurrency_limit, name="one", limit=1, active=True)
+    pool.tx.execute(sa.update(deployment).values(concurrency_limit_id=limit).where(deployment.c.id == pool.deployment))
+    late, other = pool.run(-2), pool.run(-1)
+    token = pool.claim()[0].token
+    pool.expire(late)
+    pool.tx.execute(sa.update(flow_run).values(next_scheduled_start_time=now()).where(flow_run.c.id == late))
+    [claimed] = pool.claim()
+    assert claimed.flow_run.id == other
+    begins = LeaseRequest(holder=PROCESS, token=token)
+    with pytest.raises(Conflict, match=r"not begun in time.*as many runs under way"):
+        lease_flow_run(pool.tx, late, begins)
+    assert renewed(pool, (late, token)) == ([], [late], [])
+    pool.enter(other, "RUNNING", claimed.token)
+    pool.enter(other, "COMPLETED", claimed.token)
+    assert renewed(pool, (late, token)) == ([late], [], [])
+    assert lease_flow_run(pool.tx, late, begins).token == token
 
 
 def test_a_lease_that_lives_does_not_end(pool: Pool) -> None:

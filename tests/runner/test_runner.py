@@ -14,6 +14,7 @@ import pytest
 
 from prefect._clock import now
 from prefect._dispatch.children import is_alive
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.runner import runner as runners
 from prefect.states import Cancelling, Scheduled
 
@@ -44,7 +45,9 @@ def test_a_run_is_carried_out_in_a_process_of_its_own(deployments: Deployments, 
     assert pid != os.getpid()
     lines = wait_for(lambda: [log.message for log in deployments.api.read_logs()], "Lines are logged")
     assert f"in process {pid}" in lines
-    assert [task.name.partition("-")[0] for task in deployments.api.read_task_runs()][-1:] == ["double"]
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    tasks = wait_for(lambda: deployments.api.read_task_runs(flow_run_filter=of_run), "Task runs are recorded")
+    assert [task.name.partition("-")[0] for task in tasks] == ["double"]
 
 
 def test_a_run_begins_when_it_is_due(deployments: Deployments, serve: Callable[..., Any]) -> None:

@@ -40,7 +40,11 @@ def test_what_keeps_a_flow_from_beginning(deployments: Deployments, code: Path, 
             {},
             ["no-file.py", "There is no file", "Deploy the flow with a place for its code"],
         ),
-        "no-flow": (replaced(GOOD.replace("def f", "def g")), {}, ["'f' not found", "Flows that are there: 'g'"]),
+        "no-flow": (
+            replaced(GOOD.replace("def f", "def g") + "\n"),
+            {},
+            ["'f' not found", "Flows that are there: 'g'"],
+        ),
         "no-python": (replaced("def f(:"), {}, ["raised SyntaxError", "no-python.py, line 1"]),
         "no-package": (replaced("import nope_x\n" + GOOD), {}, ["No module named 'nope_x'", "Install the package"]),
         "no-repository": (

@@ -14,6 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._clock import now, to_us
+from prefect._operations import slot_counts
 from prefect._operations.cleanup_orders import order_for_cancelled, order_for_claim, withdraw_for_claim
 from prefect._operations.errors import Conflict, NotFound
 from prefect._operations.registry import NotYet, operation
@@ -62,6 +63,11 @@ def lease_flow_run(tx: sa.Connection, id: UUID, body: LeaseRequest) -> Lease:
         if found is None or found["token"] != body.token:
             raise Conflict(leases.refusal(id, found))
         if found["expires"] is None:
+            if not _has_room(tx, row, moment):
+                raise Conflict(
+                    f"Flow run {id} was claimed and not begun in time, and its deployment has as many runs under way as "
+                    "it may by now. It will be begun when there is room."
+                )
             withdraw_for_claim(tx, row)
         leases.hand_over(tx, id, holder, moment, expires)
         return Lease(token=body.token, expires=expires)
@@ -76,6 +82,13 @@ def lease_flow_run(tx: sa.Connection, id: UUID, body: LeaseRequest) -> Lease:
     token = leases.take(tx, id, holder, moment, expires, claim=False)
     announce_short(tx, body.lease_seconds)
     return Lease(token=token, expires=expires)
+
+
+def _has_room(tx: sa.Connection, row: sa.RowMapping, moment: datetime) -> bool:
+    """Whether a run whose claim was given up may be gone on with: others may have taken its place since."""
+    if row["state_type"] != SCHEDULED or row["deployment_id"] is None:
+        return True
+    return slot_counts.collision(tx, row["deployment_id"], moment) is None
 
 
 def announce_short(tx: sa.Connection, seconds: float) -> None:
@@ -129,6 +142,8 @@ def take_back(tx: sa.Connection, id: UUID, token: int, moment: datetime, expires
         return False
     current = current_state(tx, flow_run, row)
     if current is not None and current.type in TERMINAL and current.type != CRASHED:
+        return False
+    if not _has_room(tx, row, moment):
         return False
     leases.renew(tx, {id: token}, moment, expires)
     withdraw_for_claim(tx, row)

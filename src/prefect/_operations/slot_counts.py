@@ -71,27 +71,26 @@ def _held_by_runs(tx: sa.Connection, limit_ids: list[UUID], moment: datetime) ->
     """The slots that runs of deployments hold, by the limit of the deployment."""
     if not limit_ids:
         return Counter()
-    limited = deployment.c.concurrency_limit_id.in_(limit_ids)
-    runs = deployment.join(flow_run, flow_run.c.deployment_id == deployment.c.id)
-    under_way = (
-        sa.select(deployment.c.concurrency_limit_id, sa.func.count())
-        .select_from(runs)
-        .where(limited, flow_run.c.state_type.in_((RUNNING, CANCELLING)))
-        .group_by(deployment.c.concurrency_limit_id)
-    )
-    held = Counter(dict(tx.execute(under_way).tuples().all()))
-    begin = (
+    # one statement, which sees one moment: between two, a run that begins would be in neither
+    runs = (
         sa.select(
             deployment.c.concurrency_limit_id.label("limit_id"),
             deployment.c.concurrency_options.label("options"),
+            flow_run.c.state_type,
             flow_run.c.state_timestamp,
             run_lease.c.expires,
         )
-        .select_from(runs.outerjoin(run_lease, run_lease.c.flow_run_id == flow_run.c.id))
-        .where(limited, flow_run.c.state_type == PENDING)
+        .select_from(
+            deployment.join(flow_run, flow_run.c.deployment_id == deployment.c.id).outerjoin(
+                run_lease, run_lease.c.flow_run_id == flow_run.c.id
+            )
+        )
+        .where(deployment.c.concurrency_limit_id.in_(limit_ids), flow_run.c.state_type.in_(SLOT_STATES))
     )
-    for run in tx.execute(begin):
-        if (run.expires is not None and run.expires > moment) or run.state_timestamp + _grace(run.options) > moment:
+    held: Counter[UUID] = Counter()
+    for run in tx.execute(runs):
+        is_held = run.expires is not None and run.expires > moment
+        if run.state_type != PENDING or is_held or run.state_timestamp + _grace(run.options) > moment:
             held[run.limit_id] += 1
     return held
 
