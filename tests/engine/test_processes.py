@@ -230,6 +230,8 @@ class TestPool:
         assert "very odd" in facts["second"]
         assert facts["kinds"] == ["CRASHED", "FAILED"]
         assert database.unfinished() == []
+        recorded = dict(database.query("SELECT substr(name, 1, instr(name, '-') - 1), state_type FROM task_run"))
+        assert recorded == {"work": "CRASHED", "bad": "FAILED"}, "what is recorded is what the caller sees"
 
     def test_a_flow_that_does_not_wait_still_has_all_its_tasks_run(self, run: Any) -> None:
         _, database = run("""

@@ -114,7 +114,11 @@ def _portable(frame: Any) -> bytes:
             f"The result of task {frame.task.name!r} (a {type(value).__name__}) cannot be sent back from its "
             f"process: {exc}"
         )
-        return blobs.dumps(RunState(CRASHED, None, message, Value(TypeError(message))))
+        crashed = RunState(CRASHED, None, message, Value(TypeError(message)))
+        frame.recorder.task_state(frame, crashed)  # what is recorded is what the caller sees
+        frame.recorder.flush()
+        crashed.details = {**crashed.details, **state.details}
+        return blobs.dumps(crashed)
 
 
 def pass_on(submitted: Any, waiting: Any, lost: Callable[[BaseException], RunState]) -> None:
