@@ -130,10 +130,7 @@ def flow_run_of(tx: sa.Connection, id: UUID) -> FlowRun:
     Raises:
         NotFound: there is no such flow run.
     """
-    row = tx.execute(_one(), {"id": id}).mappings().one_or_none()
-    if row is None:
-        raise NotFound("flow run", id)
-    return _flow_run(row)
+    return _flow_run(rows.one(tx, _one(), "flow run", id, {"id": id}))
 
 
 def flow_runs_of(tx: sa.Connection, ids: Sequence[UUID]) -> list[FlowRun]:

@@ -28,6 +28,7 @@ from prefect._operations.registry import operation
 from prefect._operations.state_changes import (
     current_state,
     enter_first_state,
+    has_been_in,
     propose_flow_run_state,
     public_state,
 )
@@ -377,7 +378,9 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal, is_new: bool) -> Prop
             token = _hold(tx, id, proposal.holder, token, is_new)
         except Conflict as exc:
             return _aborted(id, str(exc), current)
-    if (current is not None and current.id == state.id) or (not is_new and _was_entered(tx, id, proposal.state.id)):
+    if (current is not None and current.id == state.id) or (
+        not is_new and has_been_in(tx, flow_run, id, proposal.state.id)
+    ):
         result = _accepted(id, current if current is not None and current.id == state.id else state)
     elif proposal.decided:
         state.timestamp = min(to_us(proposal.state.timestamp), now_us())
@@ -467,12 +470,3 @@ def _enter_decided(
 
 
 _ACCEPTED = StateAcceptDetails()
-
-
-_ENTERED = sa.select(flow_run_state.c.id).where(
-    flow_run_state.c.flow_run_id == sa.bindparam("run"), flow_run_state.c.id == sa.bindparam("state")
-)
-
-
-def _was_entered(tx: sa.Connection, id: UUID, state_id: UUID) -> bool:
-    return tx.execute(_ENTERED, {"run": id, "state": state_id}).first() is not None

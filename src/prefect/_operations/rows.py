@@ -107,13 +107,19 @@ def estimated_start_time_delta(run: sa.RowMapping, moment: datetime) -> timedelt
     return _NONE if run["state_type"] in TERMINAL else max(moment - expected, _NONE)
 
 
-def one(tx: sa.Connection, statement: sa.Select[Any], kind: str, key: UUID | str) -> sa.RowMapping:
+def one(
+    tx: sa.Connection,
+    statement: sa.Select[Any],
+    kind: str,
+    key: UUID | str,
+    parameters: dict[str, Any] | None = None,
+) -> sa.RowMapping:
     """The only row of a statement.
 
     Raises:
         NotFound: there is none.
     """
-    row = tx.execute(statement).mappings().one_or_none()
+    row = tx.execute(statement, parameters).mappings().one_or_none()
     if row is None:
         raise NotFound(kind, key)
     return row

@@ -190,7 +190,8 @@ def _state_of(run: sa.Table) -> sa.Select[Any]:
     return sa.select(states).where(states.c[run_column] == sa.bindparam("run"), states.c.id == sa.bindparam("state"))
 
 
-def _has_been_in(tx: sa.Connection, run: sa.Table, run_id: UUID, state_id: str) -> bool:
+def has_been_in(tx: sa.Connection, run: sa.Table, run_id: UUID, state_id: UUID | str) -> bool:
+    """Whether a run has ever been in the state of an id."""
     return tx.execute(_state_of(run), {"run": run_id, "state": state_id}).first() is not None
 
 
@@ -324,7 +325,7 @@ def _tell_parent(tx: sa.Connection, task_run_id: UUID, flow_run_id: UUID, state:
     """The task run that stands for a sub-flow in its parent is in the state that the sub-flow is in."""
     row = single.read(tx, task_run, task_run_id)
     id = twin_id(state.id)  # the process that carries the sub-flow out says the same
-    if row is None or _has_been_in(tx, task_run, task_run_id, id):
+    if row is None or has_been_in(tx, task_run, task_run_id, id):
         return
     details = {**state.details, "child_flow_run_id": str(flow_run_id)}
     copy = RunState(state.type, state.name, state.message, state.data, details, state.timestamp, id)

@@ -100,10 +100,7 @@ def task_run_of(tx: sa.Connection, id: UUID) -> TaskRun:
     Raises:
         NotFound: there is no such task run.
     """
-    row = tx.execute(_one(), {"id": id}).mappings().one_or_none()
-    if row is None:
-        raise NotFound("task run", id)
-    return _task_run(row)
+    return _task_run(rows.one(tx, _one(), "task run", id, {"id": id}))
 
 
 @operation("POST", "/task_runs/filter")
