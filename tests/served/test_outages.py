@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import threading
 import time
 from collections import Counter
@@ -105,6 +106,48 @@ def test_a_server_that_stays_away_changes_nothing_for_the_flow(
     next_one()
     until(lambda: spools(own_server) == [], "the sending of what was kept")
     check_whole(own_server, id, 2)
+
+
+def test_a_home_that_is_removed_while_the_server_is_away(own_server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """What was kept is sent by its descriptor; that it would be lost is told, once."""
+
+    @flow
+    def survives() -> str:
+        own_server.kill()
+        tells(0)
+        get_recorder().flush()
+        shutil.rmtree(get_current_settings().home)
+        for _ in range(3):
+            get_recorder().flush()
+        tells(1)
+        return str(runtime.flow_run.id)
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        id = survives()
+    told = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert [each.getMessage() for each in told if "has been removed" in each.getMessage()] == [told[-1].getMessage()]
+    assert [each.exc_info for each in told if each.exc_info] == []
+    own_server.start()
+    get_recorder().flush()
+    check_whole(own_server, id, 2)
+    assert not get_current_settings().home.exists()
+
+
+def test_a_home_that_is_removed_while_the_server_stays_away(
+    own_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    @flow
+    def survives() -> None:
+        own_server.kill()
+        tells(0)
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        survives()
+        shutil.rmtree(get_current_settings().home)
+        forget()
+    (told,) = [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
+    assert "will not be" in told
+    assert "(task runs: 1, log lines: 4, states of flow runs: 1)" in told
 
 
 def test_a_killed_process_leaves_what_it_kept(

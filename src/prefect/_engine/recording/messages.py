@@ -59,6 +59,25 @@ def _plain(value: Any) -> Any:
     return value
 
 
+_NOUNS = {
+    "flow_runs": "flow runs begun",
+    "task_runs": "task runs",
+    "logs": "log lines",
+    "events": "events",
+    "proposals": "states of flow runs",
+}
+
+
+def contents(lines: Iterable[bytes]) -> str:
+    """What is in some messages, in words: how many of which kind."""
+    counts = dict.fromkeys(KINDS, 0)
+    for line in lines:
+        message = orjson.loads(line)
+        for kind in KINDS:
+            counts[kind] += len(message.get(kind, ()))
+    return ", ".join(f"{_NOUNS[kind]}: {count}" for kind, count in counts.items() if count)
+
+
 def moment(microseconds: int | None) -> datetime | None:
     """A moment as it is sent."""
     return from_us(microseconds) if microseconds is not None else None

@@ -129,6 +129,7 @@ class Outbox:
         self._attempts = 0
         self._retry_at = 0.0
         self._kept = 0
+        self._told_of_loss = False
         self._looked_for_abandoned = False
 
     # -- handing in --------------------------------------------------------------------------------------------------
@@ -303,6 +304,12 @@ class Outbox:
         if self._away is None:
             _log.info("%s It is tried again.", exc)
         self._away = exc
+        if self.spool.is_removed:
+            self._tell_of_loss(
+                logging.WARNING,
+                "%s has been removed. What is reported until %s answers is kept while this process lives, and lost if "
+                "it ends before that.", self.spool.path, self._shown,
+            )  # fmt: skip
         self.notify()  # somebody must try again when nobody has anything to say
 
     def _answered(self) -> None:
@@ -310,6 +317,7 @@ class Outbox:
             _log.info("%s answers again, and has been told what happened meanwhile.", self._shown)
         self._away = None
         self._kept = 0
+        self._told_of_loss = False
         if not self.contacted:
             self.contacted = True
             self._look_for_abandoned()
@@ -389,9 +397,17 @@ class Outbox:
         try:
             self.spool.append(line, durable=durable)
         except OSError as exc:
-            _log.error(
-                "%s cannot be written (%s). What is reported until the server answers is lost.", self.spool.path, exc
-            )
+            self._tell_of_loss(
+                logging.ERROR,
+                "%s cannot be written (%s). What is reported until %s answers is lost.",
+                self.spool.path, exc, self._shown,
+            )  # fmt: skip
+
+    def _tell_of_loss(self, level: int, message: str, *about: Any) -> None:
+        """Say what is lost, once while the server is away: each try, and each message, would say the same."""
+        if not self._told_of_loss:
+            self._told_of_loss = True
+            _log.log(level, message, *about)
 
     def _send_spool(self, spool: Spool) -> None:
         """Send what is in a spool, in order, and remove it.
@@ -456,7 +472,13 @@ class Outbox:
             old, self._wake = self._wake, threading.Event()
             self._thread = None
             old.set()
-            if self.spool:
+            if self.spool.is_removed:
+                _log.error(
+                    "%s has not been told how runs of this process went, and will not be: %s was removed while it held what could "
+                    "not be sent (%s).",
+                    self._shown, self.spool.path, messages.contents(self.spool.lines()),
+                )  # fmt: skip
+            elif self.spool:
                 _log.warning(
                     "%s has not been told how runs of this process went. That is kept in %s, and sent by the next "
                     "process that runs flows with the same PREFECT_HOME and PREFECT_API_URL while the server answers.",

@@ -6,7 +6,8 @@ survives the death of this process; it reaches the disk (fsync) with the end of 
 so that the end of a run survives a power failure too.
 
 Each process has a file of its own, and holds a lock on it while it lives. What a process leaves behind is sent by the
-next one that speaks to the same server with the same home.
+next one that speaks to the same server with the same home. The file is read by the descriptor that it is written by,
+so a process can still send what it kept when somebody has removed its home.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ except ImportError:  # Windows, which does not let go of a file that somebody ha
 
 _ENDING = ".spool"
 _TAKEN = ".taken"
+_PIECE = 1 << 20
 
 
 def folder_of(home: Path, api_url: str) -> Path:
@@ -78,13 +80,25 @@ class Spool:
         """The messages that have not been sent, oldest first; one that was gone on from has been."""
         if self._fd < 0:
             return
-        with open(self.path, "rb") as file:
-            file.seek(self._start)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                yield line[:-1]
-                self._start += len(line)
+        read_to, piece = self._start, b""
+        while True:
+            os.lseek(self._fd, read_to, os.SEEK_SET)  # each time: what is appended meanwhile moves the place
+            more = os.read(self._fd, _PIECE)
+            if not more:
+                return
+            read_to += len(more)
+            *whole, piece = (piece + more).split(b"\n")
+            for line in whole:
+                yield line
+                self._start += len(line) + 1
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether somebody has removed the file: what it holds goes with this process."""
+        try:
+            return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+        except OSError:  # the file system it was on is gone
+            return True
 
     def clear(self) -> None:
         """Forget what was kept: it has been sent."""
