@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import Clock
 from prefect._clock import now
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -25,43 +26,12 @@ from .conftest import Deployments, wait_for
 SOURCE = "from prefect import flow\n@flow\ndef f(): pass\n"
 HOUR = timedelta(hours=1)
 
-# in the path of all these processes, before anything else is imported
-JUMPING = """
-from datetime import timedelta
-from prefect import _clock
-
-_now, _now_us = _clock.now, _clock.now_us
-
-def _offset():
-    with open({file!r}) as file:
-        return int(file.read() or 0)
-
-_clock.now = lambda: _now() + timedelta(seconds=_offset())
-_clock.now_us = lambda: _now_us() + _offset() * 1_000_000
-"""
-
-
-class Clock:
-    """The clock of processes that have its folder in their path."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self._file = folder / "offset"
-        self.jump_to(timedelta())
-        (folder / "sitecustomize.py").write_text(JUMPING.format(file=str(self._file)))
-
-    def jump_to(self, offset: timedelta) -> None:
-        """Set it so much ahead of the real one."""
-        new = self._file.with_suffix(".new")
-        new.write_text(str(int(offset.total_seconds())))
-        new.replace(self._file)
-
 
 @pytest.fixture
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    folder = tmp_path / "clock"
-    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-    return Clock(folder)
+    clock = Clock(tmp_path / "clock")
+    monkeypatch.setenv("PYTHONPATH", clock.in_path(os.environ))
+    return clock
 
 
 @pytest.fixture

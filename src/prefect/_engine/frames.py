@@ -81,8 +81,12 @@ class RunFrame:
     def enter(self, state: RunState) -> None:
         """Enter a state and keep the counts and times that follow from it."""
         previous, self.state = self.state, state
-        if previous is not None and previous.type == RUNNING:
-            self.total_us += max(0, state.timestamp - previous.timestamp)
+        if previous is not None:
+            if state.timestamp < previous.timestamp:
+                # made long ago, or the clock was set back: of two states the one with the later time counts
+                state.timestamp = max(previous.timestamp, now_us())
+            if previous.type == RUNNING:
+                self.total_us += state.timestamp - previous.timestamp
         if state.type == RUNNING and (previous is None or previous.type != PAUSED):  # a pause is no new attempt
             self.run_count += 1
             if self.start_us is None:
