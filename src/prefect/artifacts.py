@@ -9,6 +9,7 @@ def report(rows: list[dict]):
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Mapping
@@ -18,15 +19,20 @@ from uuid import UUID
 from pydantic_core import to_jsonable_python
 
 from prefect._bridge import async_dispatch, run, settle
+from prefect._clock import now
 from prefect._engine.frames import current_flow, current_task
+from prefect._engine.recorder import get_recorder, is_served
+from prefect._ids import new_uuid
 from prefect._schemas.actions.records import ArtifactCreate, ArtifactUpdate
 from prefect._schemas.artifacts import Artifact as ArtifactResponse
 from prefect._schemas.filters.artifacts import ArtifactFilter, ArtifactFilterKey
 from prefect._schemas.sorting import ArtifactSort
 from prefect.client.utilities import async_client, sync_client
+from prefect.exceptions import ObjectNotFound
 from prefect.logging.loggers import get_logger
 
 if TYPE_CHECKING:
+    from prefect._engine.recording.served import ServedRecorder
     from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 
     Client = PrefectClient | SyncPrefectClient | None
@@ -81,6 +87,8 @@ class Artifact(ArtifactCreate):
     async def acreate(self, client: Client = None) -> ArtifactResponse:
         """`create` for asynchronous code."""
         data = await self.aformat()
+        if client is None and is_served():
+            return await asyncio.to_thread(_report, self, data)
         async with async_client(client) as api:
             return await _leave(api, self, data)
 
@@ -88,14 +96,22 @@ class Artifact(ArtifactCreate):
     def create(self, client: Client = None) -> ArtifactResponse:
         """Leave the artifact.
 
+        Without a client of yours it goes the way of what else a run reports: while the server is away it is kept on
+        disk, and sent in order later.
+
         Args:
             client: the API client to use.
 
         Returns:
             the artifact as it is kept.
+
+        Raises:
+            ServerUnreachable: the server has never answered, and there is no run that goes on without it.
         """
         # a subclass may have its own form; the call is one from synchronous code, whatever runs around it
         data = self.format(_sync=True) if hasattr(self.format, "aio") else self.format()
+        if client is None and is_served():
+            return _report(self, data)
         with sync_client(client) as api:
             return run(_leave(api, self, data))
 
@@ -233,11 +249,28 @@ class ImageArtifact(Artifact):
 
 
 async def _leave(api: Any, artifact: Artifact, data: Any) -> ArtifactResponse:
+    return cast(ArtifactResponse, await settle(api.create_artifact(_of_current_run(artifact, data))))
+
+
+def _report(artifact: Artifact, data: Any) -> ArtifactResponse:
+    """Leave an artifact with the server by way of the recorder, which knows what to do when it is away."""
+    created = now()
+    record = _of_current_run(artifact, data).model_dump(mode="json")
+    recorder = cast("ServedRecorder", get_recorder())
+    id = recorder.artifact({**record, "id": str(new_uuid()), "created": created}, in_run=_in_run())
+    return ArtifactResponse.model_validate({**record, "id": id, "created": created, "updated": created})
+
+
+def _in_run() -> bool:
+    return current_flow.get() is not None or current_task.get() is not None
+
+
+def _of_current_run(artifact: Artifact, data: Any) -> ArtifactCreate:
     flow_frame, task_frame = current_flow.get(), current_task.get()
     flow_run_id = artifact.flow_run_id or (UUID(flow_frame.id) if flow_frame is not None else None)
     if flow_run_id is None and task_frame is not None and task_frame.flow_run_id is not None:
         flow_run_id = UUID(task_frame.flow_run_id)
-    new = ArtifactCreate(
+    return ArtifactCreate(
         type=artifact.type,
         key=artifact.key,
         description=artifact.description,
@@ -246,7 +279,6 @@ async def _leave(api: Any, artifact: Artifact, data: Any) -> ArtifactResponse:
         flow_run_id=flow_run_id,
         task_run_id=artifact.task_run_id or (UUID(task_frame.id) if task_frame is not None else None),
     )
-    return cast(ArtifactResponse, await settle(api.create_artifact(new)))
 
 
 async def _latest(api: Any, key: str | None) -> ArtifactResponse | None:
@@ -256,11 +288,23 @@ async def _latest(api: Any, key: str | None) -> ArtifactResponse | None:
 
 
 async def _move(api: Any, artifact_id: UUID, progress: float, description: str | None) -> UUID:
-    update = ArtifactUpdate(data=_per_cent(progress))
-    if description is not None:
-        update = ArtifactUpdate(data=_per_cent(progress), description=description)
+    update = ArtifactUpdate(**_progress(progress, description))
     await settle(api.update_artifact(artifact_id=artifact_id, artifact=update))
     return artifact_id
+
+
+def _report_change(artifact_id: UUID, progress: float, description: str | None) -> UUID:
+    """As `_move`, by way of the recorder."""
+    recorder = cast("ServedRecorder", get_recorder())
+    change = {"id": str(artifact_id), **_progress(progress, description)}
+    if not recorder.change_artifact(change, in_run=_in_run()):
+        raise ObjectNotFound(KeyError(artifact_id), f"There is no artifact '{artifact_id}' on the server.")
+    return artifact_id
+
+
+def _progress(progress: float, description: str | None) -> dict[str, Any]:
+    """What is different about an artifact that shows progress."""
+    return {"data": _per_cent(progress), **({} if description is None else {"description": description})}
 
 
 @async_dispatch(lambda cls, *args: cls.aget(*args))
@@ -401,6 +445,8 @@ async def aupdate_progress_artifact(
     artifact_id: UUID, progress: float, description: str | None = None, client: Client = None
 ) -> UUID:
     """`update_progress_artifact` for asynchronous code."""
+    if client is None and is_served():
+        return await asyncio.to_thread(_report_change, artifact_id, progress, description)
     async with async_client(client) as api:
         return await _move(api, artifact_id, progress, description)
 
@@ -418,8 +464,11 @@ def update_progress_artifact(
         client: the API client to use.
 
     Raises:
-        ObjectNotFound: there is no such artifact.
+        ObjectNotFound: there is no such artifact. Nobody can tell while the server is away: then the change is kept, and
+            has no effect later.
     """
+    if client is None and is_served():
+        return _report_change(artifact_id, progress, description)
     with sync_client(client) as api:
         return run(_move(api, artifact_id, progress, description))
 

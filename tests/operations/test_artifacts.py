@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
+from prefect._clock import now
 from prefect._ids import new_uuid
 from prefect._operations import artifacts
 from prefect._operations.errors import NotFound
@@ -45,6 +47,44 @@ def test_the_latest_of_a_key_is_the_one_made_last(both: sa.Connection) -> None:
     assert found(both) == [2, 0, 1]
     [collection, _] = artifacts.read_latest_artifacts(both, artifacts.LatestArtifactQuery(sort="KEY_ASC"))  # type: ignore[arg-type]
     assert (collection.key, collection.latest_id) == ("k", second.id)
+
+
+def record(key: str, data: Any, seconds_ago: float) -> artifacts.ArtifactRecord:
+    created = now() - timedelta(seconds=seconds_ago)
+    return artifacts.ArtifactRecord(id=new_uuid(), created=created, key=key, data=data)
+
+
+def test_an_artifact_that_comes_late_is_kept_once_and_does_not_become_the_latest(both: sa.Connection) -> None:
+    late = record("k", "late", 60)
+    new = record("k", "new", 10)
+    artifacts.keep_artifacts(both, [new])
+    for _ in range(2):  # what is sent again changes nothing
+        artifacts.keep_artifacts(both, [late, record("other", "first", 60)])
+    assert artifacts.read_latest_artifact(both, "k").data == "new"
+    kept = artifacts.read_artifact(both, late.id)
+    assert (kept.created, kept.updated, kept.data) == (late.created, late.created, "late")
+    assert sorted(found(both)) == ["first", "first", "late", "new"]
+    artifacts.keep_artifacts(both, [record("k", "newest", 0)])
+    assert artifacts.read_latest_artifact(both, "k").data == "newest"
+
+
+def test_nothing_is_left_in_the_future(both: sa.Connection) -> None:
+    sent = record("k", 1, -3600)
+    artifacts.keep_artifacts(both, [sent])
+    assert artifacts.read_artifact(both, sent.id).created <= now()
+
+
+def test_changes_that_are_reported(both: sa.Connection) -> None:
+    made = make(both, "k", 1, description="d")
+    missing = new_uuid()
+    changes = [
+        artifacts.ArtifactChangeRecord(id=made.id, data=2),
+        artifacts.ArtifactChangeRecord(id=missing, data=3),
+        artifacts.ArtifactChangeRecord(id=made.id, data=4),
+    ]
+    assert artifacts.change_artifacts(both, changes) == [missing]
+    read = artifacts.read_artifact(both, made.id)
+    assert (read.data, read.description) == (4, "d")
 
 
 def test_an_artifact_without_a_key_is_in_no_collection(both: sa.Connection) -> None:

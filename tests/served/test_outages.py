@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import shutil
@@ -12,8 +13,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
+from pydantic import ValidationError
 
 from prefect import flow, get_run_logger, runtime, task
 from prefect._clock import now
@@ -24,6 +27,14 @@ from prefect._engine.recording import holding
 from prefect._engine.recording.spool import folder_of
 from prefect._services import lease_expiry
 from prefect._transport.direct import ServerUnreachable
+from prefect.artifacts import (
+    Artifact,
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    aupdate_progress_artifact,
+    create_markdown_artifact,
+)
+from prefect.exceptions import ObjectNotFound
 from prefect.server.database import make_database
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 
@@ -190,6 +201,72 @@ def test_a_killed_process_leaves_what_it_kept(
     until(lambda: spools(own_server) == [], "the sending of what was kept")
     run = own_server.only_run(state_type="RUNNING")
     assert Counter(each["state_name"] for each in own_server.task_runs(run["id"])) == {"Completed": 11}
+
+
+def read_artifacts(server: Server, id: str) -> list[Any]:
+    wanted = {"flow_runs": {"id": {"any_": [id]}}, "sort": "ID_DESC"}
+    return [(each["key"], each["data"]) for each in reversed(server.ask("POST", "/artifacts/filter", wanted))]
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["comes back while it runs", "comes back later"])
+def test_artifacts_that_are_left_while_the_server_is_away(own_server: Server, ends: bool) -> None:
+    @task
+    def leaves(number: int) -> UUID:
+        return create_markdown_artifact(f"# {number}", key="pages")
+
+    @flow
+    async def reports() -> str:
+        before = await acreate_progress_artifact(0)
+        own_server.kill()
+        for number in range(3):
+            leaves(number)
+        await acreate_markdown_artifact("# 3", key="pages")
+        during = await acreate_progress_artifact(10, "percent")
+        await aupdate_progress_artifact(during, 50)
+        await aupdate_progress_artifact(during, 100)
+        if not ends:
+            own_server.start()
+            get_recorder().flush()
+            await aupdate_progress_artifact(before, 100)
+            with pytest.raises(ObjectNotFound):  # now somebody can tell
+                await aupdate_progress_artifact(uuid4(), 1)
+        return str(runtime.flow_run.id)
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        id = asyncio.run(reports())
+        if ends:
+            forget()
+            own_server.start()
+
+            @flow
+            def next_one() -> None: ...
+
+            next_one()
+            until(lambda: spools(own_server) == [], "the sending of what was kept")
+    pages = [("pages", f"# {number}") for number in range(4)]
+    assert read_artifacts(own_server, id) == [(None, 0.0 if ends else 100.0), *pages, ("percent", 100.0)]
+    assert own_server.ask("GET", "/artifacts/pages/latest")["data"] == "# 3"
+    forget()
+
+
+def test_an_artifact_that_is_refused_is_told_to_who_leaves_it(own_server: Server) -> None:
+    @flow
+    def reports() -> None:
+        with pytest.raises(ValidationError, match="dashes"):
+            create_markdown_artifact("x", key="Not A Key")
+        id = create_markdown_artifact("y", key="a-key")
+        assert Artifact.get("a-key").id == id  # at once
+
+    reports()
+
+
+def test_an_artifact_of_no_run_needs_a_server(own_server: Server) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    with temporary_settings({PREFECT_API_URL: url}), pytest.raises(ServerUnreachable, match="prefect server start"):
+        try:
+            create_markdown_artifact("x")
+        finally:
+            forget()
 
 
 def test_no_server_at_the_start_is_told_at_once(own_server: Server) -> None:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
 from conformance.published import COMMAND
 from prefect import flow, get_run_logger, runtime, task
-from prefect.exceptions import CancelledRun
+from prefect._engine.recorder import get_recorder
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.exceptions import CancelledRun, ObjectNotFound
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from .conftest import speaking_to
@@ -95,6 +98,30 @@ def test_a_run_that_is_cancelled_while_it_ends(peer: Server) -> None:
     with pytest.raises(CancelledRun):
         ends()
     assert peer.ask("GET", f"/flow_runs/{ids[0]}")["state_type"] == "CANCELLED"
+
+
+def test_artifacts(peer: Server) -> None:
+    @flow
+    def reports() -> tuple[str, list[UUID]]:
+        first = create_progress_artifact(1, "progress")
+        update_progress_artifact(first, 50)
+        with pytest.raises(ObjectNotFound):
+            update_progress_artifact(uuid4(), 50)
+        peer.kill()
+        later = create_progress_artifact(2, "later")
+        update_progress_artifact(later, 100)
+        return str(runtime.flow_run.id), [first, later]
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        id, made = reports()
+        peer.start()
+        get_recorder().flush()
+        wanted = {"flow_runs": {"id": {"any_": [id]}}}
+        found = until(
+            lambda: len(all := peer.ask("POST", "/artifacts/filter", wanted)) == 2 and all, "the recording of artifacts"
+        )
+    assert {each["key"]: each["data"] for each in found} == {"progress": 50.0, "later": 100.0}
+    assert str(made[0]) in {each["id"] for each in found}
 
 
 def test_an_outage(peer: Server) -> None:

@@ -16,8 +16,8 @@ from prefect._clock import now_us, to_us
 from prefect._engine.frames import TaskFrame
 from prefect._engine.recorder import get_recorder
 from prefect._engine.recording import messages
-from prefect._engine.recording.outbox import Refused
 from prefect._engine.recording.served import ServedRecorder
+from prefect._engine.recording.units import Refused
 from prefect._rules.states import FAILED, PENDING, RUNNING, SCHEDULED, TERMINAL, RunState
 from prefect._transport.direct import Connection, ServerUnreachable
 from prefect.logging.loggers import get_logger

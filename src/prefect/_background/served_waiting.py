@@ -8,8 +8,8 @@ from typing import Any
 
 from prefect._background.served import WAIT_SECONDS, recorder
 from prefect._engine.recording import messages
-from prefect._engine.recording.outbox import Refused
 from prefect._engine.recording.served import ServedRecorder
+from prefect._engine.recording.units import Refused
 from prefect._rules.states import TERMINAL
 from prefect._schemas import states as models
 from prefect._transport.direct import Connection, ServerUnreachable

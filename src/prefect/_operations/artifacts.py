@@ -7,6 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field
 
+from prefect._clock import now
 from prefect._ids import new_uuid
 from prefect._operations import edits, outbox, rows
 from prefect._operations.errors import NotFound
@@ -18,8 +19,9 @@ from prefect._schemas.filters.artifacts import ArtifactCollectionFilter, Artifac
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
+from prefect._schemas.moments import DateTime
 from prefect._schemas.sorting import ArtifactCollectionSort, ArtifactSort
-from prefect._store import catalogue
+from prefect._store import catalogue, single
 from prefect._store.tables import artifact, artifact_collection
 
 
@@ -70,6 +72,19 @@ class LatestArtifactQuery(LatestArtifactSelection, _Page):
     sort: ArtifactCollectionSort = ArtifactCollectionSort.ID_DESC
 
 
+class ArtifactRecord(ArtifactCreate):
+    """An artifact that was left by a process which could make its id, maybe a while ago."""
+
+    id: UUID
+    created: DateTime
+
+
+class ArtifactChangeRecord(ArtifactUpdate):
+    """A change of an artifact by such a process."""
+
+    id: UUID
+
+
 _COLLECTIONS = artifact_collection.join(artifact, artifact_collection.c.latest_id == artifact.c.id)
 _OF_LATEST = (artifact.c[name] for name in ("type", "description", "data", "metadata_", "flow_run_id", "task_run_id"))
 _SELECT_LATEST = sa.select(artifact_collection, *_OF_LATEST).select_from(_COLLECTIONS)
@@ -81,10 +96,39 @@ def create_artifact(tx: sa.Connection, body: ArtifactCreate) -> Artifact:
     values = Artifact.model_validate(body.model_dump()).model_dump(exclude={"id", "created", "updated"})
     row = tx.execute(sa.insert(artifact).values(**values).returning(*artifact.c)).mappings().one()
     if body.key is not None:
-        latest = {"id": new_uuid(), "key": body.key, "latest_id": row["id"]}
-        kept = edits.upsert(tx, artifact_collection, latest, by=["key"], change=["latest_id"])
-        outbox.artifact_changed(tx, kept["id"], row, "created" if kept["id"] == latest["id"] else "updated")
+        _make_latest(tx, row)
     return Artifact.model_validate(row)
+
+
+def keep_artifacts(tx: sa.Connection, records: list[ArtifactRecord]) -> None:
+    """Keep artifacts with the ids that they have; those that are there already stay as they are.
+
+    Of one that comes late there may be newer versions: then it is not the latest of its key.
+    """
+    for record in records:
+        values = Artifact.model_validate(record.model_dump()).model_dump(exclude={"updated"})
+        values["created"] = values["updated"] = min(record.created, now())
+        row = single.insert_new(tx, artifact, values)
+        if row is not None and record.key is not None and not _is_outdated(tx, row):
+            _make_latest(tx, row)
+
+
+def change_artifacts(tx: sa.Connection, records: list[ArtifactChangeRecord]) -> list[UUID]:
+    """Change artifacts, one after the other; returns the ids of those that are not there."""
+    return [record.id for record in records if not _change(tx, record.id, record)]
+
+
+def _is_outdated(tx: sa.Connection, row: sa.RowMapping) -> bool:
+    """Whether a later artifact is the latest of its key."""
+    latest = sa.select(artifact.c.created).select_from(_COLLECTIONS)
+    created = tx.execute(latest.where(artifact_collection.c.key == row["key"])).scalar_one_or_none()
+    return created is not None and created > row["created"]
+
+
+def _make_latest(tx: sa.Connection, row: sa.RowMapping) -> None:
+    latest = {"id": new_uuid(), "key": row["key"], "latest_id": row["id"]}
+    kept = edits.upsert(tx, artifact_collection, latest, by=["key"], change=["latest_id"])
+    outbox.artifact_changed(tx, kept["id"], row, "created" if kept["id"] == latest["id"] else "updated")
 
 
 @operation("GET", "/artifacts/{id}")
@@ -144,13 +188,20 @@ def update_artifact(tx: sa.Connection, id: UUID, body: ArtifactUpdate) -> None:
     Raises:
         NotFound: there is no such artifact.
     """
-    values = edits.changes(artifact, body)
+    if not _change(tx, id, body):
+        raise NotFound("artifact", id)
+
+
+def _change(tx: sa.Connection, id: UUID, body: ArtifactUpdate) -> bool:
+    """Change an artifact; False when there is none."""
+    values = {name: value for name, value in edits.changes(artifact, body).items() if name != "id"}
     if "metadata_" in values:
         values["metadata_"] = Artifact(metadata_=values["metadata_"]).metadata_
     if edits.update(tx, artifact, artifact.c.id == id, values, taken=f"Artifact '{id}' cannot be changed.") == 0:
-        raise NotFound("artifact", id)
+        return False
     # the collection looks changed when what it shows has changed
     tx.execute(sa.update(artifact_collection).where(artifact_collection.c.latest_id == id).values(latest_id=id))
+    return True
 
 
 @operation("DELETE", "/artifacts/{id}", writes=True, status=204)

@@ -1,9 +1,9 @@
 """Recording what processes that run flows have to report: many things in one transaction, each of them once.
 
-A process sends batches, one after the other: runs that it began, task runs, log lines, events, and the states that its
-flow runs are to enter. What is in a batch is written in this order, so that nobody sees the end of a flow run before
-its task runs and its log. Everything has an id that its sender made, and what comes again changes nothing, so a batch
-whose answer was lost is simply sent again.
+A process sends batches, one after the other: runs that it began, task runs, log lines, events, artifacts, and the states
+that its flow runs are to enter. What is in a batch is written in this order, so that nobody sees the end of a flow run
+before its task runs and its log. Everything has an id that its sender made, and what comes again changes nothing, so a
+batch whose answer was lost is simply sent again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 
 from prefect._clock import from_us, now, now_us, to_us
 from prefect._operations import deferred_runs, outbox, task_run_deliveries
+from prefect._operations.artifacts import ArtifactChangeRecord, ArtifactRecord, change_artifacts, keep_artifacts
 from prefect._operations.errors import Conflict
 from prefect._operations.events import SentEvent, create_events
 from prefect._operations.flow_runs import policy_as_read
@@ -174,6 +175,8 @@ class RecordRuns(RecordTaskRuns):
     task_runs: list[TaskRunRecord] = Field(default_factory=list, max_length=5_000)
     logs: list[LogLine] = Field(default_factory=list, max_length=20_000)
     events: list[SentEvent] = Field(default_factory=list, max_length=5_000)
+    artifacts: list[ArtifactRecord] = Field(default_factory=list, max_length=5_000)
+    artifact_changes: list[ArtifactChangeRecord] = Field(default_factory=list, max_length=5_000)
     proposals: list[FlowRunProposal] = Field(default_factory=list, max_length=5_000)
 
 
@@ -191,6 +194,9 @@ class RunsRecorded(Recorded):
     """What became of what a process reported."""
 
     flow_ids: dict[str, UUID] = Field(description="The flows of the flow runs that were made, by the flow's name.")
+    missing_artifacts: list[UUID] = Field(
+        default_factory=list, description="Artifacts that were to be changed, and are not there."
+    )
     proposals: list[ProposalResult] = Field(description="An answer to each proposed state, in the same order.")
 
 
@@ -243,12 +249,15 @@ def record_runs(tx: sa.Connection, body: RecordRuns) -> RunsRecorded:
         create_logs(tx, body.logs)
     if body.events:
         create_events(tx, body.events)
+    keep_artifacts(tx, body.artifacts)
+    missing_artifacts = change_artifacts(tx, body.artifact_changes)
     answers = [_propose(tx, proposal, proposal.flow_run_id in made) for proposal in body.proposals]
     return RunsRecorded(
         recorded=of_task_runs.recorded,
         orphans=of_task_runs.orphans,
         fenced=of_task_runs.fenced,
         flow_ids=flow_ids,
+        missing_artifacts=missing_artifacts,
         proposals=answers,
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from prefect._engine import stopping
 from prefect._engine.frames import FlowFrame
-from prefect._engine.recording.outbox import Refused
+from prefect._engine.recording.units import Refused
 from prefect._ids import new_id
 from prefect._transport.direct import ServerUnreachable
 

@@ -28,7 +28,7 @@ else:
 Message = dict[str, list[dict[str, Any]]]
 """Lists of records by kind; a server takes the kinds in the order of `KINDS`, and each list as it is."""
 
-KINDS = ("flow_runs", "task_runs", "logs", "events", "proposals")
+KINDS = ("flow_runs", "task_runs", "logs", "events", "artifacts", "artifact_changes", "proposals")
 
 TaskItem = tuple[TaskFrame, RunState, int, int | None, int | None, int, int | None]
 """A frame, the state it entered, and its attempts, start, end, time spent running and expected start at that moment."""
@@ -64,6 +64,8 @@ _NOUNS = {
     "task_runs": "task runs",
     "logs": "log lines",
     "events": "events",
+    "artifacts": "artifacts",
+    "artifact_changes": "changes of artifacts",
     "proposals": "states of flow runs",
 }
 

@@ -1,13 +1,14 @@
 """Getting what a process reports to the server: in order, together, acknowledged, and kept while the server is away.
 
 Two kinds of things are handed in. *Units* (`commit`) are answered before the caller goes on: the beginning of a flow
-run, a state that it is to enter. *Records* (`task_runs`, `logs`, `events`) may wait a tenth of a second. Whoever needs
-an answer takes the lock and sends everything that is pending, its own unit last; the threads that waited meanwhile find
-their units already answered. A background thread exists only while records wait, or the server is away.
+run, a state that it is to enter, an artifact that it leaves. *Records* (`task_runs`, `logs`, `events`) may wait a tenth
+of a second. Whoever needs an answer takes the lock and sends everything that is pending, its own unit last; the threads
+that waited meanwhile find their units already answered. A background thread exists only while records wait, or the
+server is away.
 
-When the server does not answer, who has a unit waits a while (the client's retries); then the server counts as away:
-messages go to the spool, and units are not answered (`Unit.answer` stays None: the caller decides by itself). The
-spool is sent first once the server answers again.
+When the server does not answer, who has a unit that cannot do without waits a while (the client's retries); then the
+server counts as away: messages go to the spool, and units are not answered (`Unit.answer` stays None: the caller decides
+by itself). The spool is sent first once the server answers again.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 from prefect._engine.recording import messages
 from prefect._engine.recording.messages import Message, TaskItem
 from prefect._engine.recording.spool import Spool
+from prefect._engine.recording.units import OF_UNITS, Refused, Unit, answer_all
 from prefect._lazy import lazy_module
 from prefect._transport.direct import ServerUnreachable
 from prefect._transport.retries import RetryPolicy
-from prefect.exceptions import PrefectException
 
 if TYPE_CHECKING:
     import orjson
@@ -43,49 +44,6 @@ MOST_RECORDS = 4_000
 """How much goes into one message, at most."""
 _FIRST_CONTACT_ATTEMPTS = 3
 _LONGEST_REST = 15.0
-
-
-class Refused(PrefectException):
-    """The server does not take what it was sent.
-
-    Attributes:
-        status: the HTTP status.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-    @property
-    def is_about_us(self) -> bool:
-        """Whether it is who sends that is refused, and not what is sent."""
-        return self.status in (401, 403)
-
-
-class Unit:
-    """Something whose sender waits for the answer.
-
-    Attributes:
-        flow_run: a flow run to be made, or None.
-        proposal: a state that a flow run is to enter, or None.
-        patient: whether to wait for a server that has never answered for as long as for one that has.
-        answer: what the server said about the proposal; None when it could not be asked.
-        flow_id: of the flow run that was made.
-        error: why it could not be done.
-    """
-
-    __slots__ = ("answer", "done", "error", "flow_id", "flow_run", "patient", "proposal")
-
-    def __init__(
-        self, flow_run: dict[str, Any] | None, proposal: dict[str, Any] | None, *, patient: bool = False
-    ) -> None:
-        self.flow_run = flow_run
-        self.proposal = proposal
-        self.patient = patient
-        self.answer: dict[str, Any] | None = None
-        self.flow_id: str | None = None
-        self.error: BaseException | None = None
-        self.done = False
 
 
 class Outbox:
@@ -211,10 +169,8 @@ class Outbox:
                 self._deliver(self._take(), [], now=now)
             message = self._take()
             for unit in units:
-                if unit.flow_run is not None:
-                    message["flow_runs"].append(unit.flow_run)
-                if unit.proposal is not None:
-                    message["proposals"].append(unit.proposal)
+                for kind, record in unit.records():
+                    message[kind].append(record)
             if any(message.values()) or self.spool:
                 self._deliver(message, units, now=now)
         except BaseException as exc:
@@ -235,9 +191,9 @@ class Outbox:
         del self.logs[: len(logs)]
         events = self.events[:MOST_RECORDS]
         del self.events[: len(events)]
-        return {
-            "flow_runs": [], "task_runs": messages.task_runs(items), "logs": logs, "events": events, "proposals": [],
-        }  # fmt: skip
+        message: Message = {kind: [] for kind in messages.KINDS}
+        message.update(task_runs=messages.task_runs(items), logs=logs, events=events)
+        return message
 
     def _deliver(self, message: Message, units: list[Unit], *, now: bool) -> None:
         """Send a message; or keep it, when the server is away."""
@@ -245,7 +201,7 @@ class Outbox:
         try:
             answer = self._send(line, units, now=now)
         except ServerUnreachable as exc:
-            if not self.contacted and any(unit.proposal is None or not unit.patient for unit in units):
+            if not self.contacted and any(not unit.patient for unit in units):
                 self._away = None
                 self._give_back(message)
                 raise self._never_reached(exc) from exc
@@ -262,7 +218,7 @@ class Outbox:
             self._give_back(message)
             raise
         else:
-            _answer(units, answer)
+            answer_all(units, answer)
 
     def _give_back(self, message: Message) -> None:
         """Keep the records of a message in memory. Task runs are as good as sent: they go to the spool."""
@@ -273,11 +229,12 @@ class Outbox:
 
     def _send(self, line: bytes, units: list[Unit], *, now: bool) -> dict[str, Any]:
         """Send a message, after what is in the spool; again for a while, when somebody waits for the answer."""
+        waits = not now and any(unit.waits or not self.contacted for unit in units)
         while True:
-            if self._away is not None and not now and not (units and self._is_worth_waiting()):
+            if self._away is not None and not now and not (waits and self._is_worth_waiting()):
                 if time.monotonic() < self._retry_at:
                     raise self._away
-            elif self._away is not None and units and not now:
+            elif self._away is not None and waits:
                 time.sleep(max(self._retry_at - time.monotonic(), 0))
             try:
                 if self.spool:
@@ -285,7 +242,7 @@ class Outbox:
                 answer = self._post(line) if len(line) > 2 else {}
             except ServerUnreachable as exc:
                 self._not_answered(exc)
-                if not units or now or not self._is_worth_waiting():
+                if not waits or not self._is_worth_waiting():
                     raise
             else:
                 self._answered()
@@ -342,12 +299,12 @@ class Outbox:
         self, kind: str, records: list[dict[str, Any]], units: list[Unit], refusal: Refused
     ) -> list[dict[str, Any]]:
         """Send the longest beginning of some records that is taken; returns those that are left."""
-        size = 1 if kind in ("flow_runs", "proposals") else len(records)
+        size = 1 if kind in OF_UNITS else len(records)
         while True:
             part = records[:size]
-            of_part = [unit for unit in units if getattr(unit, kind[:-1], None) is part[0]]
+            of_part = [unit for unit in units if unit.has(part[0])]
             try:
-                _answer(of_part, self._send(messages.encode({kind: part}), of_part, now=False))
+                answer_all(of_part, self._send(messages.encode({kind: part}), of_part, now=False))
             except ServerUnreachable as exc:
                 self._keep({**_EMPTY, kind: records}, exc)
                 return []
@@ -505,14 +462,3 @@ class Outbox:
 
 _EMPTY: Message = {kind: [] for kind in messages.KINDS}
 _ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
-
-
-def _answer(units: list[Unit], answer: dict[str, Any]) -> None:
-    """Give each unit what the server said about it."""
-    said = iter(answer.get("proposals") or ())
-    flow_ids = answer.get("flow_ids") or {}
-    for unit in units:
-        if unit.proposal is not None:
-            unit.answer = next(said, None)
-        if unit.flow_run is not None:
-            unit.flow_id = flow_ids.get(unit.flow_run["flow_name"])

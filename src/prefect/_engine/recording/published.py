@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from prefect._engine.recording.outbox import Refused
+from prefect._engine.recording.units import Refused
 
 Ask = Callable[..., Any]
 
@@ -35,9 +35,9 @@ class Published:
         self._names: dict[str, str] = {}
         self._last_states: dict[str, tuple[str, dict[str, Any]]] = {}
 
-    def id_of(self, flow_run_id: str) -> str:
-        """The id that the server has given to a flow run."""
-        return self._ids.get(flow_run_id, flow_run_id)
+    def id_of(self, id: str) -> str:
+        """The id that the server has given to a flow run, or to an artifact."""
+        return self._ids.get(id, id)
 
     def record(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send what a message holds; returns the answer as `POST /runs/record` gives it."""
@@ -52,6 +52,9 @@ class Published:
         logs = [self._line(line) for line in message.get("logs") or ()]
         for start in range(0, len(logs), _AT_ONCE):
             self._ask("POST", "/logs/", logs[start : start + _AT_ONCE])
+        for artifact in message.get("artifacts") or ():
+            self._leave(artifact)
+        missing = [change["id"] for change in message.get("artifact_changes") or () if not self._change(change)]
         # the state that a run is made in is entered already
         first = {record["state"]["id"] for record in message.get("flow_runs") or ()}
         answers = [
@@ -60,7 +63,7 @@ class Published:
             else self._propose(proposal)
             for proposal in message.get("proposals") or ()
         ]
-        return {"flow_ids": flow_ids, "proposals": answers}
+        return {"flow_ids": flow_ids, "missing_artifacts": missing, "proposals": answers}
 
     # -- flow runs ---------------------------------------------------------------------------------------------------
 
@@ -120,6 +123,24 @@ class Published:
         if answer["status"] == "REJECT" and transition == proposal["state"]["id"]:
             answer["status"] = "ACCEPT"  # the answer to the same proposal had got lost
         return answer
+
+    # -- artifacts ---------------------------------------------------------------------------------------------------
+
+    def _leave(self, artifact: dict[str, Any]) -> None:
+        body = {name: value for name, value in artifact.items() if name not in ("id", "created")}
+        if body.get("flow_run_id") is not None:
+            body["flow_run_id"] = self.id_of(body["flow_run_id"])
+        self._ids[artifact["id"]] = self._ask("POST", "/artifacts/", body)["id"]
+
+    def _change(self, change: dict[str, Any]) -> bool:
+        body = {name: value for name, value in change.items() if name != "id"}
+        try:
+            self._ask("PATCH", f"/artifacts/{self.id_of(change['id'])}", body)
+        except Refused as exc:
+            if exc.status == 404:
+                return False
+            raise
+        return True
 
     # -- task runs and logs ------------------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ from prefect._clock import now, now_us
 from prefect._engine.frames import FlowFrame, TaskFrame
 from prefect._engine.recording import messages, spool
 from prefect._engine.recording.holding import Held
-from prefect._engine.recording.outbox import Outbox, Refused, Unit
+from prefect._engine.recording.outbox import Outbox
+from prefect._engine.recording.units import Refused, Unit
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
 from prefect._rules.states import RUNNING, TERMINAL, RunState, pending
@@ -152,6 +153,31 @@ class ServedRecorder:
         self.outbox.events.append(messages.event(event, resources))
         self._more(len(self.outbox.events))
 
+    def artifact(self, artifact: dict[str, Any], *, in_run: bool) -> str:
+        """Leave an artifact; returns its id when the server has it, or when it is in the spool.
+
+        Args:
+            artifact: as `messages.KINDS` has it, with an id.
+            in_run: whether a run leaves it, which goes on when the server has never been reached.
+
+        Raises:
+            ServerUnreachable: there has never been an answer.
+            Refused: the server does not take it.
+        """
+        self.outbox.commit(Unit(artifact=artifact, patient=in_run))
+        return self._published.id_of(artifact["id"]) if self._published is not None else artifact["id"]
+
+    def change_artifact(self, change: dict[str, Any], *, in_run: bool) -> bool:
+        """Change an artifact, now or when the server answers again; False when there is none with that id.
+
+        Args:
+            change: the artifact's id, and what is to be different.
+            in_run, and what is raised: as for `artifact`.
+        """
+        unit = Unit(artifact_change=change, patient=in_run)
+        self.outbox.commit(unit)
+        return unit.answer is None or not unit.answer["missing"]
+
     def _more(self, pending: int) -> None:
         self.outbox.notify()
         if pending >= MAX_PENDING and pending % 64 == 0:  # (threads may jump over an exact number)
@@ -178,7 +204,7 @@ class ServedRecorder:
 
     def _commit(self, frame: FlowFrame, first: RunState, proposal: dict[str, Any] | None) -> Unit:
         made = messages.flow_run(frame, first) if not frame.created else None
-        unit = Unit(made, proposal, patient=frame.created)
+        unit = Unit(flow_run=made, proposal=proposal, patient=frame.created)
         self.outbox.commit(unit)
         frame.created = True
         frame.flow_id = unit.flow_id or frame.flow_id
