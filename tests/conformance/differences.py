@@ -46,14 +46,39 @@ DIFFERENCES: dict[str, Steps] = {
         ("deployments_found", "POST /deployments/filter #15"): [": 3 items, here 2", "[1]: 'dg-b', here 'dg-c'"],
         ("deployments_found", "POST /deployments/count #15"): [": 3, here 2"],
     },
-    "a search for words, where SQLite is older than 3.44": {
-        ("events", "POST /events/filter #18"): ["500, here 200"],
-        ("events", "POST /events/filter #19"): ["500, here 200"],
-        ("logs", "POST /logs/filter #11"): ["500, here 200"],
-        ("logs", "POST /logs/filter #12"): ["500, here 200"],
-        ("logs", "POST /logs/filter #13"): ["500, here 200"],
-        ("logs", "POST /logs/filter #14"): ["500, here 200"],
-        ("logs", "POST /logs/filter #15"): ["500, here 200"],
+    "`%`, `_` and a backslash in a search for words": {
+        ("words_in_logs", "POST /logs/filter #45"): [
+            ": 15 items, here 1",
+            "[0][0]: 'alpha beta', here '100% under_score'",
+        ],
+        ("words_in_logs", "POST /logs/filter #46"): [
+            ": 15 items, here 1",
+            "[0][0]: 'alpha beta', here '100% under_score'",
+        ],
+        ("words_in_logs", "POST /logs/filter #47"): [": 2 items, here 1"],
+        ("words_in_logs", "POST /logs/filter #49"): [": 0 items, here 1"],
+        ("words_in_logs", "POST /logs/filter #50"): [": 0 items, here 1"],
+        ("words_in_events", "POST /events/filter #46"): [
+            ".events: 20 items, here 1",
+            ".events[0]: 35, here 5",
+            ".total: 20, here 1",
+        ],
+        ("words_in_events", "POST /events/filter #47"): [
+            ".events: 20 items, here 1",
+            ".events[0]: 35, here 5",
+            ".total: 20, here 1",
+        ],
+        ("words_in_events", "POST /events/filter #48"): [
+            ".events: 2 items, here 1",
+            ".events[0]: 6, here 5",
+            ".total: 2, here 1",
+        ],
+        ("words_in_events", "POST /events/filter #50"): [".events: 0 items, here 1", ".total: 0, here 1"],
+        ("words_in_events", "POST /events/filter #51"): [".events: 0 items, here 1", ".total: 0, here 1"],
+    },
+    "a quote in a search for words in events": {
+        ("words_in_events", "POST /events/filter #52"): [".events: 0 items, here 1", ".total: 0, here 1"],
+        ("words_in_events", "POST /events/filter #53"): [".events: 0 items, here 1", ".total: 0, here 1"],
     },
     "spans of several units in which events are counted": {
         ("counts_of_events", "POST /events/count-by/time"): [

@@ -2,7 +2,8 @@
 
     python -m conformance.record URL [scenario ...]        # in the folder `tests`; URL ends in /api
 
-The server should be new: what others have done to it can be seen in few answers, but in some.
+The server should be new: what others have done to it can be seen in few answers, but in some. What searches for words is
+recorded from one on PostgreSQL, everything else from one on SQLite (see `test_facts.py`).
 """
 
 from __future__ import annotations

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from prefect._store.dialects import json_array_contains, json_array_size
+from prefect._store.text_query import parse_text_query
 
 Clause = sa.ColumnElement[bool]
 Column = sa.ColumnElement[Any]
@@ -99,3 +102,55 @@ def nested(fields: Mapping[str, Translation]) -> Translation:
         )
 
     return translate
+
+
+# -- words ----------------------------------------------------------------------------------------------------------
+
+
+class matches_pattern(FunctionElement[bool]):
+    """Whether a text fits a pattern: `matches_pattern(text, like, glob)`, of which PostgreSQL takes the first."""
+
+    name = "matches_pattern"
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(matches_pattern, "sqlite")
+def _glob(element: matches_pattern, compiler: Any, **kw: Any) -> str:
+    text, _, pattern = element.clauses
+    return f"({compiler.process(text, **kw)} GLOB {compiler.process(pattern, **kw)})"
+
+
+@compiles(matches_pattern, "postgresql")
+def _ilike(element: matches_pattern, compiler: Any, **kw: Any) -> str:
+    text, pattern, _ = element.clauses
+    return f"({compiler.process(text, **kw)} ILIKE {compiler.process(pattern, **kw)} ESCAPE '/')"
+
+
+def contains(column: Column, part: str) -> Clause:
+    """The texts that have a part, in any case of its letters, also of those that SQLite knows no other case of."""
+    if part.isascii():
+        return column.icontains(part, autoescape=True)
+    like = "".join(f"/{character}" if character in "/%_" else character for character in part)
+    glob = "".join(map(_any_case, part))
+    return matches_pattern(column, sa.literal(f"%{like}%", sa.Text), sa.literal(f"*{glob}*", sa.Text))
+
+
+def _any_case(character: str) -> str:
+    """The pattern of `GLOB` for a character."""
+    cases = "".join(sorted({one for one in (character, character.lower(), character.upper()) if len(one) == 1}))
+    return f"[{cases}]" if len(cases) > 1 or character in "*?[" else character
+
+
+def has_words(text: str, contains: Callable[[str], Clause]) -> Clause:
+    """What matches a search for words (`prefect._store.text_query`).
+
+    Args:
+        text: the search.
+        contains: the clause of what has a part.
+    """
+    query = parse_text_query(text)
+    clauses = [contains(part) for part in query.all] + [~contains(part) for part in query.none]
+    if query.some:
+        clauses.append(sa.or_(*map(contains, query.some)))
+    return join("and_", clauses)

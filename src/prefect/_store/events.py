@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from prefect._store.clauses import Clause, Column, join
+from prefect._store.clauses import Clause, Column, contains, has_words, join
 from prefect._store.tables import event, event_resource
-from prefect._store.text_query import parse_text_query
 
 
 class label_value(FunctionElement[str]):
@@ -144,18 +144,19 @@ def _begins(column: Column, prefixes: list[str]) -> Clause:
 
 
 def _words(text: str) -> Clause:
-    def contains(part: str) -> Clause:
-        def within(column: Column) -> Clause:
-            return sa.cast(column, sa.Text).icontains(part, autoescape=True)
+    def has(part: str) -> Clause:
+        written = _written(part)
+        labels = contains(sa.cast(event_resource.c.labels, sa.Text), written)
+        payload = contains(sa.cast(event.c.payload, sa.Text), written)
+        of_resources = sa.exists().where(event_resource.c.event_id == event.c.id, labels)
+        return sa.or_(contains(event.c.event, part), payload, of_resources)
 
-        resources = sa.exists().where(event_resource.c.event_id == event.c.id, within(event_resource.c.labels))
-        return sa.or_(within(event.c.event), within(event.c.payload), resources)
+    return has_words(text, has)
 
-    query = parse_text_query(text)
-    clauses = [contains(part) for part in query.all] + [~contains(part) for part in query.none]
-    if query.some:
-        clauses.append(sa.or_(*map(contains, query.some)))
-    return join("and_", clauses)
+
+def _written(part: str) -> str:
+    """A part of a text as it is written in JSON."""
+    return orjson.dumps(part).decode()[1:-1]
 
 
 def _listed(condition: Any) -> list[Any]:

@@ -11,11 +11,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from prefect._store.clauses import OPERATORS, TAG_OPERATORS, Clause, Column, is_null, join, nested, on
+from prefect._store.clauses import (
+    OPERATORS,
+    TAG_OPERATORS,
+    Clause,
+    Column,
+    contains,
+    has_words,
+    is_null,
+    join,
+    nested,
+    on,
+)
 from prefect._store.dialects import json_member
 from prefect._store.pages import Order
 from prefect._store.tables import STARTED, deployment, flow, flow_run, log, task_run
-from prefect._store.text_query import parse_text_query
 
 
 def _creator(member: str) -> Column:
@@ -69,14 +79,7 @@ def _flow_deployment(condition: Any) -> Clause:
 
 
 def _log_text(condition: Any) -> Clause:
-    def contains(part: str) -> Clause:
-        return sa.or_(log.c.message.icontains(part, autoescape=True), log.c.name.icontains(part, autoescape=True))
-
-    query = parse_text_query(condition.query)
-    clauses = [contains(part) for part in query.all] + [~contains(part) for part in query.none]
-    if query.some:
-        clauses.append(sa.or_(*map(contains, query.some)))
-    return join("and_", clauses)
+    return has_words(condition.query, lambda part: sa.or_(contains(log.c.message, part), contains(log.c.name, part)))
 
 
 flow_matches = nested(

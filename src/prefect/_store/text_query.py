@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TERM = re.compile(r"""(?P<sign>[-+!]?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))""")
+_TERM = re.compile(r"""(?P<sign>[-+!]?)(?:"(?P<phrase>(?:\\"|[^"])*)"?|(?P<word>(?:\\"|[^\s"])+))""")
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,12 @@ def parse_text_query(query: str) -> TextQuery:
     """Split a search into its terms.
 
     Words stand for themselves and double quotes hold a phrase together. A term with `+` before it must occur, one
-    with `-` or `!` must not; of the others at least one must. Signs without a term and empty phrases mean nothing.
+    with `-` or `!` must not; of the others at least one must. Signs without a term and empty phrases mean nothing. A
+    double quote with a backslash before it is one to be searched for.
     """
     terms: dict[str, list[str]] = {"": [], "+": [], "-": []}
     for match in _TERM.finditer(query):
         text = match["phrase"] if match["phrase"] is not None else match["word"]
         if text and text not in "+-!":
-            terms["-" if match["sign"] == "!" else match["sign"]].append(text)
+            terms["-" if match["sign"] == "!" else match["sign"]].append(text.replace('\\"', '"'))
     return TextQuery(tuple(terms[""]), tuple(terms["+"]), tuple(terms["-"]))

@@ -19,13 +19,14 @@ from conformance.scenarios import (
     server,
     task_runs,
     variables,
+    words,
     work,
 )
 from conformance.script import Scenario
 
 _MODULES = (
     artifacts, automations, blocks, dashboards, deployments, events, flow_runs, flows, limits, orchestration, searching,
-    server, task_runs, variables, work,
+    server, task_runs, variables, words, work,
 )  # fmt: skip
 
 SCENARIOS: dict[str, Scenario] = {
