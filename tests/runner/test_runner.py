@@ -305,3 +305,37 @@ def test_names(place: str) -> None:
         runners.Runner(name="a/b")
     with pytest.raises(RuntimeError, match="not yet started"):
         runners.Runner().stop()
+
+
+def test_a_run_knows_its_deployment_and_who_called_it(deployments: Deployments, serve: Callable[..., Any]) -> None:
+    source = """
+    from prefect import flow, runtime
+    from prefect.deployments import run_deployment
+
+    def known():
+        run, of = runtime.flow_run, runtime.deployment
+        return [
+            run.id, run.parent_flow_run_id, run.root_flow_run_id, run.parent_deployment_id, of.id, of.name, of.version
+        ]
+
+    @flow
+    def within(): return known()
+
+    @flow(persist_result=True)
+    def f(name: str, depth: int = 0):
+        mine = [known(), within()]
+        if depth:
+            mine += run_deployment(name, parameters={"name": name, "depth": depth - 1}).state.result()
+        return mine
+    """
+    id = deployments.deploy(source, version="v8")
+    serve(id)
+    state = deployments.ended(deployments.run(id, name=f"f/{deployments.label}-f", depth=2)).state
+    assert state is not None and state.is_completed(), state
+    outer, outer_within, middle, _, inner, inner_within = state.result()
+    of = [str(id), f"{deployments.label}-f", "v8"]
+    assert outer == [outer[0], None, outer[0], None, *of]
+    assert middle == [middle[0], outer[0], outer[0], str(id), *of]
+    assert inner == [inner[0], middle[0], outer[0], str(id), *of]
+    assert outer_within == [outer_within[0], outer[0], outer[0], str(id), None, None, None]
+    assert inner_within == [inner_within[0], inner[0], outer[0], str(id), None, None, None]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from prefect.runtime import _recorded
 from prefect.runtime._fields import current_flow_frame, runtime_attributes
 from prefect.runtime.flow_run import get_id as get_flow_run_id
 from prefect.runtime.flow_run import get_parameters
@@ -31,7 +32,12 @@ def get_id() -> str | None:
 
 def get_name() -> str | None:
     """The name of the deployment."""
-    return getattr(current_flow_frame(), "deployment_name", None)
+    frame = current_flow_frame()
+    if frame is None or frame.deployment_id is None:
+        return None
+    if frame.deployment_name is None:
+        frame.deployment_name = _recorded.deployment_name(frame.deployment_id)
+    return frame.deployment_name
 
 
 def get_version() -> str | None:

@@ -8,7 +8,7 @@ Attributes:
     scheduled_start_time: when it was to begin (UTC); outside a run: now.
     flow_name, flow_version: of its flow.
     parameters: what its function was called with, by name.
-    parent_flow_run_id: the flow run that called it, None for one that was not called by another.
+    parent_flow_run_id: the flow run that called it, also by `run_deployment`; None for one that was not called by another.
     root_flow_run_id: the outermost of the flow runs that it is part of.
     parent_deployment_id: the deployment of the flow run that called it.
     job_variables: of the infrastructure it runs on, None outside a run.
@@ -22,7 +22,9 @@ from datetime import datetime
 from typing import Any
 
 from prefect._clock import from_us, now
+from prefect._engine.frames import FlowFrame
 from prefect._lazy import lazy_module
+from prefect.runtime import _recorded
 from prefect.runtime._fields import current_flow_frame, runtime_attributes
 
 urls = lazy_module("prefect.utilities.urls")
@@ -94,24 +96,39 @@ def get_parameters() -> dict[str, Any]:
 def get_parent_flow_run_id() -> str | None:
     """The id of the flow run that called this one."""
     frame = current_flow_frame()
-    return frame.parent_flow_run_id if frame is not None else None
+    return _parent_of(frame) if frame is not None else None
 
 
 def get_root_flow_run_id() -> str | None:
-    """The id of the outermost flow run that this one is part of, as far as this process knows."""
+    """The id of the outermost flow run that this one is part of."""
     frame = current_flow_frame()
     if frame is None:
         return get_id()
     while frame.parent is not None:
         frame = frame.parent
-    return frame.parent_flow_run_id or frame.id
+    root, caller = frame.id, _parent_of(frame)
+    while caller is not None:  # carried out by another process
+        root, task_run = caller, _recorded.origin(caller).parent_task_run_id
+        caller = _recorded.flow_run_of_task_run(task_run) if task_run is not None else None
+    return root
 
 
 def get_parent_deployment_id() -> str | None:
     """The id of the deployment of the flow run that called this one."""
     frame = current_flow_frame()
-    deployment_id = getattr(frame.parent, "deployment_id", None) if frame is not None else None
-    return str(deployment_id) if deployment_id is not None else None
+    if frame is None:
+        return None
+    if frame.parent is not None:
+        return frame.parent.deployment_id
+    caller = _parent_of(frame)
+    return _recorded.origin(caller).deployment_id if caller is not None else None
+
+
+def _parent_of(frame: FlowFrame) -> str | None:
+    """The flow run that called another, also when that was made for it by a deployment."""
+    if frame.parent_flow_run_id is None and frame.parent_task_run_id is not None:
+        frame.parent_flow_run_id = _recorded.flow_run_of_task_run(frame.parent_task_run_id)
+    return frame.parent_flow_run_id
 
 
 def get_job_variables() -> dict[str, Any] | None:
