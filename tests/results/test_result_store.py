@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from prefect import task
 from prefect.cache_policies import INPUTS
 from prefect.exceptions import ConfigurationError, SerializationError
 from prefect.filesystems import LocalFileSystem, NullFileSystem, RemoteFileSystem, WritableFileSystem
@@ -39,7 +40,7 @@ from prefect.results import (
 )
 from prefect.serializers import JSONSerializer, PickleSerializer, Serializer
 from prefect.settings import PREFECT_RESULTS_LOCAL_STORAGE_PATH, PREFECT_RESULTS_PERSIST_BY_DEFAULT, temporary_settings
-from prefect.transactions import IsolationLevel
+from prefect.transactions import IsolationLevel, transaction
 
 UTC = datetime.UTC
 PAST = datetime.datetime(2020, 1, 1, tzinfo=UTC)
@@ -598,3 +599,61 @@ def test_plain_results_import_nothing_heavy(tmp_path):
     environment = {"PREFECT_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Counting(SyncOnly):
+    """A storage where each reading costs."""
+
+    _block_type_slug = "test-counting"
+    read: list[str] = []
+
+    def read_path(self, path):
+        content = super().read_path(path)
+        self.read.append(path)
+        return content
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_cached_result_is_read_once(home, in_memory):
+    storage = Counting()
+
+    @task(cache_key_fn=lambda *_: "key", result_storage=storage, cache_result_in_memory=in_memory)
+    def work():
+        return {"rows": list(range(1000))}
+
+    @task(cache_key_fn=lambda *_: "key", result_storage=storage, cache_result_in_memory=in_memory)
+    async def awork():
+        raise AssertionError("the result is there")
+
+    assert work(return_state=True).name == "Completed"
+    assert storage.read == []
+    for _ in range(2):
+        state = work(return_state=True)
+        assert state.name == "Cached"
+        assert not in_memory or state.result() == {"rows": list(range(1000))}
+    state = asyncio.run(awork(return_state=True))
+    assert state.name == "Cached"
+    assert storage.read == ["key"] * 3
+
+
+def test_metadata_that_are_kept_apart_are_read_once_and_so_is_the_result():
+    results, metadata = Counting(), Counting()
+    store = ResultStore(result_storage=results, metadata_storage=metadata)
+    store.write([1], key="key")
+    with transaction(key="key", store=fresh(store)) as txn:
+        assert txn.is_committed()
+        assert txn.read().result == [1]
+        assert (metadata.read, results.read) == (["key"], ["key"])
+        assert txn.read().result == [1]  # the second time as ever: it is at hand now
+    assert (metadata.read, results.read) == (["key"], ["key"])
+
+
+def test_a_transaction_reads_what_it_found():
+    """Between looking and reading another process may replace the result: what was found is what counts."""
+    storage = SyncOnly()
+    store = ResultStore(result_storage=storage, cache_result_in_memory=False)
+    store.write("old", key="key")
+    with transaction(key="key", store=store) as txn:
+        fresh(store).write("new", key="key")
+        assert txn.read().result == "old"
+        assert txn.read().result == "new"

@@ -488,7 +488,7 @@ async def test_serializable_lets_go_when_the_store_fails_at_the_start(begin, loc
     async def boom(*args):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(ResultStore, "_exists", boom)
+    monkeypatch.setattr(ResultStore, "_look_up", boom)
     with pytest.raises(RuntimeError, match="boom"):
         async with begin(key="k", store=locking, isolation_level=SERIALIZABLE):
             pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from prefect._lazy import lazy_module
 from prefect._results.codecs import Codec, codec_of
@@ -230,14 +230,10 @@ class ResultRecord(_Model, Generic[R]):
             ValueError: the data are not a record.
             SerializationError: the serializer cannot read the result.
         """
-        record = _as_record(data)
+        record = as_whole(data)
         if record is None:
             raise ValueError("The data are not a result record: a JSON object with `metadata` and `result` is needed.")
-        metadata = ResultRecordMetadata.model_validate({"serializer": backup_serializer, **record["metadata"]})
-        blob = record["result"].encode()
-        if record.get("result_encoding") == "base64":
-            blob = base64.b64decode(blob)
-        return cls(metadata, _loaded(blob, metadata), is_persisted=True)
+        return cls.from_whole(record, backup_serializer)
 
     @classmethod
     def deserialize_from_result_and_metadata(
@@ -247,17 +243,21 @@ class ResultRecord(_Model, Generic[R]):
         known = ResultRecordMetadata.model_validate({"serializer": backup_serializer, **json.loads(metadata)})
         return cls.from_blob(result, known)
 
-    @staticmethod
-    def read_metadata(data: bytes) -> ResultRecordMetadata | None:
-        """The metadata in the JSON text of a whole record, without loading the result; None if there are none."""
-        record = _as_record(data)
-        return ResultRecordMetadata.model_validate(record["metadata"]) if record is not None else None
+    @classmethod
+    def from_whole(cls, record: dict[str, Any], backup_serializer: Serializer[Any] | None = None) -> ResultRecord[Any]:
+        """The record of what `as_whole` found."""
+        metadata = ResultRecordMetadata.model_validate({"serializer": backup_serializer, **record["metadata"]})
+        blob = record["result"].encode()
+        if record.get("result_encoding") == "base64":
+            blob = base64.b64decode(blob)
+        return cls(metadata, _loaded(blob, metadata), is_persisted=True)
 
     @classmethod
     def from_blob(cls, blob: bytes, metadata: ResultRecordMetadata) -> ResultRecord[Any]:
         """The record of a result found under the key of known metadata: a whole record, or the result alone."""
-        if _as_record(blob) is not None:
-            return cls.deserialize(blob)
+        whole = as_whole(blob)
+        if whole is not None:
+            return cls.from_whole(whole)
         return cls(metadata, _loaded(blob, metadata), is_persisted=True)
 
     def __eq__(self, other: object) -> bool:
@@ -267,6 +267,22 @@ class ResultRecord(_Model, Generic[R]):
 
     def __repr__(self) -> str:
         return f"ResultRecord(metadata={self.metadata!r}, result={self.result!r})"
+
+
+class Found(NamedTuple):
+    """A result that is in a storage.
+
+    Attributes:
+        path: where.
+        metadata: what is known about it.
+        whole: the record, if metadata are kept with results: it was read for them.
+        cached: the record, if it is at hand.
+    """
+
+    path: str
+    metadata: ResultRecordMetadata
+    whole: dict[str, Any] | None
+    cached: ResultRecord[Any] | None
 
 
 def _loaded(blob: bytes, metadata: ResultRecordMetadata) -> Any:
@@ -287,8 +303,8 @@ def _loaded(blob: bytes, metadata: ResultRecordMetadata) -> Any:
         ) from exc
 
 
-def _as_record(data: bytes) -> dict[str, Any] | None:
-    """The JSON object of a whole record, or None if the data are something else."""
+def as_whole(data: bytes) -> dict[str, Any] | None:
+    """The JSON object of a whole record, whose result is not loaded yet; None if the data are something else."""
     if data.lstrip()[:1] != b"{":
         return None
     try:

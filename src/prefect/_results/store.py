@@ -7,15 +7,15 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect._bridge import in_running_loop, run
 from prefect._lazy import lazy_module
 from prefect._results import defaults
 from prefect._results.codecs import Codec, codec_of
+from prefect._results.given import format_storage_key, given_storage, key_storage, said_by
 from prefect._results.memory import LRUCache
-from prefect._results.records import ResultRecord, ResultRecordMetadata
+from prefect._results.records import Found, ResultRecord, ResultRecordMetadata, as_whole
 from prefect._results.storage import ASYNC, NOWHERE, SYNC, LocalStorage, Port, Storage, storage_for
 from prefect.exceptions import ConfigurationError
 from prefect.settings import get_current_settings
@@ -51,22 +51,6 @@ def default_cache() -> LRUCache:
     return LRUCache(maxsize=1000)
 
 
-def format_storage_key(template: str) -> str:
-    """A storage key from a task's template, such as `"{flow_run.name}-{parameters[day]}"`.
-
-    The fields are those of `prefect.runtime`: `flow_run`, `task_run`, `deployment`, and the task run's `parameters`.
-    """
-    try:
-        return template.format(
-            flow_run=runtime.flow_run,
-            task_run=runtime.task_run,
-            deployment=runtime.deployment,
-            parameters=runtime.task_run.parameters,
-        )
-    except (KeyError, IndexError, AttributeError) as exc:
-        raise ValueError(f"The result storage key {template!r} has a field that this run lacks: {exc}") from exc
-
-
 class ResultStore:
     """Reads and writes results in a storage, with a serializer; copies are cheap.
 
@@ -97,8 +81,8 @@ class ResultStore:
         storage_key_fn: Callable[[], str] = DEFAULT_STORAGE_KEY_FN,
         cache: LRUCache | None = None,
     ) -> None:
-        self._result_storage, self._result_port = _given_storage(result_storage)
-        self._metadata_storage, self._metadata_port = _given_storage(metadata_storage)
+        self._result_storage, self._result_port = given_storage(result_storage)
+        self._metadata_storage, self._metadata_port = given_storage(metadata_storage)
         self.lock_manager = lock_manager
         self.cache_result_in_memory = cache_result_in_memory
         self._codec: Codec | None = codec_of(serializer) if serializer is not None else None
@@ -143,7 +127,7 @@ class ResultStore:
         if self._result_port is None:
             settings = get_current_settings().results
             if settings.default_storage_block:
-                self._result_storage, self._result_port = _given_storage(defaults.get_default_result_storage())
+                self._result_storage, self._result_port = given_storage(defaults.get_default_result_storage())
             else:
                 self._result_port = LocalStorage(settings.local_storage_path)
         return self._result_port  # type: ignore[return-value]
@@ -172,7 +156,7 @@ class ResultStore:
 
     def update_for_flow(self, flow: Flow[..., Any]) -> Self:
         """The store for a run of `flow`: this one with what the flow says about its results."""
-        update = {"metadata_storage": NOWHERE, "storage_key_fn": DEFAULT_STORAGE_KEY_FN, **_said_by(flow)}
+        update = {"metadata_storage": NOWHERE, "storage_key_fn": DEFAULT_STORAGE_KEY_FN, **said_by(flow)}
         return self.model_copy(update=update)
 
     async def aupdate_for_flow(self, flow: Flow[..., Any]) -> Self:
@@ -181,13 +165,13 @@ class ResultStore:
 
     def update_for_task(self, task: Task[..., Any]) -> Self:
         """The store for a run of `task`: this one with what the task and its cache policy say about its results."""
-        update = {"metadata_storage": None, "storage_key_fn": DEFAULT_STORAGE_KEY_FN, **_said_by(task)}
+        update = {"metadata_storage": None, "storage_key_fn": DEFAULT_STORAGE_KEY_FN, **said_by(task)}
         key = task.result_storage_key
         if key is not None:
             update["storage_key_fn"] = key if callable(key) else partial(format_storage_key, key)
         policy = task.cache_policy
         if getattr(policy, "key_storage", None) is not None:
-            update["metadata_storage"] = _key_storage(policy.key_storage)
+            update["metadata_storage"] = key_storage(policy.key_storage)
         if getattr(policy, "lock_manager", None) is not None:
             update["lock_manager"] = policy.lock_manager
         return self.model_copy(update=update)
@@ -316,28 +300,65 @@ class ResultStore:
 
     def exists(self, key: str) -> bool:
         """Whether there is a record under `key` that has not expired. The storage is asked, not the results at hand."""
-        return run(self._exists(SYNC, key))
+        return self.look_up(key) is not None
 
     async def aexists(self, key: str) -> bool:
         """`exists` for asynchronous code."""
-        return await self._exists(ASYNC, key)
+        return await self.alook_up(key) is not None
 
-    async def _exists(self, port: Port, key: str) -> bool:
+    def look_up(self, key: str) -> Found | None:
+        """What `exists` asks, and what was read for the answer: `load` makes the record of it."""
+        return run(self._look_up(SYNC, key))
+
+    async def alook_up(self, key: str) -> Found | None:
+        """`look_up` for asynchronous code."""
+        return await self._look_up(ASYNC, key)
+
+    async def _look_up(self, port: Port, key: str) -> Found | None:
         storage, metadata_storage = self._storage, self._metadata_port
         path = storage.resolve(key)
+        whole = None
         try:
             if metadata_storage is None:
-                metadata = ResultRecord.read_metadata(await storage.read(port, path))
+                whole = as_whole(await storage.read(port, path))
+                metadata = ResultRecordMetadata.model_validate(whole["metadata"]) if whole is not None else None
             else:
                 metadata = ResultRecordMetadata.load_bytes(await metadata_storage.read(port, storage.relative(path)))
         except Exception:  # a storage says "not there" in its own way: ValueError, OSError, an error of its client
-            return False
+            return None
         if metadata is None or metadata.is_expired:
-            return False
+            return None
         cached = self.cache.find(path)
         if cached is not None and cached.metadata != metadata:
             self.cache.forget(path)  # another process has replaced it
-        return True
+            cached = None
+        return Found(path, metadata, whole, cached if self.cache_result_in_memory else None)
+
+    def load(self, found: Found) -> ResultRecord[Any]:
+        """The record that `look_up` found.
+
+        Raises:
+            ValueError: the result is gone.
+            SerializationError: it cannot be loaded; it is damaged, or its class is gone.
+        """
+        return run(self._load(SYNC, found))
+
+    async def aload(self, found: Found) -> ResultRecord[Any]:
+        """`load` for asynchronous code."""
+        return await self._load(ASYNC, found)
+
+    async def _load(self, port: Port, found: Found) -> ResultRecord[Any]:
+        if found.cached is not None:
+            return found.cached
+        record: ResultRecord[Any]
+        if found.whole is not None:
+            record = ResultRecord.from_whole(found.whole)
+        else:
+            blob = await self._storage.read(port, found.metadata.storage_key or found.path)
+            record = ResultRecord.from_blob(blob, found.metadata)
+        if self.cache_result_in_memory:
+            self.cache.keep(found.path, record)
+        return record
 
     @classmethod
     def from_metadata(cls, metadata: ResultRecordMetadata) -> ResultRecord[Any]:
@@ -467,29 +488,3 @@ def _host() -> str:
 
 def _restore(cls: type[ResultStore], fields: dict[str, Any]) -> ResultStore:
     return cls(**fields)
-
-
-def _given_storage(given: Any) -> tuple[Any, Storage | None]:
-    """The public file system and the storage for what a user, or another store, gives."""
-    if given is None:
-        return None, None
-    if isinstance(given, LocalStorage) or given is NOWHERE or type(given).__name__ == "NoStorage":
-        return None, NOWHERE if not isinstance(given, LocalStorage) else given
-    if isinstance(given, (str, Path)) or not hasattr(given, "read_path"):
-        given = defaults.resolve_result_storage(given)
-    return given, storage_for(given)
-
-
-def _key_storage(given: Any) -> Any:
-    """The storage of cache keys: a block, a saved block's name `type/name`, or a path, which may be relative."""
-    return Path(given) if isinstance(given, str) and given.count("/") != 1 else given
-
-
-def _said_by(made: Flow[..., Any] | Task[..., Any]) -> dict[str, Any]:
-    """What the options of a flow or task say about where and how results are kept."""
-    said = {
-        "result_storage": made.result_storage,
-        "serializer": made.result_serializer,
-        "cache_result_in_memory": made.cache_result_in_memory,
-    }
-    return {name: value for name, value in said.items() if value is not None}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import logging
 
     from prefect._results import records
-    from prefect._results.records import ResultRecord
+    from prefect._results.records import Found, ResultRecord
     from prefect._results.store import ResultStore
     from prefect.logging import loggers
 
@@ -72,7 +72,7 @@ class BaseTransaction:
 
     __module__ = "prefect.transactions"  # where users find it
     __slots__ = (
-        "__weakref__", "_holder", "_holds_lock", "_logger", "_parent", "_staged", "_token", "_values", "children",
+        "__weakref__", "_found", "_holder", "_holds_lock", "_logger", "_parent", "_staged", "_token", "_values", "children",
         "commit_mode", "isolation_level", "key", "on_commit_hooks", "on_rollback_hooks", "overwrite", "state", "store",
         "write_on_commit",
     )  # fmt: skip
@@ -110,6 +110,7 @@ class BaseTransaction:
         self._parent: BaseTransaction | None = None
         self._holder: str | None = None
         self._holds_lock = False
+        self._found: Found | None = None
         self.model_post_init(None)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -310,8 +311,10 @@ class BaseTransaction:
             return
         if self.isolation_level is _SERIALIZABLE and not self._holds_lock:
             await self._lock(port, store, key)
-        if not self.overwrite and await port.store(store, "exists", key):
-            self.state = _COMMITTED
+        if not self.overwrite:
+            self._found = await port.store(store, "look_up", key)
+            if self._found is not None:
+                self.state = _COMMITTED
 
     async def _lock(self, port: Port, store: ResultStore, key: str) -> None:
         sibling = self._staged_sibling(key)
@@ -434,6 +437,9 @@ class BaseTransaction:
     async def _read(self, port: Port) -> ResultRecord[Any] | None:
         if self.store is None or self.key is None:
             return None
+        found, self._found = self._found, None
+        if found is not None and (self.store.lock_manager is None or self._holds_lock):
+            return await port.store(self.store, "load", found)  # it was read when the transaction began
         return await port.store(self.store, "read", self.key, self._holder)
 
 
