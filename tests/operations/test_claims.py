@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from prefect._clock import now
 from prefect._ids import new_uuid
 from prefect._operations.claims import claim_flow_runs
+from prefect._operations.deployments import delete_deployment
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.flow_run_control import SetState, set_flow_run_state
 from prefect._operations.leases import expire, lease_flow_run, release_flow_run, renew_flow_run_leases
@@ -361,3 +362,22 @@ def test_a_suspended_run_waits_for_whoever_resumes_it(pool: Pool) -> None:
     pool.enter(run, "PAUSED", state_details={"pause_reschedule": True})
     assert pool.expire(run) is None
     assert pool.state(run)["type"] == "PAUSED"
+
+
+def test_runs_of_a_deleted_deployment_hold_nobody_up(pool: Pool) -> None:
+    other = pool.world._insert(deployment, name="e", flow_id=pool.flow, work_queue_id=pool.queue)
+    claimed = pool.run(-30)
+    assert [each.flow_run.id for each in pool.claim()] == [claimed]
+    asked_for = pool.run(-20)
+    by_schedule = pool.run(60, auto_scheduled=True)
+    delete_deployment(pool.tx, pool.deployment)
+    resumed = pool.run(-10)  # as one that was suspended when the deployment was deleted
+    next_one = pool.run(-5)
+    pool.tx.execute(sa.update(flow_run).where(flow_run.c.id == next_one).values(deployment_id=other))
+    assert [each.flow_run.id for each in pool.claim()] == [next_one]
+    left = dict(pool.tx.execute(sa.select(flow_run.c.id, flow_run.c.state_type)).tuples().all())
+    assert left == {claimed: "PENDING", asked_for: "CANCELLED", resumed: "CRASHED", next_one: "PENDING"}
+    assert by_schedule not in left
+    assert "deleted before the run began" in pool.state(asked_for)["message"]
+    assert "has been deleted" in pool.state(resumed)["message"]
+    assert pool.claim() == []

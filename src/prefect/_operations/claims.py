@@ -15,16 +15,22 @@ import sqlalchemy as sa
 
 from prefect._clock import from_us, now, to_us
 from prefect._operations import deployments, flow_runs, flows, queue_runs, work_pools, work_queues
-from prefect._operations.errors import Invalid
+from prefect._operations.errors import Invalid, NotFound
 from prefect._operations.leases import announce_short, as_row
 from prefect._operations.registry import NotYet, operation
 from prefect._operations.state_changes import current_states, enter_state
-from prefect._rules.states import PENDING, RunState
+from prefect._rules.states import CRASHED, PENDING, RunState
+from prefect._schemas.deployments import DeploymentResponse
 from prefect._schemas.leases import ClaimedRun, ClaimRequest
 from prefect._store import leases
 from prefect._store.tables import flow_run, work_queue
 
 _EVER = from_us(0)
+
+_NO_DEPLOYMENT = (
+    "The deployment of this flow run has been deleted, so nobody knows where its flow is. Deploy the flow again, and run "
+    "that deployment."
+)
 
 
 @operation("POST", "/flow_runs/claim", writes=True)
@@ -45,7 +51,8 @@ def claim_flow_runs(tx: sa.Connection, body: ClaimRequest) -> list[ClaimedRun] |
     queue_runs.tell_those_without_room(tx, scope, found, moment=moment)
     if found.runs:
         announce_short(tx, body.lease_seconds)
-        return _claim(tx, [run.id for run in found.runs], body, moment)
+        # without any, all of them were ended: what stood behind them may start
+        return _claim(tx, [run.id for run in found.runs], body, moment) or claim_flow_runs(tx, body)
     return _not_yet(queue_runs.next_due(tx, scope, after=moment + ahead), body)
 
 
@@ -76,15 +83,21 @@ def _scope(tx: sa.Connection, body: ClaimRequest) -> queue_runs.Scope:
 
 
 def _claim(tx: sa.Connection, ids: list[UUID], body: ClaimRequest, moment: datetime) -> list[ClaimedRun]:
-    """Claim runs, which are locked."""
+    """Claim runs, which are locked; those whose deployment is gone are ended instead."""
     found = tx.execute(sa.select(flow_run).where(flow_run.c.id.in_(ids))).mappings().all()
     rows = {row["id"]: row for row in found}
     states = current_states(tx, flow_run, found)
-    held = {id: _hold(tx, rows[id], states.get(id), body, moment) for id in ids}
-    runs = flow_runs.flow_runs_by_id(tx, ids)
     # many runs have the same ones
+    of_deployment = _Once(lambda id: _deployment(tx, id))
+    held: dict[UUID, tuple[int, datetime]] = {}
+    for id in ids:
+        if rows[id]["deployment_id"] is not None and of_deployment[rows[id]["deployment_id"]] is None:
+            enter_state(tx, flow_run, rows[id], RunState(CRASHED, message=_NO_DEPLOYMENT), current=states.get(id))
+            leases.forget(tx, id)
+        else:
+            held[id] = _hold(tx, rows[id], states.get(id), body, moment)
+    runs = flow_runs.flow_runs_by_id(tx, list(held))
     of_flow = _Once(lambda id: flows.read_flow(tx, id))
-    of_deployment = _Once(lambda id: deployments.read_deployment(tx, id))
     of_queue = _Once(lambda id: work_queues.read_work_queue(tx, id))
     return [
         ClaimedRun(
@@ -97,6 +110,13 @@ def _claim(tx: sa.Connection, ids: list[UUID], body: ClaimRequest, moment: datet
         )
         for id, (token, expires) in held.items()
     ]
+
+
+def _deployment(tx: sa.Connection, id: UUID) -> DeploymentResponse | None:
+    try:
+        return deployments.read_deployment(tx, id)
+    except NotFound:
+        return None
 
 
 def _hold(

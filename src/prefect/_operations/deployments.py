@@ -15,7 +15,7 @@ from prefect._operations.deployment_schedules import change_schedules, replace_s
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, operation
 from prefect._operations.run_parameters import check_job_variables
-from prefect._operations.scheduling import TOPIC, take_back_runs
+from prefect._operations.scheduling import TOPIC, cancel_runs, take_back_runs
 from prefect._operations.work_pools import make_pool, pool_row
 from prefect._operations.work_queues import ensure_queue
 from prefect._schemas.actions.deployments import DeploymentCreate, DeploymentUpdate
@@ -261,6 +261,8 @@ def resume_deployment(tx: sa.Connection, id: UUID) -> None:
 def delete_deployment(tx: sa.Connection, id: UUID) -> None:
     """Delete a deployment with its schedules, its limit, and the runs made by schedule that have not begun.
 
+    Runs that somebody asked for, and that have not begun, are cancelled.
+
     Raises:
         NotFound: there is no such deployment.
     """
@@ -358,6 +360,7 @@ def _delete(tx: sa.Connection, ids: list[UUID]) -> list[UUID]:
     locked = sa.select(deployment).where(deployment.c.id.in_(ids)).order_by(deployment.c.id).with_for_update()
     found = tx.execute(locked).mappings().all()
     take_back_runs(tx, ids)
+    cancel_runs(tx, ids)
     for row in found:
         outbox.deployment_changed(tx, row, "deleted")
     limits = [f"{queries.LIMIT_PREFIX}{id}" for id in ids]

@@ -403,6 +403,24 @@ def take_back_runs(tx: sa.Connection, deployment_ids: Sequence[UUID], *, due_aft
     announce(tx, TOPIC, "scheduled")
 
 
+def cancel_runs(tx: sa.Connection, deployment_ids: Sequence[UUID]) -> None:
+    """Cancel the runs of deployments that somebody asked for and that nobody has begun: their deployments go.
+
+    A few at once; the others are ended when a worker asks for them.
+    """
+    nobody = sa.not_(sa.exists().where(run_lease.c.flow_run_id == flow_run.c.id, run_lease.c.expires.is_not(None)))
+    statement = (
+        sa.select(flow_run.c.id)
+        .where(flow_run.c.deployment_id.in_(deployment_ids), flow_run.c.state_type == SCHEDULED, nobody)
+        .order_by(flow_run.c.id)
+        .limit(_CANCELLED_AT_ONCE)
+        .with_for_update(skip_locked=True, of=flow_run)
+    )
+    for id in tx.execute(statement).scalars().all():
+        state = RunState(CANCELLED, message="The deployment of this flow run was deleted before the run began.")
+        propose_flow_run_state(tx, id, state, force=True)
+
+
 def _not_begun(deployment_ids: Sequence[UUID]) -> sa.ColumnElement[bool]:
     return sa.and_(
         flow_run.c.deployment_id.in_(deployment_ids),
