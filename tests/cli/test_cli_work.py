@@ -131,6 +131,14 @@ def test_runs_that_are_due_soon(cli: Cli, deployed: Make) -> None:
     assert len(cli.json("work-pool", "preview", "etl")) == 1
     assert len(cli.json("work-queue", "preview", "default", "--pool", "etl")) == 1
     assert "Scheduled" in cli.ok("work-queue", "read-runs", "default", "--pool", "etl")
+    # what has no room now is due all the same
+    cli.ok("work-pool", "set-concurrency-limit", "etl", "1")
+    cli.ok("deployment", "run", "--id", id, "--start-in", "5 minutes")
+    cli.ok("deployment", "run", "--id", id, "--start-in", "90 minutes")
+    for command in (("work-pool", "preview", "etl"), ("work-queue", "preview", "default", "--pool", "etl")):
+        assert [run["state_name"] for run in cli.json(*command)] == ["Scheduled"] * 2
+        due = [run["next_scheduled_start_time"] for run in cli.json(*command, "--hours", "2")]
+        assert len(due) == 3 and due == sorted(due)
 
 
 def test_workers_that_cannot_start(cli: Cli, tmp_path: Path) -> None:

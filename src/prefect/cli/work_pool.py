@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,15 +21,19 @@ if TYPE_CHECKING:
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.work_pools import WorkPool
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas import actions
+    from prefect.client.schemas import actions, filters, sorting
+    from prefect.client.schemas import objects as states
     from prefect.settings import profiles
     from prefect.workers import _types, process
 else:
     actions = lazy_module("prefect.client.schemas.actions")
     exceptions = lazy_module("prefect.exceptions")
+    filters = lazy_module("prefect.client.schemas.filters")
     process = lazy_module("prefect.workers.process")
     profiles = lazy_module("prefect.settings.profiles")
     rich_text = lazy_module("rich.text")
+    sorting = lazy_module("prefect.client.schemas.sorting")
+    states = lazy_module("prefect.client.schemas.objects")
     _types = lazy_module("prefect.workers._types")
 
 app = App(name="work-pool", help="Groups of workers, and what they start.")
@@ -294,21 +297,38 @@ def preview(
     if name is None:
         _console.usage("Say which work pool: prefect work-pool preview NAME.")
     with _api.client() as api:
-        _find(api, name)
-        entries = api.get_scheduled_flow_runs_for_work_pool(name, scheduled_before=now() + timedelta(hours=hours))
-    print_upcoming([entry.flow_run for entry in entries], hours, output)
+        pool = _find(api, name)
+        runs = upcoming(
+            api, hours, work_pool_filter=filters.WorkPoolFilter(id=filters.WorkPoolFilterId(any_=[pool.id]))
+        )
+    print_upcoming(runs, hours, output)
 
 
-def print_upcoming(runs: Iterable[FlowRun], hours: int, output: str | None) -> None:
-    """Print runs that are due, the earliest first."""
-    found = sorted(runs, key=lambda run: run.expected_start_time or now())
+def upcoming(api: SyncPrefectClient, hours: int, **of: Any) -> list[FlowRun]:
+    """The runs that are due within some hours, the earliest first, whether there will be room for them or not.
+
+    Args:
+        of: filters for whose runs, as `read_flow_runs` has them.
+    """
+    due = filters.FlowRunFilterNextScheduledStartTime(before_=now() + timedelta(hours=hours))
+    scheduled = filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[states.StateType.SCHEDULED]))
+    return api.read_flow_runs(
+        flow_run_filter=filters.FlowRunFilter(state=scheduled, next_scheduled_start_time=due),
+        sort=sorting.FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC,
+        **of,
+    )
+
+
+def print_upcoming(found: list[FlowRun], hours: int, output: str | None) -> None:
+    """Print runs that are due, in the order given."""
     if output == "json":
         _output.print_json(found)
     elif not found:
-        print(f"No runs are due within {hours} hours.")
+        print(f"No runs are due within {hours} hour{'' if hours == 1 else 's'}.")
     else:
         rows = [
-            (_output.time_text(run.expected_start_time), str(run.id), run.name, str(run.deployment_id)) for run in found
+            (_output.time_text(run.next_scheduled_start_time), str(run.id), run.name, str(run.deployment_id))
+            for run in found
         ]
         _output.print_table(("Due", "Flow run", "Name", "Deployment"), rows, cut=["Name"], spare=["Deployment"])
 

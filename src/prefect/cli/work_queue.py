@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from prefect._clock import now
 from prefect._lazy import lazy_module
 from prefect.cli import _api, _console, _output, _runs, work_pool
 from prefect.cli._options import Output
@@ -18,8 +16,10 @@ if TYPE_CHECKING:
     from prefect import exceptions
     from prefect._schemas.work_pools import WorkQueue
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas import filters
 else:
     exceptions = lazy_module("prefect.exceptions")
+    filters = lazy_module("prefect.client.schemas.filters")
     rich_text = lazy_module("rich.text")
 
 app = App(name="work-queue", help="The queues of work pools.")
@@ -223,7 +223,8 @@ def preview(
     ahead = 1 if hours is None else hours
     with _api.client() as api:
         queue = _find(api, name, pool)
-        runs = api.get_runs_in_work_queue(queue.id, limit=_MOST, scheduled_before=now() + timedelta(hours=ahead))
+        of = filters.WorkQueueFilter(id=filters.WorkQueueFilterId(any_=[queue.id]))
+        runs = work_pool.upcoming(api, ahead, work_queue_filter=of)
     work_pool.print_upcoming(runs, ahead, output)
 
 
