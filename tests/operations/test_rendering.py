@@ -15,6 +15,7 @@ from prefect._clock import to_us
 from prefect._operations import flow_runs, rendering, task_runs
 from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.task_runs import TaskRun
+from prefect._store.tables import flow_run
 
 from .conftest import NOON, World
 
@@ -112,6 +113,42 @@ def test_a_page_says_how_many_there_are(world: World):
 def test_every_field_has_a_source(world: World):
     """A field that is added to a model, and neither read nor made here, would be null without anybody noticing."""
     made = {"state", *_MOVING}
-    for statement, model in ((flow_runs._one(), FlowRun), (task_runs._one(), TaskRun)):
+    for statement, model in ((flow_runs._runs(), FlowRun), (task_runs._runs(), TaskRun)):
         columns = {name for name in statement.selected_columns.keys() if not name.startswith(rendering._STATE_PREFIX)}  # noqa: SIM118
         assert set(model.model_fields) - columns - made == set()
+
+
+def test_what_is_written_of_a_row_follows_the_row_and_the_time(world: World, monkeypatch: pytest.MonkeyPatch):
+    late = world.flow_run(world.flow(), state="SCHEDULED", expected_start_time=NOON)
+
+    def shown(at: datetime) -> dict[str, Any]:
+        monkeypatch.setattr(rendering, "now", lambda: at)
+        (one,) = orjson.loads(flow_runs.read_flow_runs(world.tx, flow_runs.FlowRunQuery()).json)
+        return one
+
+    first, second = shown(NOON + timedelta(seconds=5)), shown(NOON + timedelta(seconds=9.5))
+    assert (first.pop("estimated_start_time_delta"), second.pop("estimated_start_time_delta")) == (5.0, 9.5)
+    moments = [one["state"]["state_details"].pop("scheduled_time") for one in (first, second)]
+    # what is scheduled without a time is scheduled for now
+    assert [datetime.fromisoformat(moment) - NOON for moment in moments] == [
+        timedelta(seconds=5), timedelta(seconds=9.5),
+    ]  # fmt: skip
+    assert first == second
+    running = {"state_type": "RUNNING", "state_timestamp": NOON, "start_time": NOON, "name": "renamed"}
+    world.tx.execute(sa.update(flow_run).where(flow_run.c.id == late).values(**running))
+    third = shown(NOON + timedelta(seconds=7))
+    assert (third["name"], third["estimated_run_time"], third["estimated_start_time_delta"]) == ("renamed", 7.0, 0.0)
+    ended = {"state_type": "COMPLETED", "total_run_time": timedelta(seconds=8)}
+    world.tx.execute(sa.update(flow_run).where(flow_run.c.id == late).values(**ended))
+    assert shown(NOON + timedelta(days=1))["estimated_run_time"] == 8.0
+
+
+def test_no_more_rows_are_kept_than_are_of_use(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rendering, "_KEPT", 3)
+    flow = world.flow()
+    runs = [world.flow_run(flow, name=str(number)) for number in range(8)]
+    for _ in range(2):
+        names = [one["name"] for one in orjson.loads(flow_runs.read_flow_runs(world.tx, flow_runs.FlowRunQuery()).json)]
+        assert sorted(names) == [str(number) for number in range(8)]
+    kept = flow_runs.reads()._rendering._written
+    assert 0 < len(kept) <= 3 and {row.row[0] for row in kept.values()} <= {*runs, *map(str, runs)}

@@ -120,7 +120,8 @@ def read_flow_run_history(tx: sa.Connection, body: RecentFlowRuns) -> list[Simpl
     shown = sa.and_(body.clause(), flow_run.c.state_type.is_not(None), flow_run.c.expected_start_time.is_not(None))
     order = queries.FLOW_RUN_ORDERS[body.sort.value]
     runs = sa.select(*(flow_run.c[name] for name in columns))
-    statement = pages.page(tx, runs, shown, order, limit=body.limit, offset=body.offset)
+    cut = pages.Cut(shown, order, body.limit, body.offset, values=body.state_types())
+    statement = pages.page(tx, runs, cut)
     return [
         SimpleFlowRun(
             id=row["id"],

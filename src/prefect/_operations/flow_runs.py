@@ -14,7 +14,9 @@ from pydantic import Field
 from prefect._operations import rendering, rows
 from prefect._operations.errors import NotFound
 from prefect._operations.registry import Rendered, operation
+from prefect._operations.run_reads import RunReads
 from prefect._schemas.base import PrefectBaseModel
+from prefect._schemas.enums import Operator
 from prefect._schemas.filters.deployments import DeploymentFilter
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
@@ -38,6 +40,16 @@ class FlowRunSelection(PrefectBaseModel):
     # an older request for histories calls them so
     work_queues: WorkQueueFilter | None = None
     deployments: DeploymentFilter | None = None
+
+    def state_types(self) -> list[str]:
+        """The types of the states that all runs that match are in; empty when they may be in any."""
+        filter = self.flow_runs
+        state = None if filter is None or filter.operator != Operator.and_ else filter.state
+        if state is None or state.type is None or state.type.any_ is None:
+            return []
+        if state.operator != Operator.and_ and state.name is not None:
+            return []
+        return sorted({type.value for type in state.type.any_})
 
     def clause(self) -> sa.ColumnElement[bool]:
         return sa.and_(
@@ -84,11 +96,6 @@ def _runs() -> sa.Select[Any]:
     return rows.runs_with_states(flow_run, flow_run_state).add_columns(*placement.pool_columns())
 
 
-@functools.cache
-def _one() -> sa.Select[Any]:
-    return _runs().where(flow_run.c.id == sa.bindparam("id"))
-
-
 def _flow_run(row: sa.RowMapping) -> FlowRun:
     fields = rows.run_fields(row, flow_run_id=row["id"], task_run_id=None)
     fields["empirical_policy"] = policy_as_read(row["empirical_policy"])
@@ -106,9 +113,16 @@ def policy_as_read(recorded: dict[str, Any]) -> dict[str, Any]:
 
 
 @functools.cache
-def _documents() -> rendering.Documents:
+def reads() -> RunReads:
+    """How flow runs are read for those who want JSON."""
     nothing = FlowRunPolicy().model_dump_json().encode()
-    return {"empirical_policy": rendering.as_model(FlowRunPolicy, nothing, as_read=policy_as_read)}
+    documents = {"empirical_policy": rendering.as_model(FlowRunPolicy, nothing, as_read=policy_as_read)}
+    return RunReads(_runs(), flow_run, rendering.Rendering(_runs(), FlowRun, documents), _cut)
+
+
+def _cut(body: FlowRunQuery | FlowRunPages) -> pages.Cut:
+    order = queries.FLOW_RUN_ORDERS[body.sort.value]
+    return pages.Cut(body.clause(), order, body.limit, body.offset, values=body.state_types())
 
 
 @operation("GET", "/flow_runs/{id}")
@@ -118,10 +132,7 @@ def read_flow_run(tx: sa.Connection, id: UUID) -> Rendered[FlowRun]:
     Raises:
         NotFound: there is no such flow run.
     """
-    json = rendering.one(tx, _one(), {"id": id}, FlowRun, _documents())
-    if json is None:
-        raise NotFound("flow run", id)
-    return Rendered(json)
+    return Rendered(reads().one(tx, "flow run", id))
 
 
 def flow_run_of(tx: sa.Connection, id: UUID) -> FlowRun:
@@ -130,7 +141,7 @@ def flow_run_of(tx: sa.Connection, id: UUID) -> FlowRun:
     Raises:
         NotFound: there is no such flow run.
     """
-    return _flow_run(rows.one(tx, _one(), "flow run", id, {"id": id}))
+    return _flow_run(rows.one(tx, reads().by_id, "flow run", id, {"id": id}))
 
 
 def flow_runs_of(tx: sa.Connection, ids: Sequence[UUID]) -> list[FlowRun]:
@@ -148,25 +159,18 @@ def flow_runs_by_id(tx: sa.Connection, ids: Iterable[UUID]) -> dict[UUID, FlowRu
 @operation("POST", "/flow_runs/filter")
 def read_flow_runs(tx: sa.Connection, body: FlowRunQuery) -> Rendered[list[FlowRun]]:
     """The flow runs that match, a page of them."""
-    return Rendered(rendering.array(tx, _page(tx, body), FlowRun, _documents()))
+    return Rendered(reads().page(tx, body))
 
 
 def matching_flow_runs(tx: sa.Connection, query: FlowRunQuery) -> list[FlowRun]:
     """The flow runs that match, a page of them."""
-    return [_flow_run(row) for row in tx.execute(_page(tx, query)).mappings()]
+    return [_flow_run(row) for row in tx.execute(pages.page(tx, _runs(), _cut(query))).mappings()]
 
 
 @operation("POST", "/flow_runs/paginate")
 def paginate_flow_runs(tx: sa.Connection, body: FlowRunPages) -> Rendered[FlowRunPaginationResponse]:
     """The flow runs that match, a page of them by its number."""
-    count = rows.count(tx, flow_run, body.clause())
-    results = rendering.array(tx, _page(tx, body), FlowRun, _documents())
-    return Rendered(rendering.page(results, count=count, limit=body.limit, pages=body.pages(count), page=body.page))
-
-
-def _page(tx: sa.Connection, body: FlowRunQuery | FlowRunPages) -> sa.Select[Any]:
-    order = queries.FLOW_RUN_ORDERS[body.sort.value]
-    return pages.page(tx, _runs(), body.clause(), order, limit=body.limit, offset=body.offset)
+    return Rendered(reads().numbered_page(tx, body))
 
 
 @operation("POST", "/flow_runs/count")

@@ -10,6 +10,7 @@ Documents are JSON in SQLite: they are sent as they are stored, without being pa
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -28,9 +29,18 @@ from prefect._store.types import Duration, Json, Timestamp
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 _MICROSECOND = timedelta(microseconds=1)
 _STATE_PREFIX = "state__"
-_DETAILS: dict[str, Any] = StateDetails().model_dump(mode="json") | {"deferred": False}
 _TIMES = ("scheduled_time", "cache_expiration", "pause_timeout")
 _EMPTY = ("{}", {})
+
+# what depends on the time is filled in later; no JSON has such a character
+_RUN_TIME, _DELAY, _NOW = b"\0", b"\1", b"\2"
+_GAPS = re.compile(rb"([\0\1\2])")
+_ESTIMATED_FROM = (
+    "state_type", "state_timestamp", "total_run_time", "expected_start_time", "start_time",
+)  # fmt: skip
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+_KEPT = 1024
+"""So many rows are kept at most, a few kilobytes each."""
 
 Documents = dict[str, Callable[[Any], Any]]
 """How columns that hold a JSON document are shown, where that is not as they are stored."""
@@ -43,48 +53,71 @@ class Plan(NamedTuple):
     state: list[tuple[str, int, Callable[[Any], Any] | None]]
     documents: list[tuple[str, Callable[[Any], Any]]]
     order: list[str]
+    id: int
     of_task_runs: bool
 
 
-def array(tx: sa.Connection, statement: sa.Select[Any], model: type[PrefectBaseModel], documents: Documents) -> bytes:
-    """The rows of a statement, as a JSON array of objects.
+class Written(NamedTuple):
+    """A row, and what was written of it."""
+
+    row: Sequence[Any]
+    run: Any
+    """What its estimates are made of, a mapping of columns."""
+    pieces: list[bytes]
+    """Its JSON, complete; or in pieces, some of which are gaps, for what depends on the time."""
+
+
+class Rendering:
+    """Runs of one kind as JSON.
+
+    What was written of a row is kept for a while: those who watch runs ask for the same ones again and again. A row that
+    is the same in all columns is written the same, but for what depends on the time.
 
     Args:
         statement: selects runs with their states (`rows.runs_with_states`), and maybe more columns.
         model: `FlowRun` or `TaskRun`.
         documents: how documents are shown; called with what is stored, as JSON text or parsed.
     """
-    return orjson.dumps(_objects(tx.execute(statement), _plan(tx, statement, model, documents)), option=_OPTIONS)
+
+    def __init__(self, statement: sa.Select[Any], model: type[PrefectBaseModel], documents: Documents) -> None:
+        self._statement = statement
+        self._model = model
+        self._documents = documents
+        self._plans: dict[str, Plan] = {}
+        self._written: dict[Any, Written] = {}
+
+    def array(self, tx: sa.Connection, found: Iterable[Sequence[Any]]) -> bytes:
+        """Rows of the statement, as the driver of this transaction gives them, as a JSON array of objects."""
+        plan, moment = self._plan(tx), now()
+        return b"[" + b",".join([self._object(row, plan, moment) for row in found]) + b"]"
+
+    def object(self, tx: sa.Connection, row: Sequence[Any]) -> bytes:
+        """A row of the statement as a JSON object."""
+        return self._object(row, self._plan(tx), now())
+
+    def _plan(self, tx: sa.Connection) -> Plan:
+        name = tx.dialect.name
+        found = self._plans.get(name)
+        if found is None:
+            columns, is_sqlite = self._statement.selected_columns, name == "sqlite"
+            found = self._plans[name] = _make_plan(columns, self._model, self._documents, is_sqlite=is_sqlite)
+        return found
+
+    def _object(self, row: Sequence[Any], plan: Plan, moment: datetime) -> bytes:
+        id = row[plan.id]
+        written = self._written.get(id)
+        if written is None or written.row != row:
+            written = _written(row, plan, moment)
+            if len(self._written) >= _KEPT:
+                self._written.clear()
+            self._written[id] = written
+        return written.pieces[0] if len(written.pieces) == 1 else _filled(written.pieces, written.run, moment)
 
 
-def one(
-    tx: sa.Connection,
-    statement: sa.Select[Any],
-    parameters: dict[str, Any],
-    model: type[PrefectBaseModel],
-    documents: Documents,
-) -> bytes | None:
-    """As `array`, for the only row of a statement; None when there is none."""
-    found = _objects(tx.execute(statement, parameters), _plan(tx, statement, model, documents))
-    return orjson.dumps(found[0], option=_OPTIONS) if found else None
-
-
-def page(results: bytes, *, count: int, limit: int, pages: int, page: int) -> bytes:
+def page_of(results: bytes, *, count: int, limit: int, pages: int, page: int) -> bytes:
     """The JSON of a page of runs."""
     about = {"results": orjson.Fragment(results), "count": count, "limit": limit, "pages": pages, "page": page}
     return orjson.dumps(about)
-
-
-_plans: dict[tuple[str, type, tuple[str, ...]], Plan] = {}
-
-
-def _plan(tx: sa.Connection, statement: sa.Select[Any], model: type[PrefectBaseModel], documents: Documents) -> Plan:
-    columns = statement.selected_columns
-    key = (tx.dialect.name, model, tuple(columns.keys()))
-    found = _plans.get(key)
-    if found is None:
-        found = _plans[key] = _make_plan(columns, model, documents, is_sqlite=tx.dialect.name == "sqlite")
-    return found
 
 
 def _make_plan(
@@ -102,7 +135,8 @@ def _make_plan(
         else:
             own.append((name, place, convert))
     shown = [(name, show) for name, show in documents.items() if name in columns]
-    return Plan(own, state, shown, list(model.model_fields), "task_key" in columns)
+    places = {name: place for place, name in enumerate(columns.keys())}
+    return Plan(own, state, shown, list(model.model_fields), places["id"], "task_key" in columns)
 
 
 def _converter(kind: sa.types.TypeEngine[Any], is_sqlite: bool) -> Callable[[Any], Any] | None:
@@ -130,15 +164,7 @@ def _as_stored(text: str) -> orjson.Fragment:
     return orjson.Fragment(text)
 
 
-def _objects(result: sa.CursorResult[Any], plan: Plan) -> list[dict[str, Any]]:
-    cursor: Any = result.cursor
-    found: Iterable[Sequence[Any]] = cursor.fetchall()
-    result.close()
-    moment = now()
-    return [_object(row, plan, moment) for row in found]
-
-
-def _object(row: Sequence[Any], plan: Plan, moment: datetime) -> dict[str, Any]:
+def _written(row: Sequence[Any], plan: Plan, moment: datetime) -> Written:
     values: dict[str, Any] = {
         name: value if convert is None or value is None else convert(value)
         for name, place, convert in plan.columns
@@ -146,15 +172,34 @@ def _object(row: Sequence[Any], plan: Plan, moment: datetime) -> dict[str, Any]:
     }
     for name, show in plan.documents:
         values[name] = show(values[name])
-    about: Any = values  # a mapping of columns, as a row is
-    values["estimated_run_time"] = rows.estimated_run_time(about, moment).total_seconds()
-    values["estimated_start_time_delta"] = rows.estimated_start_time_delta(about, moment).total_seconds()
+    run: Any = values.copy()
     values["total_run_time"] = values["total_run_time"].total_seconds()
-    values["state"] = None if values["state_id"] is None else _state(row, plan, values, moment)
-    return {name: values.get(name) for name in plan.order}
+    values["state"] = None if values["state_id"] is None else _state(row, plan, values)
+    values["estimated_run_time"] = orjson.Fragment(_RUN_TIME)
+    values["estimated_start_time_delta"] = orjson.Fragment(_DELAY)
+    pieces = _GAPS.split(orjson.dumps({name: values.get(name) for name in plan.order}, option=_OPTIONS))
+    # what grows with the time, and is the same at its end, never changes
+    if _NOW not in pieces and _estimates(run, moment) == _estimates(run, _END_OF_TIME):
+        return Written(row, None, [_filled(pieces, run, moment)])
+    return Written(row, {name: run[name] for name in _ESTIMATED_FROM}, pieces)
 
 
-def _state(row: Sequence[Any], plan: Plan, run: dict[str, Any], moment: datetime) -> dict[str, Any] | None:
+def _estimates(run: Any, moment: datetime) -> tuple[timedelta, timedelta]:
+    return rows.estimated_run_time(run, moment), rows.estimated_start_time_delta(run, moment)
+
+
+def _filled(pieces: list[bytes], run: Any, moment: datetime) -> bytes:
+    duration, delay = _estimates(run, moment)
+    filling = {
+        _RUN_TIME: repr(duration.total_seconds()).encode(),
+        _DELAY: repr(delay.total_seconds()).encode(),
+    }
+    if _NOW in pieces:
+        filling[_NOW] = orjson.dumps(moment, option=_OPTIONS)
+    return b"".join([filling.get(piece, piece) for piece in pieces])
+
+
+def _state(row: Sequence[Any], plan: Plan, run: dict[str, Any]) -> dict[str, Any] | None:
     values = {
         name: value if convert is None or value is None else convert(value)
         for name, place, convert in plan.state
@@ -162,7 +207,7 @@ def _state(row: Sequence[Any], plan: Plan, run: dict[str, Any], moment: datetime
     }
     if values["id"] is None:
         return None  # the history has been deleted
-    details = _DETAILS.copy()
+    details = _no_details().copy()
     for name, value in (values["state_details"] or {}).items():
         if name in details and value is not None:
             details[name] = from_us(value) if name in _TIMES and isinstance(value, int) else value
@@ -173,12 +218,17 @@ def _state(row: Sequence[Any], plan: Plan, run: dict[str, Any], moment: datetime
     else:
         details["flow_run_id"] = run["id"]
     if values["type"] == SCHEDULED and details["scheduled_time"] is None:
-        details["scheduled_time"] = moment
+        details["scheduled_time"] = orjson.Fragment(_NOW)
     return {
         "id": values["id"], "created": None, "updated": None, "type": values["type"], "name": values["name"],
         "timestamp": values["timestamp"], "message": values["message"], "state_details": details,
         "data": _data(values["data"]),
     }  # fmt: skip
+
+
+@functools.cache
+def _no_details() -> dict[str, Any]:
+    return StateDetails().model_dump(mode="json") | {"deferred": False}
 
 
 def _data(data: Any) -> Any:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from prefect._operations import rendering, rows
 from prefect._operations.errors import NotFound
 from prefect._operations.registry import Rendered, operation
+from prefect._operations.run_reads import RunReads
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.deployments import DeploymentFilter
 from prefect._schemas.filters.flow_runs import FlowRunFilter
@@ -63,18 +64,23 @@ class TaskRunPaginationResponse(PrefectBaseModel):
     page: int
 
 
-@functools.cache
-def _one() -> sa.Select[Any]:
-    return rows.runs_with_states(task_run, task_run_state).where(task_run.c.id == sa.bindparam("id"))
+def _runs() -> sa.Select[Any]:
+    return rows.runs_with_states(task_run, task_run_state)
 
 
 @functools.cache
-def _documents() -> rendering.Documents:
+def reads() -> RunReads:
+    """How task runs are read for those who want JSON."""
     inputs: Any = TaskRun.model_fields["task_inputs"].annotation
-    return {
+    documents = {
         "empirical_policy": rendering.as_model(TaskRunPolicy, TaskRunPolicy().model_dump_json().encode()),
         "task_inputs": rendering.as_model(inputs, b"{}"),
     }
+    return RunReads(_runs(), task_run, rendering.Rendering(_runs(), TaskRun, documents), _cut)
+
+
+def _cut(body: TaskRunQuery | TaskRunPages) -> pages.Cut:
+    return pages.Cut(body.clause(), queries.TASK_RUN_ORDERS[body.sort.value], body.limit, body.offset)
 
 
 def _task_run(row: sa.RowMapping) -> TaskRun:
@@ -88,10 +94,7 @@ def read_task_run(tx: sa.Connection, id: UUID) -> Rendered[TaskRun]:
     Raises:
         NotFound: there is no such task run.
     """
-    json = rendering.one(tx, _one(), {"id": id}, TaskRun, _documents())
-    if json is None:
-        raise NotFound("task run", id)
-    return Rendered(json)
+    return Rendered(reads().one(tx, "task run", id))
 
 
 def task_run_of(tx: sa.Connection, id: UUID) -> TaskRun:
@@ -100,33 +103,24 @@ def task_run_of(tx: sa.Connection, id: UUID) -> TaskRun:
     Raises:
         NotFound: there is no such task run.
     """
-    return _task_run(rows.one(tx, _one(), "task run", id, {"id": id}))
+    return _task_run(rows.one(tx, reads().by_id, "task run", id, {"id": id}))
 
 
 @operation("POST", "/task_runs/filter")
 def read_task_runs(tx: sa.Connection, body: TaskRunQuery) -> Rendered[list[TaskRun]]:
     """The task runs that match, a page of them."""
-    return Rendered(rendering.array(tx, _page(tx, body), TaskRun, _documents()))
+    return Rendered(reads().page(tx, body))
 
 
 def matching_task_runs(tx: sa.Connection, query: TaskRunQuery) -> list[TaskRun]:
     """The task runs that match, a page of them."""
-    return [_task_run(row) for row in tx.execute(_page(tx, query)).mappings()]
+    return [_task_run(row) for row in tx.execute(pages.page(tx, _runs(), _cut(query))).mappings()]
 
 
 @operation("POST", "/task_runs/paginate")
 def paginate_task_runs(tx: sa.Connection, body: TaskRunPages) -> Rendered[TaskRunPaginationResponse]:
     """The task runs that match, a page of them by its number."""
-    count = rows.count(tx, task_run, body.clause())
-    results = rendering.array(tx, _page(tx, body), TaskRun, _documents())
-    return Rendered(rendering.page(results, count=count, limit=body.limit, pages=body.pages(count), page=body.page))
-
-
-def _page(tx: sa.Connection, body: TaskRunQuery | TaskRunPages) -> sa.Select[Any]:
-    order = queries.TASK_RUN_ORDERS[body.sort.value]
-    return pages.page(
-        tx, rows.runs_with_states(task_run, task_run_state), body.clause(), order, limit=body.limit, offset=body.offset
-    )
+    return Rendered(reads().numbered_page(tx, body))
 
 
 @operation("POST", "/task_runs/count")

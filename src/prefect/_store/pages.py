@@ -1,19 +1,20 @@
 """Pages of long lists: which rows are on one is found by their keys alone, before anything wide is read.
 
 Sorting rows with all that belongs to them moves a kilobyte for each run that matches, to show twenty of them. Here the
-ids of a page are found first, by an index in the order of the page where there is one.
+ids of a page are found first, by an index in the order of the page where there is one. Rows of several states are in no
+index's order, but those of each state are: the beginnings of these are merged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 
 from prefect._store.clauses import Clause, Column
+from prefect._store.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,16 @@ class Order:
     descending: bool = False
     optional: bool = True
     """Whether there may be rows that have no value."""
+    within: Column | None = None
+    """What an index has in front of this order: rows with one value of it are read in order."""
 
     @property
     def clauses(self) -> tuple[Column, ...]:
         """The order of all rows, for `order_by`."""
         if self.key is self.id:
-            return (self._directed(self.id),)
-        first = self._directed(self.key)
-        return (first.nulls_last() if self.optional else first, self._directed(self.id))
+            return (self.directed(self.id),)
+        first = self.directed(self.key)
+        return (first.nulls_last() if self.optional else first, self.directed(self.id))
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self.clauses)  # order_by(*order)
@@ -45,45 +48,112 @@ class Order:
     @property
     def of_present(self) -> tuple[Column, ...]:
         """The order of the rows that have a value: that of an index on it, which `NULLS LAST` is not everywhere."""
-        return self.clauses if self.key is self.id else (self._directed(self.key), self._directed(self.id))
+        return self.clauses if self.key is self.id else (self.directed(self.key), self.directed(self.id))
 
-    def _directed(self, column: Column) -> Column:
+    def directed(self, column: Column) -> Column:
+        """A column, in the direction of this order."""
         return column.desc() if self.descending else column.asc()
 
 
-def page(
-    tx: sa.Connection, statement: sa.Select[Any], where: Clause, order: Order, *, limit: int, offset: int
-) -> sa.Select[Any]:
+@dataclass(frozen=True)
+class Cut:
+    """Which rows are on a page.
+
+    Args:
+        where: which rows match; about the table of the order alone.
+        order: their order.
+        limit: so many rows at most.
+        offset: leave out so many first.
+        values: when every row that matches has one of a few values of `order.within`: which.
+    """
+
+    where: Clause
+    order: Order
+    limit: int
+    offset: int = 0
+    values: Sequence[Any] = ()
+
+    @property
+    def present(self) -> Clause:
+        """The rows that match and have a value."""
+        return sa.and_(self.where, self.order.key.is_not(None)) if self.order.optional else sa.and_(self.where)
+
+    def ids_of_present(self) -> sa.Select[Any]:
+        """The ids of those on the page that have a value."""
+        order = self.order
+        if order.within is None or len(self.values) < 2:
+            return self._cut(sa.select(order.id.label("id")).where(self.present).order_by(*order.of_present))
+        keys = sa.select(order.id.label("id"), order.key.label("key")).where(self.present).order_by(*order.of_present)
+        beginnings = [
+            keys.where(order.within == value).limit(self.limit + self.offset).subquery() for value in self.values
+        ]
+        merged = sa.union_all(*(sa.select(one) for one in beginnings)).subquery()
+        by = (order.directed(merged.c.key), order.directed(merged.c.id))
+        return self._cut(sa.select(merged.c.id).order_by(*by))
+
+    def ids_of_absent(self, limit: int, offset: int) -> sa.Select[Any]:
+        """The ids of those that have no value, in the order of their ids."""
+        absent = sa.and_(self.where, self.order.key.is_(None))
+        ids = sa.select(self.order.id.label("id")).where(absent).order_by(*self.order.clauses[-1:])
+        return ids.limit(limit).offset(offset)
+
+    def _cut(self, statement: sa.Select[Any]) -> sa.Select[Any]:
+        return statement.limit(self.limit).offset(self.offset)
+
+
+def page(tx: sa.Connection, statement: sa.Select[Any], cut: Cut) -> sa.Select[Any]:
     """Restrict a statement to a page of the rows that match, and put them in order.
 
     Args:
         tx: a transaction; the statement is to be executed in it.
         statement: selects from the table of the order, and from whatever is joined to it.
-        where: which rows match; about that table alone.
-        order: their order.
-        limit: so many rows at most.
-        offset: leave out so many first.
+        cut: which rows.
     """
-    ids = page_ids(tx, where, order, limit=limit, offset=offset)
-    return statement.where(order.id.in_(ids)).order_by(*order.clauses)
+    return statement.where(cut.order.id.in_(_ids(tx, cut))).order_by(*cut.order.clauses)
 
 
-def page_ids(tx: sa.Connection, where: Clause, order: Order, *, limit: int, offset: int) -> list[UUID]:
-    """The ids of the rows on a page."""
-    if limit == 0:
+def _ids(tx: sa.Connection, cut: Cut) -> list[Any]:
+    if cut.limit == 0:
         return []
-    if not order.optional:
-        return _ids(tx, order, sa.and_(where), order.of_present, limit, offset)
-    present = sa.and_(where, order.key.is_not(None))
-    found = _ids(tx, order, present, order.of_present, limit, offset)
-    if len(found) == limit:
+    found = list(tx.execute(cut.ids_of_present()).scalars())
+    if not cut.order.optional or len(found) == cut.limit:
         return found
-    if not found and offset:
-        offset -= tx.execute(sa.select(sa.func.count()).where(present)).scalar_one()
-    absent = sa.and_(where, order.key.is_(None))
-    by_id = order.clauses[-1:]
-    return found + _ids(tx, order, absent, by_id, limit - len(found), 0 if found else max(offset, 0))
+    offset = 0 if found or not cut.offset else _offset_of_absent(tx, cut)
+    return found + list(tx.execute(cut.ids_of_absent(cut.limit - len(found), offset)).scalars())
 
 
-def _ids(tx: sa.Connection, order: Order, where: Clause, by: tuple[Column, ...], limit: int, offset: int) -> list[UUID]:
-    return list(tx.execute(sa.select(order.id).where(where).order_by(*by).limit(limit).offset(offset)).scalars())
+def _offset_of_absent(tx: sa.Connection, cut: Cut) -> int:
+    count = tx.execute(sa.select(sa.func.count()).where(cut.present)).scalar_one()
+    return max(cut.offset - count, 0)
+
+
+class Reader:
+    """Reads a page that is asked for again and again: its statements are built and compiled once.
+
+    Args:
+        statement: selects from the table of the order, and from whatever is joined to it.
+        cut: which rows.
+    """
+
+    def __init__(self, statement: sa.Select[Any], cut: Cut) -> None:
+        self._statement = statement
+        self._cut = cut
+        self._present = self._of(cut.ids_of_present())
+        self._absent = self._of(cut.ids_of_absent(cut.limit, 0)) if cut.order.optional else None
+
+    def _of(self, ids: sa.Select[Any]) -> Prepared:
+        order, on_page = self._cut.order, ids.subquery()
+        return Prepared(self._statement.join(on_page, on_page.c.id == order.id).order_by(*order.clauses))
+
+    def rows(self, tx: sa.Connection) -> list[Sequence[Any]]:
+        """The rows of the page, in order, as the driver gives them."""
+        cut = self._cut
+        if cut.limit == 0:
+            return []
+        found = self._present.rows(tx)
+        if self._absent is None or len(found) == cut.limit:
+            return found
+        offset = 0 if found or not cut.offset else _offset_of_absent(tx, cut)
+        if offset:
+            return self._of(cut.ids_of_absent(cut.limit, offset)).rows(tx)
+        return found + self._absent.rows(tx)[: cut.limit - len(found)]

@@ -197,8 +197,9 @@ FLOW_ORDERS: Mapping[str, list[Column]] = {
     "NAME_DESC": [flow.c.name.desc()],
 }
 FLOW_RUN_ORDERS: Mapping[str, Order] = _run_orders(flow_run) | {
-    "START_TIME_ASC": Order(flow_run.c.id, STARTED),
-    "START_TIME_DESC": Order(flow_run.c.id, STARTED, descending=True),
+    f"{name}_{direction}": Order(flow_run.c.id, key, direction == "DESC", within=flow_run.c.state_type)
+    for name, key in {"START_TIME": STARTED, "EXPECTED_START_TIME": flow_run.c.expected_start_time}.items()
+    for direction in ("ASC", "DESC")
 }
 TASK_RUN_ORDERS: Mapping[str, Order] = _run_orders(task_run)
 LOG_ORDERS: Mapping[str, list[Column]] = {

@@ -11,7 +11,7 @@ import json
 import threading
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from prefect._operations import address
 from prefect._operations.registry import NotYet, Operation, PlainText, Rendered, sent_name, waiting_seconds
@@ -82,7 +83,11 @@ class Endpoint:
             self._pages = operation.path.endswith(("/filter", "/paginate")) and _has_open_limit(operation.body)
             self._ready = True
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._response(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def _response(self, request: Request) -> Response:
         try:
             body = await _read_body(request)
             arguments, answer = await run_in_threadpool(self._begin, request, body)
@@ -248,17 +253,9 @@ def routes(
     return [
         Route(
             prefix + route_path(operation),
-            _as_function(Endpoint(operation, database, settings, waits)),
+            Endpoint(operation, database, settings, waits),
             methods=[operation.method],
             name=operation.name,
         )
         for operation in ordered
     ]
-
-
-def _as_function(endpoint: Endpoint) -> Callable[[Request], Any]:
-    # Starlette takes an object for an ASGI application
-    async def answer(request: Request) -> Response:
-        return await endpoint(request)
-
-    return answer

@@ -21,6 +21,7 @@ from prefect._operations.registry import Operation, load_operations
 from prefect.server.api import mounting, openapi
 from prefect.server.api.auth import BasicAuthentication, OwnOrigin
 from prefect.server.api.csrf import CsrfProtection
+from prefect.server.api.routing import Table
 from prefect.server.api.waiting import Waits
 from prefect.server.database import Database, database_of
 from prefect.server.services import enabled_loops
@@ -65,17 +66,17 @@ def create_app(settings: Settings | None = None, *, services: bool = False) -> S
     waits = Waits(database.bus)
     operations = load_operations()
     description = _Description(operations, prefix)
+    routes = [
+        *mounting.routes(operations, database, prefix=prefix, settings=settings, waits=waits),
+        *streams.routes(database, prefix=prefix, settings=settings),
+        Route(f"{prefix}/openapi.json", description.as_json),
+        *([Route("/docs", description.as_page)] if settings.server.ui.enabled else []),
+    ]
     app = Starlette(
-        routes=[
-            *mounting.routes(operations, database, prefix=prefix, settings=settings, waits=waits),
-            *streams.routes(database, prefix=prefix, settings=settings),
-            Route(f"{prefix}/openapi.json", description.as_json),
-            *([Route("/docs", description.as_page)] if settings.server.ui.enabled else []),
-        ],
         middleware=_middleware(settings, prefix, database),
         exception_handlers={404: _no_such_route, 405: _no_such_method},
-        lifespan=lifespan,
     )
+    app.router = Table(routes, prefix, lifespan)
     app.state.database = database
     app.state.waits = waits
     return app
