@@ -89,6 +89,7 @@ async def test_every_route_is_found(base: str) -> None:
 
 async def test_what_has_no_route_is_told_as_before() -> None:
     table = create_app().router
+    assert isinstance(table, Table)
     assert await reached(table, request("PATCH", "/api/health")) == 405
     assert await reached(table, request("POST", "/api/flow_runs")) == 307
     for path in ("/api/nothing", "/", "/api", "/api/flow_runs/not-an-id", "//api/health", "/api/flow_runs/a/b/c/d/e"):
