@@ -39,6 +39,41 @@ def test_a_run_whose_worker_was_killed_is_crashed_without_anyone_else_at_work(jo
     assert list((home / "storage" / "parameters").iterdir()) == []
 
 
+def look(tmp_path):
+    """What somebody sees who only looks, when no worker and nobody who waits is there."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "prefect", "task-run", "ls"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    return listed.stdout
+
+
+def test_a_look_finds_the_run_of_a_killed_worker(jobs, workers, tmp_path, history, query, home):
+    worker = workers.start("block")
+    future = jobs.block.delay(tmp_path / "began", tmp_path / "never")
+    eventually(lambda: lines(tmp_path / "began"))
+    kill(worker)
+    for _ in range(2):
+        assert "Crashed" in look(tmp_path)
+    assert history(future) == ["Scheduled", "Pending", "Running", "Crashed"]
+    with pytest.raises(CrashedRun, match=f"process {worker.pid}"):
+        future.result(timeout=DEADLINE)
+    eventually(lambda: query("SELECT * FROM deferred_run") == [])
+    eventually(lambda: list((home / "storage" / "parameters").iterdir()) == [])
+
+
+def test_a_look_lets_the_run_of_a_killed_worker_be_tried_again(jobs, workers, tmp_path, history, query):
+    worker = workers.start("block_and_retry")
+    future = jobs.block_and_retry.delay(tmp_path / "began", tmp_path / "until")
+    eventually(lambda: len(lines(tmp_path / "began")) == 1)
+    kill(worker)
+    assert "AwaitingRetry" in look(tmp_path)
+    assert query("SELECT owner FROM deferred_run") == [(None,)]
+    (tmp_path / "until").touch()
+    workers.start("block_and_retry")
+    assert future.result(timeout=DEADLINE) == 2
+    assert history(future) == ["Scheduled", "Pending", "Running", "AwaitingRetry", "Pending", "Retrying", "Completed"]
+
+
 def test_a_run_with_retries_left_is_carried_out_again(jobs, workers, tmp_path, history):
     until = tmp_path / "until"
     worker = workers.start("block_and_retry")

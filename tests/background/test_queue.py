@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prefect._background import queue
-from prefect._background.queue import ClaimLost
 from prefect._clock import now_us
 from prefect._engine.recorder import get_recorder
+from prefect._store import deferred_queue as queue
+from prefect._store.deferred_queue import ClaimLost
 
 
 @pytest.fixture
@@ -75,13 +75,19 @@ def test_a_run_is_not_claimed_before_those_it_waits_for_have_ended(jobs, commit)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(retries=st.integers(0, 3), deaths=st.lists(st.sampled_from(["before it began", "while it ran"]), max_size=8))
+@given(
+    retries=st.integers(0, 3),
+    deaths=st.lists(st.tuples(st.sampled_from(["before it began", "while it ran"]), st.booleans()), max_size=8),
+)
 def test_what_becomes_of_a_run_whose_workers_die(jobs, commit, retries, deaths):
-    """It begins at most `retries + 1` times, and is given up when three in a row did not get to begin it."""
+    """It begins at most `retries + 1` times, and is given up when three in a row did not get to begin it.
+
+    It makes no difference whether somebody who only looks at the database is the first to find out.
+    """
     task = jobs.add.with_options(retries=retries)
     run_id = str(task.delay(1).task_run_id)
     begun = unbegun = 0
-    for death in deaths:
+    for death, looked in deaths:
         taken = commit(lambda c: queue.claim_one(c, "dying", run_id))
         assert taken is not None
         if death == "while it ran":
@@ -91,10 +97,13 @@ def test_what_becomes_of_a_run_whose_workers_die(jobs, commit, retries, deaths):
             ))  # fmt: skip
         else:
             unbegun += 1
-        outcome = commit(lambda c: queue.reclaim(c, [("dying", 1)]))
         given_up = begun > retries or unbegun == queue.MAX_UNBEGUN_CLAIMS
-        assert bool(outcome.ended) == given_up
-        assert outcome.queued == (not given_up)
+        if looked:
+            found = commit(lambda c: queue.reclaim(c, [("dying", 1)], tidy=False))
+            assert (found.ended, found.parameters, found.queued) == ([], [], not given_up)
+        outcome = commit(lambda c: queue.reclaim(c, [("dying", 1)]))
+        assert bool(outcome.ended) == bool(outcome.parameters) == given_up
+        assert outcome.queued == (not given_up and not looked)
         if given_up:
             (state,) = commit(lambda c: c.execute("SELECT state_type FROM task_run WHERE id = ?", (run_id,)).fetchone())
             assert state == "CRASHED"

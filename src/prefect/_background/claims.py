@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from prefect._background import bells, payloads, queue
-from prefect._background.queue import Claim, ClaimLost
+from prefect._background import bells, payloads
 from prefect._clock import now_us
 from prefect._engine import task_run
 from prefect._engine.frames import TaskFrame, current_flow, current_task
@@ -30,6 +29,8 @@ from prefect._rules.states import (
     awaiting_retry,
     pending,
 )
+from prefect._store import deferred_queue as queue
+from prefect._store.deferred_queue import Claim, ClaimLost
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect.logging.loggers import get_logger
 

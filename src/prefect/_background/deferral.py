@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prefect._background import bells, payloads, queue
+from prefect._background import bells, payloads
 from prefect._clock import now_us
 from prefect._engine import inputs, submission
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_tags, current_task
@@ -15,6 +15,7 @@ from prefect._engine.recorder import get_local_recorder, get_recorder, is_served
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
 from prefect._rules.states import SCHEDULED, RunState, pending
+from prefect._store import deferred_queue as queue
 from prefect.logging.configuration import ensure_logging_setup
 
 if TYPE_CHECKING:

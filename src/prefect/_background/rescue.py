@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from prefect._background import bells, payloads, queue
+from prefect._background import bells, payloads
 from prefect._engine.recording.local import LocalRecorder
-from prefect._store.owners import this_boot, this_host
+from prefect._store import deferred_queue as queue
 from prefect.logging.loggers import get_logger
 
 _log = get_logger("task_worker")
@@ -20,8 +20,7 @@ def rescue(recorder: LocalRecorder) -> None:
         DatabaseUnavailable, sqlite3.Error: the database cannot be read or written.
     """
     writer = recorder.writer
-    host, boot_id, mine = this_host(), this_boot(), recorder.owner.id
-    dead = writer.read(lambda connection: queue.dead_owners(connection, writer.path, host, boot_id, mine))
+    dead = writer.read(lambda connection: queue.dead_owners(connection, writer.path))
     if dead:
         settle(recorder, dead)
 

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from prefect._background import claims, payloads, queue
+from prefect._background import claims, payloads
 from prefect._background.claims import GivenBack
-from prefect._background.queue import Claim, ClaimLost
 from prefect._clock import now_us, to_us
 from prefect._engine.frames import TaskFrame
 from prefect._engine.recorder import get_recorder
@@ -19,6 +18,8 @@ from prefect._engine.recording import messages
 from prefect._engine.recording.served import ServedRecorder
 from prefect._engine.recording.units import Refused
 from prefect._rules.states import FAILED, PENDING, RUNNING, SCHEDULED, TERMINAL, RunState
+from prefect._store import deferred_queue as queue
+from prefect._store.deferred_queue import Claim, ClaimLost
 from prefect._transport.direct import Connection, ServerUnreachable
 from prefect.logging.loggers import get_logger
 

@@ -9,12 +9,13 @@ import time
 from collections import deque
 from typing import Any, Protocol
 
-from prefect._background import bells, claims, queue
-from prefect._background.queue import Claim, ClaimLost
+from prefect._background import bells, claims
 from prefect._background.rescue import EVERY_SECONDS, rescue, settle
 from prefect._clock import now_us
 from prefect._engine.frames import TaskFrame
 from prefect._engine.recorder import get_local_recorder
+from prefect._store import deferred_queue as queue
+from prefect._store.deferred_queue import Claim, ClaimLost
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect.logging.loggers import get_logger
 

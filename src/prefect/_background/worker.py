@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from prefect._background import claims, payloads
 from prefect._background.deferral import place_of
-from prefect._background.queue import Claim, ClaimLost
 from prefect._background.sources import REST_SECONDS, LocalSource, Source
 from prefect._background.waiting import current_slot
 from prefect._bridge import run as run_now
@@ -25,6 +24,7 @@ from prefect._engine.pool import ThreadPool
 from prefect._engine.port import ASYNC, SYNC
 from prefect._engine.recorder import is_served
 from prefect._lazy import lazy_module
+from prefect._store.deferred_queue import Claim, ClaimLost
 from prefect.logging.loggers import get_logger
 
 if TYPE_CHECKING:

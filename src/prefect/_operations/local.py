@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
 from prefect._operations.errors import NotLocal
-from prefect._store import owners, sqlite
+from prefect._store import reconciling, sqlite
 from prefect._store.announcements import Bus, collected
 from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_path
 from prefect._store.schema import SQLITE_SCRIPT, read_script, statements
@@ -137,9 +137,9 @@ class LocalDatabase:
         """Bring an older schema up to date, and end the runs whose process has died."""
         connection = sqlite.open_database(self.path, self._lock)
         try:
-            if owners.dead_owners(connection, self.path):
+            if reconciling.is_due(connection, self.path):
                 with sqlite.immediate(connection, self._lock):
-                    owners.reconcile(connection, self.path)
+                    reconciling.reconcile(connection, self.path)
         except sqlite3.Error as exc:
             raise sqlite.DatabaseUnavailable(self.path, exc) from exc
         finally:

@@ -3,12 +3,11 @@
 A process that runs flow runs holds an exclusive lock on a file of its own for as long as it lives; its runs name it
 as their owner. The kernel releases the lock however the process ends, kill -9 included. Whoever looks at the database
 tries the locks of the owners it names: one that can be had belongs to a dead process, whose unfinished runs are marked
-crashed, once. There is no heartbeat to miss, so a busy or suspended process is never taken for dead.
+crashed, once, and whose claims of deferred runs are void. There is no heartbeat to miss, so a busy or suspended process is never taken for dead.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import sqlite3
 from functools import lru_cache
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from prefect._clock import now_us
 from prefect._ids import new_id
-from prefect._store import state_events, statements
+from prefect._store import statements
 
 try:
     import fcntl
@@ -98,34 +97,19 @@ def is_alive(folder: Path, owner_id: str) -> bool:
         os.close(fd)
 
 
-def dead_owners(connection: sqlite3.Connection, database_path: str) -> list[tuple[str, int]]:
-    """The owners (id, process id) of unfinished runs that are no longer alive, among those of this machine."""
-    folder = Path(f"{database_path}.owners")
-    rows = connection.execute(statements.OWNERS_OF_UNFINISHED_RUNS, (now_us(),)).fetchall()
-    host, boot = this_host() if rows else "", this_boot()
-    dead = []
-    for owner_id, owner_host, owner_boot, pid in rows:
-        same_kernel = bool(boot) and owner_boot == boot
-        if not same_kernel and owner_host != host:
-            continue  # another machine on a shared folder: its kernel's locks cannot be asked
-        rebooted = bool(boot) and bool(owner_boot) and not same_kernel
-        if rebooted or not is_alive(folder, owner_id):
-            dead.append((owner_id, pid))
-    return dead
+def is_dead(database_path: str, owner_id: str, host: str | None, boot_id: str | None) -> bool:
+    """Whether a process has ended, for sure.
 
-
-def reconcile(connection: sqlite3.Connection, database_path: str) -> int:
-    """Mark the unfinished runs of dead processes as crashed; return how many flow runs were.
-
-    Runs in the caller's write transaction. Cheap when there is nothing to do: one look at a small partial index.
+    Args:
+        database_path: of the database that knows it.
+        owner_id: its id there.
+        host, boot_id: the machine that it is on, and the kernel; None for one that nothing is known of.
     """
-    marked = 0
-    for owner_id, pid in dead_owners(connection, database_path):
-        message = f"The process that ran this flow run (process {pid}) ended without reporting how it went."
-        tell = functools.partial(state_events.flow_run_entered, connection)
-        marked += statements.crash_runs_of(connection, owner_id, message, tell)
-        try:
-            Path(f"{database_path}.owners", owner_id).unlink()
-        except OSError:
-            pass
-    return marked
+    if host is not None:
+        here = this_boot()
+        same_kernel = bool(here) and boot_id == here
+        if not same_kernel and host != this_host():
+            return False  # another machine on a shared folder: its kernel's locks cannot be asked
+        if bool(here) and bool(boot_id) and not same_kernel:
+            return True  # this machine has been restarted since
+    return not is_alive(Path(f"{database_path}.owners"), owner_id)

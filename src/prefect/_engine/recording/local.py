@@ -26,7 +26,8 @@ from prefect._rules.states import RUNNING, TERMINAL, RunState
 from prefect._rules.transitions import Verdict, decide
 from prefect._store import state_events
 from prefect._store import statements as sql
-from prefect._store.owners import Owner, reconcile
+from prefect._store.owners import Owner
+from prefect._store.reconciling import reconcile
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect._store.writer import Writer
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from prefect._store.tables.columns import index_where_present, metadata
 from prefect._store.types import Id, Timestamp
 
-# the queue of the local database, in which processes ask the operating system who lives: see `_background.queue`
+# the queue of the local database, in which processes ask the operating system who lives: see `_store.deferred_queue`
 deferred_run = sa.Table(
     "deferred_run",
     metadata,

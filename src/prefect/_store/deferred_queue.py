@@ -12,6 +12,9 @@ When a claimed run's process dies, `reclaim` decides by what is on disk:
 - it had begun: the attempt counts as a failed one. If the task has retries left, the run is scheduled again after the
   retry delay, else it is marked crashed.
 - it waited for a retry: it goes on waiting, for any worker.
+
+Who only looks at the database does that, too (`reconciling.reconcile`), and says so in the states. A run that it marked
+crashed stays in the queue, ended, until the next worker or waiter tidies up: only those know where its parameters are.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from prefect._clock import now_us
@@ -34,8 +36,8 @@ from prefect._rules.states import (
     RunState,
     awaiting_retry,
 )
+from prefect._store import owners
 from prefect._store import statements as sql
-from prefect._store.owners import is_alive
 
 MAX_UNBEGUN_CLAIMS: Final = 3
 """A run that was claimed so often by processes that died before it began is not tried again."""
@@ -90,10 +92,14 @@ SELECT 1 FROM deferred_run q INDEXED BY ix_deferred_run__waiting, json_each(q.wa
 WHERE q.waits_for <> '[]' AND upstream.value = ? LIMIT 1
 """
 
-_OWNERS: Final = """
-SELECT DISTINCT q.owner, o.host, o.boot_id, o.pid
-FROM deferred_run q LEFT JOIN owner o ON o.id = q.owner WHERE q.owner IS NOT NULL
+_OWNERS: Final = "SELECT DISTINCT owner FROM deferred_run WHERE owner IS NOT NULL"
+
+_OWNERS_OF_OPEN_RUNS: Final = """
+SELECT DISTINCT q.owner FROM deferred_run q JOIN task_run r ON r.id = q.task_run_id
+WHERE q.owner IS NOT NULL AND r.state_type IN ('PENDING', 'RUNNING', 'SCHEDULED', 'CANCELLING', 'PAUSED')
 """
+
+_OWNER: Final = "SELECT host, boot_id, pid FROM owner WHERE id = ?"
 
 _CLAIMED_BY: Final = "SELECT task_run_id FROM deferred_run WHERE owner = ?"
 
@@ -270,45 +276,56 @@ class Reclaimed:
 
 
 def dead_owners(
-    connection: sqlite3.Connection, database_path: str, host: str, boot_id: str, mine: str | None
+    connection: sqlite3.Connection, database_path: str, *, of_open_runs: bool = False
 ) -> list[tuple[str, int]]:
-    """The owners (id, process id) of claimed runs that are no longer alive, among those of this machine."""
-    folder, dead = Path(f"{database_path}.owners"), []
-    for owner, owner_host, owner_boot, pid in connection.execute(_OWNERS).fetchall():
-        if owner == mine:
-            continue
-        if owner_host is not None:
-            same_kernel = bool(boot_id) and owner_boot == boot_id
-            if not same_kernel and owner_host != host:
-                continue  # another machine: its kernel's locks cannot be asked from here
-            if bool(boot_id) and bool(owner_boot) and not same_kernel:
-                dead.append((owner, pid))  # this machine has been restarted since
-                continue
-        if not is_alive(folder, owner):
-            dead.append((owner, pid or 0))
+    """The owners (id, process id) of claimed runs that are no longer alive, among those of this machine.
+
+    Args:
+        of_open_runs: leave out those of which only runs are left that have ended.
+    """
+    dead = []
+    for (owner,) in connection.execute(_OWNERS_OF_OPEN_RUNS if of_open_runs else _OWNERS).fetchall():
+        host, boot, pid = connection.execute(_OWNER, (owner,)).fetchone() or (None, None, 0)
+        if owners.is_dead(database_path, owner, host, boot):
+            dead.append((owner, pid))
     return dead
 
 
-def reclaim(connection: sqlite3.Connection, owners: Iterable[tuple[str, int]]) -> Reclaimed:
-    """Queue again, or mark as crashed, the runs that dead processes had claimed: see above for the rule."""
+def reclaim(connection: sqlite3.Connection, dead: Iterable[tuple[str, int]], *, tidy: bool = True) -> Reclaimed:
+    """Queue again, or mark as crashed, the runs that dead processes had claimed: see above for the rule.
+
+    Args:
+        dead: the owners (id, process id).
+        tidy: take those that have crashed out of the queue; only by who then forgets their parameters and tells those
+            who wait.
+    """
     outcome = Reclaimed()
-    for owner, pid in owners:
+    for owner, pid in dead:
         for (task_run_id,) in connection.execute(_CLAIMED_BY, (owner,)).fetchall():
-            _reclaim_one(connection, read(connection, task_run_id, owner), pid, outcome)
+            claim = read(connection, task_run_id, owner)
+            if claim.state_type in TERMINAL:
+                over = True  # somebody who only looked has marked it
+            else:
+                over = _reclaim_one(connection, claim, pid)
+                outcome.queued += not over
+            if over and tidy:
+                end(connection, claim.id)
+                outcome.ended.append(claim.id)
+                if claim.parameters is not None:
+                    outcome.parameters.append(claim.parameters)
     return outcome
 
 
-def _reclaim_one(connection: sqlite3.Connection, claim: Claim, pid: int, outcome: Reclaimed) -> None:
+def _reclaim_one(connection: sqlite3.Connection, claim: Claim, pid: int) -> bool:
+    """Decide what becomes of a run; True when it is over."""
     died = f"The task worker that ran this task run (process {pid}) ended without reporting how it went"
     if claim.state_type == SCHEDULED:  # it was waiting for a retry
         give_back(connection, claim, claim.due)
-        outcome.queued += 1
-        return
+        return False
     if claim.state_type == PENDING:
         if claim.unbegun < MAX_UNBEGUN_CLAIMS:
             release(connection, claim, claim.unbegun)
-            outcome.queued += 1
-            return
+            return False
         died = f"{MAX_UNBEGUN_CLAIMS} task workers ended when they were about to begin this task run"
     elif claim.state_type == RUNNING and claim.run_count <= (claim.policy.get("retries") or 0):
         delay = retry_delay(
@@ -317,13 +334,9 @@ def _reclaim_one(connection: sqlite3.Connection, claim: Claim, pid: int, outcome
         due = now_us() + int(delay * 1e6)
         _set_state(connection, claim.id, awaiting_retry(due, f"{died}; it is tried again."))
         give_back(connection, claim, due)
-        outcome.queued += 1
-        return
+        return False
     _set_state(connection, claim.id, RunState(CRASHED, None, f"{died}."))
-    end(connection, claim.id)
-    outcome.ended.append(claim.id)
-    if claim.parameters is not None:
-        outcome.parameters.append(claim.parameters)
+    return True
 
 
 def scheduled_details(parameters: str | None, due: int) -> dict[str, Any]:
