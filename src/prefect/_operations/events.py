@@ -12,7 +12,6 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field, ValidationError, field_validator
 
-from prefect._clock import to_us
 from prefect._lazy import lazy_module
 from prefect._operations.address import api_url
 from prefect._operations.errors import Forbidden, Invalid
@@ -21,7 +20,8 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.events import STORED, Event, EventPage, ReceivedEvent
 from prefect._schemas.filters.events import EventFilter, EventOrder
 from prefect._schemas.moments import DateTime
-from prefect._store.events import event_matches, newest_of_each_resource, span_number
+from prefect._store import intervals
+from prefect._store.events import event_matches, newest_of_each_resource
 from prefect._store.tables import event, event_resource
 from prefect.settings import get_current_settings
 
@@ -256,13 +256,7 @@ def _count_by_time(tx: sa.Connection, wanted: EventFilter, unit: TimeUnit, width
             f"reduce the time range to produce {_MOST_SPANS} buckets or fewer."
         )
     microsecond = timedelta(microseconds=1)
-    number = span_number(
-        event.c.occurred,
-        sa.literal(to_us(start), sa.BigInteger),
-        sa.literal(width // microsecond, sa.BigInteger),
-    ).label("number")
-    statement = sa.select(number, sa.func.count()).where(_where(wanted)).group_by(number)
-    counts = {int(span): count for span, count in tx.execute(statement)}
+    counts = _numbers_of_events(tx, wanted, start, width // microsecond, spans)
     beginnings = [start + width * span for span in range(spans)]
     return [
         EventCount(
@@ -274,3 +268,22 @@ def _count_by_time(tx: sa.Connection, wanted: EventFilter, unit: TimeUnit, width
         )
         for span, beginning in enumerate(beginnings)
     ]
+
+
+def _numbers_of_events(
+    tx: sa.Connection, wanted: EventFilter, start: datetime, width_us: int, spans: int
+) -> dict[int, int]:
+    """How many events match in each span, by its number."""
+    if tx.dialect.name == "sqlite" and wanted == EventFilter(occurred=wanted.occurred, order=wanted.order):
+        # SQLite would sort the events to group them: each span is counted in turn, from the index
+        number = intervals.numbers(spans)
+        span = wanted.occurred
+        within = intervals.within_interval(
+            event.c.occurred, start, width_us, number.c.n, since=span.since, until=span.until
+        )
+        count = sa.select(sa.func.count()).select_from(event).where(within).scalar_subquery()
+        statement = sa.select(number.c.n, count)
+    else:
+        index = intervals.interval_index(event.c.occurred, start, width_us).label("number")
+        statement = sa.select(index, sa.func.count()).where(_where(wanted)).group_by(index)
+    return {int(span): count for span, count in tx.execute(statement).tuples()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -17,7 +16,8 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.moments import DateTime
 from prefect._schemas.orchestration import HistoryResponse, HistoryResponseState
 from prefect._schemas.states import StateType
-from prefect._store.intervals import estimated_run_time, interval_index, lateness
+from prefect._store.histories import Counted, Intervals, count_runs
+from prefect._store.intervals import lateness
 from prefect._store.tables import flow_run, task_run
 
 MAX_INTERVALS = 10_000
@@ -67,48 +67,25 @@ def _history(tx: sa.Connection, run: sa.Table, where: sa.ColumnElement[bool], sp
     count = max(1, -(-(span.history_end - span.history_start) // length))
     if count > MAX_INTERVALS:
         raise Invalid(f"These are {count} intervals, more than {MAX_INTERVALS}: make history_interval_seconds longer.")
+    intervals = Intervals(span.history_start, length // _MICROSECOND, count)
+    states: dict[int, list[HistoryResponseState]] = {}
+    for one in count_runs(tx, run, where, intervals, now()):
+        states.setdefault(one.number, []).append(_state(one))
     starts = [span.history_start + index * length for index in range(count)]
-    states = _counted(tx, run, where, span, starts[-1] + length)
     return [
         HistoryResponse(interval_start=start, interval_end=start + length, states=states.get(index, []))
         for index, start in enumerate(starts)
     ]
 
 
-def _counted(
-    tx: sa.Connection, run: sa.Table, where: sa.ColumnElement[bool], span: Span, end: Any
-) -> dict[int, list[HistoryResponseState]]:
-    """The states with their counts, by the number of the interval."""
-    moment = now()
-    number = interval_index(
-        run.c.expected_start_time, span.history_start, span.history_interval_seconds // _MICROSECOND
+def _state(counted: Counted) -> HistoryResponseState:
+    return HistoryResponseState(
+        state_type=StateType(counted.type),
+        state_name=counted.name,
+        count_runs=counted.runs,
+        sum_estimated_run_time=timedelta(microseconds=counted.run_time_us),
+        sum_estimated_lateness=timedelta(microseconds=counted.lateness_us),
     )
-    statement = (
-        sa.select(
-            number.label("number"),
-            run.c.state_type,
-            run.c.state_name,
-            sa.func.count().label("runs"),
-            sa.func.sum(estimated_run_time(run, moment)).label("run_time"),
-            sa.func.sum(lateness(run, moment)).label("lateness"),
-        )
-        .where(where, run.c.expected_start_time >= span.history_start, run.c.expected_start_time < end)
-        .where(run.c.state_type.is_not(None))
-        .group_by(sa.text("1"), run.c.state_type, run.c.state_name)  # 1: the first column, the interval
-        .order_by(run.c.state_type, run.c.state_name)
-    )
-    counted: dict[int, list[HistoryResponseState]] = {}
-    for row in tx.execute(statement):
-        counted.setdefault(int(row.number), []).append(
-            HistoryResponseState(
-                state_type=StateType(row.state_type),
-                state_name=row.state_name,
-                count_runs=row.runs,
-                sum_estimated_run_time=timedelta(microseconds=int(row.run_time)),
-                sum_estimated_lateness=timedelta(microseconds=int(row.lateness)),
-            )
-        )
-    return counted
 
 
 @operation("POST", "/flow_runs/lateness")

@@ -31,6 +31,11 @@ def join(operator: Any, clauses: Iterable[Clause]) -> Clause:
     return sa.or_(*clauses) if getattr(operator, "value", operator) == "or_" else sa.and_(*clauses)
 
 
+def is_no_restriction(clause: Clause) -> bool:
+    """Whether everything matches."""
+    return clause.compare(sa.true()) or clause.compare(sa.and_(sa.true(), sa.true()))
+
+
 def _plain(value: Any) -> Any:
     """Enumeration members as their values, also in lists."""
     if isinstance(value, (list, tuple, set, frozenset)):

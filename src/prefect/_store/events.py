@@ -21,19 +21,9 @@ class label_value(FunctionElement[str]):
     inherit_cache = True
 
 
-class span_number(FunctionElement[int]):
-    """In which span of time a moment lies: `span_number(moment, start, width)`, both in microseconds, from 0."""
-
-    name = "span_number"
-    type = sa.Integer()
-    inherit_cache = True
-
-
 _SQL = {
     (label_value, "sqlite"): "(SELECT value FROM json_each({0}) WHERE key = {1})",
     (label_value, "postgresql"): "({0} ->> {1})",
-    (span_number, "sqlite"): "(({0} - {1}) / {2})",
-    (span_number, "postgresql"): "floor((extract(epoch FROM {0}) * 1000000 - {1}) / {2})::bigint",
 }
 
 

@@ -384,13 +384,15 @@ CREATE TABLE flow_run (
 	CONSTRAINT fk_flow_run__flow_id FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE
 );
 
+CREATE INDEX ix_flow_run__by_state ON flow_run (state_type, expected_start_time, state_name, start_time, total_run_time, state_timestamp);
+
 CREATE INDEX ix_flow_run__deployment_id_next_scheduled_start_time ON flow_run (deployment_id, next_scheduled_start_time) WHERE deployment_id IS NOT NULL;
 
 CREATE INDEX ix_flow_run__due ON flow_run (work_queue_id, next_scheduled_start_time, deployment_id) WHERE next_scheduled_start_time IS NOT NULL;
 
 CREATE INDEX ix_flow_run__end_time ON flow_run (end_time) WHERE end_time IS NOT NULL;
 
-CREATE INDEX ix_flow_run__expected_start_time ON flow_run (expected_start_time);
+CREATE INDEX ix_flow_run__expected ON flow_run (expected_start_time, parent_task_run_id, work_queue_id);
 
 CREATE INDEX ix_flow_run__owner ON flow_run (owner) WHERE owner IS NOT NULL;
 
@@ -399,8 +401,6 @@ CREATE INDEX ix_flow_run__parent_flow_run_id ON flow_run (parent_flow_run_id) WH
 CREATE INDEX ix_flow_run__parent_task_run_id ON flow_run (parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
 
 CREATE INDEX ix_flow_run__started ON flow_run (coalesce(start_time, expected_start_time));
-
-CREATE INDEX ix_flow_run__state_type_expected_start_time ON flow_run (state_type, expected_start_time);
 
 CREATE TABLE work_queue (
 	id UUID NOT NULL,
@@ -561,7 +561,7 @@ CREATE TABLE task_run (
 	CONSTRAINT fk_task_run__flow_run_id FOREIGN KEY(flow_run_id) REFERENCES flow_run (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_task_run__expected_start_time ON task_run (expected_start_time);
+CREATE INDEX ix_task_run__expected ON task_run (expected_start_time, state_type, state_name, start_time, total_run_time, state_timestamp);
 
 CREATE INDEX ix_task_run__flow_run_id ON task_run (flow_run_id);
 
@@ -569,7 +569,7 @@ CREATE INDEX ix_task_run__open ON task_run (flow_run_id) WHERE flow_run_id IS NO
 
 CREATE INDEX ix_task_run__scheduled ON task_run (task_key, next_scheduled_start_time) WHERE next_scheduled_start_time IS NOT NULL;
 
-CREATE INDEX ix_task_run__start_time ON task_run (start_time) WHERE start_time IS NOT NULL;
+CREATE INDEX ix_task_run__started ON task_run (start_time, state_type) WHERE start_time IS NOT NULL;
 
 CREATE TABLE backfill (
 	id UUID NOT NULL,
@@ -711,4 +711,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0015');
+INSERT INTO alembic_version (version_num) VALUES ('0016');
