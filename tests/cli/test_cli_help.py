@@ -38,6 +38,15 @@ def test_every_command_explains_itself(local_cli: Cli, command: _app.Command) ->
         assert local_cli.ok(alias, "--help")
 
 
+@pytest.mark.parametrize("command", _app.COMMANDS, ids=lambda command: command.name)
+def test_only_prefect_itself_has_a_version_to_show(local_cli: Cli, command: _app.Command) -> None:
+    parents = {leaf.path.rpartition(" ")[0] for leaf in _reference.leaves(command)} - {""}
+    for path in {command.name, *parents}:
+        status, out, err = local_cli.run(*path.split(), "--version")
+        assert (status, out) == (2, ""), f"prefect {path} --version says {out!r}"
+        assert "explains it" in err
+
+
 def test_help_imports_no_command() -> None:
     source = (
         "import sys; from prefect.cli._app import run; run(['--help']); "

@@ -281,7 +281,7 @@ def test_a_server_that_does_not_answer_is_said(
     ("seconds", "expected"),
     [
         (0.2, "just now"), (1, "1s ago"), (59.9, "59s ago"), (60, "1m ago"), (3600 * 5, "5h ago"), (86_400 * 3, "3d ago"),
-        (86_400 * 70, "2mo ago"), (86_400 * 800, "2y ago"), (-90, "in 1m"),
+        (86_400 * 70, "2mo ago"), (86_400 * 800, "2y ago"), (-90, "in 1m"), (-7199.6, "in 2h"), (-7200.4, "in 2h"), (-0.6, "in 1s"), (-0.4, "just now"),
     ],
 )  # fmt: skip
 def test_how_long_ago(seconds: float, expected: str) -> None:

@@ -235,6 +235,7 @@ def find_command(name: str) -> Command:
 def _run_command(command: Command, rest: list[str]) -> int:
     module: Any = import_module(command.module)
     root = cyclopts.App(name="prefect", version_flags=(), help_format="plaintext", result_action="return_value")
+    _leave_version_to_commands(module.app)
     root.command(module.app, name=(command.name, *command.aliases))
     try:
         root([command.name, *rest], exit_on_error=False, print_error=False)
@@ -243,6 +244,13 @@ def _run_command(command: Command, rest: list[str]) -> int:
     except _console.expected_errors() as problem:
         return _say_error(_console.explain(problem), getattr(problem, "status", 1))
     return 0
+
+
+def _leave_version_to_commands(app: cyclopts.App) -> None:
+    """Let `--version` mean what a command says, or nothing: by itself it would show the version of `cyclopts`."""
+    for each in list(app.subapps):
+        _leave_version_to_commands(each)
+    app.version_flags = ()
 
 
 def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:

@@ -168,7 +168,8 @@ def ago_text(moment: datetime | None, reference: datetime | None = None) -> str:
     if moment is None:
         return ""
     seconds = ((reference or now()) - moment).total_seconds()
-    distance = abs(seconds)
+    # what was to be in two hours is so a moment later, too
+    distance = seconds if seconds > 0 else max(-seconds, round(-seconds))
     if distance < 1:
         return "just now"
     unit, size = next((unit, size) for unit, size in _UNITS if distance >= size)

@@ -27,8 +27,7 @@ else:
     steps = lazy_module("prefect._deploying.steps")
     yaml = lazy_module("yaml")
 
-# `--version` is an option of the command
-app = App(name="deploy", help="Make deployments: of a flow, or of what a prefect.yaml describes.", version_flags=())
+app = App(name="deploy", help="Make deployments: of a flow, or of what a prefect.yaml describes.")
 app.command(init.app)
 
 
