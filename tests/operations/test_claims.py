@@ -17,6 +17,7 @@ from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.flow_run_control import SetState, set_flow_run_state
 from prefect._operations.leases import expire, lease_flow_run, release_flow_run, renew_flow_run_leases
 from prefect._operations.registry import NotYet
+from prefect._operations.work_queues import delete_pool_queue
 from prefect._rules.leases import MOST_CLAIMS
 from prefect._schemas.actions.runs import StateCreate
 from prefect._schemas.enums import SetStateStatus
@@ -381,3 +382,18 @@ def test_runs_of_a_deleted_deployment_hold_nobody_up(pool: Pool) -> None:
     assert "deleted before the run began" in pool.state(asked_for)["message"]
     assert "has been deleted" in pool.state(resumed)["message"]
     assert pool.claim() == []
+
+
+def test_runs_of_a_deleted_queue_go_to_the_default_one(pool: Pool) -> None:
+    pool.tx.execute(sa.update(work_pool).where(work_pool.c.id == pool.pool).values(default_queue_id=pool.queue))
+    pool.tx.execute(sa.update(deployment).values(work_queue_id=pool.urgent, work_queue_name="urgent"))
+    ended = pool.run(-30, pool.urgent)
+    [held] = pool.claim()
+    pool.enter(ended, "COMPLETED", held.token)
+    due, later = pool.run(-20, pool.urgent), pool.run(60, pool.urgent)
+    delete_pool_queue(pool.tx, "pool", "urgent")
+    assert [each.flow_run.id for each in pool.claim()] == [due]
+    queues = dict(pool.tx.execute(sa.select(flow_run.c.id, flow_run.c.work_queue_id)).tuples().all())
+    assert queues == {ended: pool.urgent, due: pool.queue, later: pool.queue}
+    moved = pool.tx.execute(sa.select(deployment.c.work_queue_id, deployment.c.work_queue_name)).one()
+    assert moved == (pool.queue, "default")

@@ -13,7 +13,7 @@ from prefect._operations import edits, outbox, rows
 from prefect._operations.errors import Conflict, Invalid
 from prefect._operations.registry import operation
 from prefect._operations.work_pools import SLOT_STATES, make_pool, pool_row
-from prefect._rules.states import SCHEDULED
+from prefect._rules.states import PAUSED, SCHEDULED
 from prefect._schemas.actions.work_pools import WorkPoolCreate, WorkQueueCreate, WorkQueueUpdate
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.enums import WorkQueueStatus
@@ -26,7 +26,7 @@ from prefect._schemas.work_pools import (
 )
 from prefect._store import pools, single
 from prefect._store.announcements import announce
-from prefect._store.tables import flow_run, work_pool, work_queue
+from prefect._store.tables import deployment, flow_run, work_pool, work_queue
 from prefect.settings import get_current_settings
 
 _KIND = "work queue"
@@ -99,7 +99,7 @@ def update_pool_queue(tx: sa.Connection, work_pool_name: str, name: str, body: W
 
 @operation("DELETE", "/work_pools/{work_pool_name}/queues/{name}", writes=True, status=204)
 def delete_pool_queue(tx: sa.Connection, work_pool_name: str, name: str) -> None:
-    """Delete a queue of a pool.
+    """Delete a queue of a pool; its deployments and the runs that wait in it go to the pool's default queue.
 
     Raises:
         NotFound: there is no such work pool or queue.
@@ -165,7 +165,7 @@ def update_work_queue(tx: sa.Connection, id: UUID, body: WorkQueueUpdate) -> Non
 
 @operation("DELETE", "/work_queues/{id}", writes=True, status=204)
 def delete_work_queue(tx: sa.Connection, id: UUID) -> None:
-    """Delete a work queue.
+    """Delete a work queue; its deployments and the runs that wait in it go to the default queue of its pool.
 
     Raises:
         NotFound: there is no such work queue.
@@ -263,8 +263,23 @@ def _delete(tx: sa.Connection, row: sa.RowMapping) -> None:
             f"{row['name']!r} is the default queue of work pool {row['work_pool_name']!r}, which cannot do without it. "
             "Pause it instead, or delete the pool."
         )
-    outbox.work_queue_changed(tx, row, _pool_of(tx, row), "deleted")
+    pool = _pool_of(tx, row)
+    outbox.work_queue_changed(tx, row, pool, "deleted")
+    # before the row goes, which would leave its deployments without a pool
+    _move(tx, row["id"], pool["default_queue_id"])
     tx.execute(sa.delete(work_queue).where(work_queue.c.id == row["id"]))
+
+
+def _move(tx: sa.Connection, id: UUID, to: UUID | None) -> None:
+    """Put the deployments of a queue, and its runs that wait, into another."""
+    name = tx.execute(sa.select(work_queue.c.name).where(work_queue.c.id == to)).scalar_one_or_none()
+    if name is None:
+        return
+    values = {"work_queue_id": to, "work_queue_name": name}
+    tx.execute(sa.update(deployment).where(deployment.c.work_queue_id == id).values(values))
+    waits = sa.and_(flow_run.c.work_queue_id == id, flow_run.c.state_type.in_((SCHEDULED, PAUSED)))
+    tx.execute(sa.update(flow_run).where(waits).values(values))
+    announce(tx, "scheduled")
 
 
 def _pool_of(tx: sa.Connection, queue: sa.RowMapping) -> sa.RowMapping:
