@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from starlette.routing import Router
 
 from prefect._clock import now
 from prefect._ids import new_uuid
@@ -156,9 +157,9 @@ def test_a_server_without_a_channel_is_told_by_requests(
     tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     server = Server(f"sqlite:///{tmp_path}/old.db")
-    server.app.router.routes[:] = [
-        route for route in server.app.router.routes if WORK_POOL_WORKER_CHANNEL_ROUTE not in getattr(route, "path", "")
-    ]
+    router = server.app.router
+    routes = [route for route in router.routes if WORK_POOL_WORKER_CHANNEL_ROUTE not in getattr(route, "path", "")]
+    server.app.router = Router(routes, lifespan=router.lifespan_context)
     server.start()
     request.addfinalizer(server.stop)
     with speaking_to(server, tmp_path / "home-of-old", monkeypatch), get_client(sync_client=True) as api:
