@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from clocks import Clock
 from prefect._clock import now
 from prefect._dispatch.children import is_alive
 from prefect._services import lease_expiry, task_run_reconciliation
@@ -202,7 +203,11 @@ class Scene:
         self.code.write_text(FLOWS.format(folder=str(folder), mapped=MAPPED, slots=SLOTS))
         self.home = folder / "home"
         self.home.mkdir()
-        more = {} if url is None else {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
+        self.server_clock, self.clock = Clock(folder / "server-clock"), Clock(folder / "clock")
+        """That of the server, and that of all other programs."""
+        more = {"PYTHONPATH": self.server_clock.in_path(os.environ)}
+        if url is not None:
+            more["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = url
         self.server = Server(folder / "server", **more).start()
         self.database = make_database(url or f"sqlite:///{folder / 'server' / 'pluperfect.db'}")
         self.database.open()
@@ -216,7 +221,10 @@ class Scene:
         self.runner = Program(lambda: self._start("runner", python, str(self.code), "serve", str(schedule)))
 
     def _start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
-        env = {**os.environ, "PREFECT_HOME": str(self.home), "PREFECT_API_URL": self.server.url}
+        env = {
+            **os.environ, "PREFECT_HOME": str(self.home), "PREFECT_API_URL": self.server.url,
+            "PYTHONPATH": self.clock.in_path(os.environ),
+        }  # fmt: skip
         with (self.folder / f"{name}.out").open("ab") as output:
             return subprocess.Popen(command, env=env, stdout=output, stderr=output, cwd=self.folder)
 

@@ -1,4 +1,5 @@
-"""Worker, runner, flow processes, server and database are killed and stopped at random: what is left is sound.
+"""Worker, runner, flow processes, server and database are killed and stopped, and clocks set, at random: what is left is
+sound.
 
 A short form runs by default. `--soak` runs for minutes, with other dice each time, and stops processes for longer than
 their leases; `--soak-seconds N` says for how long.
@@ -22,6 +23,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
+from clocks import Clock
 from prefect._clock import now
 from prefect._rules.states import TERMINAL
 from prefect._store.tables import (
@@ -69,7 +71,9 @@ class Chaos:
             self.kill_flow, self.kill_flow, self.end_flow, self.stop_flow, self.kill_program, self.end_program,
             self.stop_program, self.kill_fork_server, self.kill_adhoc,
         ]  # fmt: skip
-        self._outages: list[Callable[[], Any]] = [self.server_killed, self.server_ended, self.server_stopped]
+        self._outages: list[Callable[[], Any]] = [
+            self.server_killed, self.server_ended, self.server_stopped, self.clock_set, self.clock_set,
+        ]  # fmt: skip
         if restart is not None:
             self._restart = restart
             self._outages.append(self.database_restarted)
@@ -197,6 +201,22 @@ class Chaos:
         time.sleep(self.dice.random() * 2)  # the length of the outage is the thing under test
         self.happened["server SIGSTOP"] += 1
         self.scene.server.process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def clock_set(self) -> Iterator[None]:
+        """Forwards or back, the server's alone or everybody's, and right again."""
+        seconds = self.dice.choice([8, 25, _LEASE * 1.5 if self.longer else _LEASE]) * self.dice.choice([1, -1])
+        clocks = [self.scene.server_clock, self.scene.clock][: self.dice.randint(1, 2)]
+        self._set(clocks, seconds)
+        yield
+        time.sleep(self.dice.random() * (8 if self.longer else 1))  # for how long it is wrong is the thing under test
+        self._set(clocks, 0)
+        self.happened[f"{'server' if len(clocks) == 1 else 'every'} clock {'ahead' if seconds > 0 else 'behind'}"] += 1
+
+    @staticmethod
+    def _set(clocks: list[Clock], seconds: float) -> None:
+        for clock in clocks:
+            clock.jump_to(timedelta(seconds=seconds))
 
     @contextlib.contextmanager
     def database_restarted(self) -> Iterator[None]:
