@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from prefect._engine import inputs, submission
+from prefect._engine.frames import current_flow
 from prefect._engine.pool import ThreadPool
 from prefect._ids import new_uuid
 from prefect._lazy import lazy_module
@@ -318,7 +319,7 @@ class ProcessPoolTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         except Exception as exc:
             waiting.set_result(end(processes.not_sent(exc)))
         else:
-            processes.pass_on(submitted, waiting, lost)
+            processes.pass_on(submitted, waiting, lost, context.get(current_flow))
 
     def cancel_all(self) -> None:
         """Cancel what has not begun."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from prefect._clock import now
 from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
 from prefect.context import AssetContext, hydrated_context, serialize_context
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventOrder
+from prefect.task_runners import ProcessPoolTaskRunner
 from prefect.tasks import MaterializingTask
 
 pytestmark = pytest.mark.usefixtures("runs")
@@ -121,6 +123,53 @@ def test_assets_travel_with_values_and_futures() -> None:
         ("referenced", "s3://two"),
         ("materialization.succeeded", "s3://four"),
     ]
+
+
+def test_assets_travel_to_processes_and_back() -> None:
+    """As far as values and futures do: what a process makes is known here, what was made here is known there."""
+
+    @materialize("s3://one")
+    def one() -> dict[str, int]:
+        return {}
+
+    @task
+    def passes_on(value: Any) -> dict[str, Any]:
+        return {"v": value}
+
+    @materialize("s3://two", asset_deps=["s3://more"])
+    def two(value: Any) -> dict[str, int]:
+        add_asset_metadata("s3://two", {"process": os.getpid()})
+        inner(value)
+        return {"two": 2}
+
+    @materialize("s3://inner")
+    def inner(value: Any) -> None: ...
+
+    @materialize("s3://four")
+    def four(value: Any) -> None: ...
+
+    @flow(task_runner=ProcessPoolTaskRunner(max_workers=1))
+    def pipeline() -> None:
+        future = two.submit(passes_on.submit(one()))  # a value to a process, a future to the next one
+        four(future.result())  # and back: a value from a process
+
+    pipeline()
+    events = told()
+    assert brief(events) == [
+        ("materialization.succeeded", "s3://one"),
+        ("referenced", "s3://one"),
+        ("materialization.succeeded", "s3://inner"),
+        ("referenced", "s3://more"),
+        ("referenced", "s3://one"),
+        ("materialization.succeeded", "s3://two"),
+        ("referenced", "s3://two"),
+        ("materialization.succeeded", "s3://four"),
+    ]
+    by_asset = {event.resource.id: event for event in events if event.event.endswith("succeeded")}
+    assert by_asset["s3://two"].payload["process"] != os.getpid()
+    assert related(by_asset["s3://two"], "asset") == ["s3://more", "s3://one"]
+    assert related(by_asset["s3://inner"], "asset") == ["s3://one"]
+    assert related(by_asset["s3://four"], "asset") == ["s3://two"]
 
 
 def test_what_failed_is_told_and_what_came_from_the_cache_is_not() -> None:

@@ -61,6 +61,38 @@ def find_futures(expressions: Iterable[Any]) -> list[Any]:
     return found
 
 
+Made = list[tuple[Any, str, str]]
+"""Objects that runs have made, each with the kind and the id of its run."""
+
+
+def sources(expressions: Iterable[Any], flow_frame: FlowFrame | None) -> tuple[Made, set[str]]:
+    """Where arguments come from: the objects in them that runs of the flow run have made, and the ids of all runs.
+
+    Args:
+        expressions: the arguments; in place of futures, the states of their runs.
+        flow_frame: the flow run in which the call happens.
+    """
+    made: Made = []
+    ids: set[str] = set()
+
+    def see(value: Any, context: dict[str, Any]) -> Any:
+        if isinstance(context.get("annotation"), (quote, opaque)):
+            raise collections.StopVisiting()
+        if flow_frame is not None and (origin := flow_frame.origin(value)):
+            made.append((value, *origin))
+            ids.add(origin[1])
+        if is_state(value):
+            ids.update(str(id) for id in (value.state_details.task_run_id, value.state_details.flow_run_id) if id)
+        return value
+
+    for expr in expressions:
+        if contains_only_plain(expr):
+            see(expr, {})
+        else:
+            visit(expr, see, return_data=False, context={})
+    return made, ids
+
+
 class Inputs:
     """The arguments of one run, on their way to being values."""
 
@@ -118,17 +150,20 @@ async def _resolve_one(io: Port, inputs: Inputs, name: str, expr: Any, flow_fram
             inputs._link(name, *origin)
         if isinstance(value, futures.PrefectFuture):
             is_flow = isinstance(value, futures.PrefectFlowRunFuture)
-            run_id = value.flow_run_id if is_flow else value.task_run_id
-            inputs._link(name, "flow_run" if is_flow else "task_run", str(run_id))
-            return _result(value.state, run_id, annotation)
-        if is_state(value):
-            details = value.state_details
-            if details.task_run_id:
-                inputs._link(name, "task_run", str(details.task_run_id))
-            elif details.flow_run_id:
-                inputs._link(name, "flow_run", str(details.flow_run_id))
-            return _result(value, details.task_run_id or details.flow_run_id, annotation)
-        return value
+            run_id, kind = value.flow_run_id if is_flow else value.task_run_id, "flow_run" if is_flow else "task_run"
+            state = value.state
+        elif is_state(value):
+            state, details = value, value.state_details
+            run_id, kind = details.task_run_id or details.flow_run_id, "task_run" if details.task_run_id else "flow_run"
+        else:
+            return value
+        result = _result(state, run_id, annotation)
+        if run_id:
+            inputs._link(name, kind, str(run_id))
+            # it may have come from a storage or from another process: then it is another object than the run made
+            if flow_frame is not None and flow_frame.origin(result) is None:
+                flow_frame.link(result, str(run_id), kind)
+        return result
 
     return visit(expr, see, return_data=True, context={}, remove_annotations=True)
 

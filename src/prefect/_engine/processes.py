@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from prefect._bridge import run as run_now
 from prefect._clock import now_us
 from prefect._engine import failing, inputs, task_run, transfer
+from prefect._engine.frames import FlowFrame, current_flow
 from prefect._engine.port import ASYNC, SYNC
 from prefect._engine.recorder import get_recorder
 from prefect._engine.wording import describe
 from prefect._lazy import lazy_module
-from prefect._rules.states import CANCELLED, CRASHED, FAILED, RunState, Value
+from prefect._rules.states import CANCELLED, COMPLETED, CRASHED, FAILED, RunState, Value
 from prefect._store.sqlite import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -58,7 +59,11 @@ def pack(task: Any, task_run_id: Any, parameters: dict[str, Any], wait_for: Any)
         TypeError: something in it cannot be pickled; the message names the parameter.
     """
     resolved = {name: _without_futures(value) for name, value in parameters.items()}
-    call = (task, str(task_run_id), resolved, _without_futures(wait_for), transfer.pack())
+    awaited = _without_futures(wait_for)
+    # in one blob with the arguments, so that they are the same objects there
+    made, upstream = inputs.sources([*resolved.values(), awaited], current_flow.get())
+    along = task_run.taken_along(task, str(task_run_id), upstream)
+    call = (task, str(task_run_id), resolved, awaited, transfer.pack(), made, along)
     try:
         return blobs.dumps(call)
     except Exception as exc:
@@ -79,8 +84,14 @@ def _without_futures(expr: Any) -> Any:
 
 def carry_out(blob: bytes) -> bytes:
     """Run one call in this process; returns the final state of the run, as a blob."""
-    task, task_run_id, parameters, wait_for, context = blobs.loads(blob)
+    task, task_run_id, parameters, wait_for, context, made, along = blobs.loads(blob)
     with transfer.unpacked(context):
+        flow_frame = current_flow.get()
+        if flow_frame is not None:
+            for value, kind, run_id in made:
+                flow_frame.link(value, run_id, kind)
+        if along is not None:
+            along()
         frame = task_run.begin(task, parameters, id=task_run_id, wait_for=wait_for)
         try:
             if task.isasync:
@@ -121,14 +132,26 @@ def _portable(frame: Any) -> bytes:
         return blobs.dumps(crashed)
 
 
-def pass_on(submitted: Any, waiting: Any, lost: Callable[[BaseException], RunState]) -> None:
-    """Let `waiting` end as `submitted` does, or as `lost` says of the error that kept it from ending."""
+def pass_on(
+    submitted: Any, waiting: Any, lost: Callable[[BaseException], RunState], flow_frame: FlowFrame | None
+) -> None:
+    """Let `waiting` end as `submitted` does, or as `lost` says of the error that kept it from ending.
+
+    Args:
+        submitted: the future of `carry_out`.
+        waiting: the future of the run's final state.
+        lost: makes a state of an error.
+        flow_frame: the flow run that is to know which run made the value.
+    """
 
     def done(future: Any) -> None:
         try:
-            state = blobs.loads(future.result())
+            state: RunState = blobs.loads(future.result())
         except BaseException as exc:
             state = lost(exc)
+        else:
+            if flow_frame is not None and state.type == COMPLETED and isinstance(state.data, Value):
+                flow_frame.link(state.data.value, state.details["task_run_id"], "task_run")
         waiting.set_result(state)
 
     submitted.add_done_callback(done)
@@ -138,7 +161,7 @@ def not_carried_out(
     task: Any, task_run_id: Any, parameters: dict[str, Any], wait_for: Any, state: RunState
 ) -> RunState:
     """Record, in the process that submitted it, the end of a run that its own process could not record."""
-    flow_frame = task_run.current_flow.get()
+    flow_frame = current_flow.get()
     recorder = flow_frame.recorder if flow_frame is not None else get_recorder()
     try:
         begun = state.type == CRASHED and recorder.crash_task_run(str(task_run_id), state.message or "")

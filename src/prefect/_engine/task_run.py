@@ -10,7 +10,7 @@ run is over when its state is final.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +58,18 @@ _follower: Any = None
 def follow(follower: Any) -> None:
     """Have `follower.begin(frame)` called when a task run knows its inputs, and `follower.end(frame)` when it has ended.
 
+    For a run in another process, `follower.take_along(task, id, upstream)` is called here before it is sent, with its id
+    and those of the runs that its arguments come from; what it returns is called there, before the run begins.
+
     Which assets runs read and make is followed so, in programs that have any.
     """
     global _follower
     _follower = follower
+
+
+def taken_along(task: Task[..., Any], id: str, upstream: set[str]) -> Callable[[], None] | None:
+    """What is to be called in another process before it begins a run: see `follow`. It pickles."""
+    return _follower.take_along(task, id, upstream) if _follower is not None else None
 
 
 class TaskRunTimeoutError(TimeoutError):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import weakref
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import UUID
 
@@ -74,13 +76,14 @@ class AssetContext(ContextModel):
             task_inputs: the runs that its arguments come from, by parameter.
             copy_to_child_ctx: whether the next task run in this context deals with the same assets.
         """
-        flow_frame = current_flow.get()
-        upstream: set[Asset] = set()
-        if flow_frame is not None:
-            known = _made.get(flow_frame, {})
-            for run_id in _run_ids(task_inputs):
-                upstream |= known.get(run_id, set())
+        return cls._of(task, task_run_id, _known(_run_ids(task_inputs)), copy_to_child_ctx)
+
+    @classmethod
+    def _of(
+        cls, task: Task[..., Any], task_run_id: UUID, known: dict[str, set[Asset]], copy_to_child_ctx: bool = False
+    ) -> Self:
         direct = set(task.asset_deps)
+        upstream = {asset for assets in known.values() for asset in assets}
         return cls(
             direct_asset_dependencies=direct,
             downstream_assets=set(getattr(task, "assets", ())),
@@ -160,6 +163,20 @@ _made: weakref.WeakKeyDictionary[FlowFrame, dict[str, set[Asset]]] = weakref.Wea
 """By flow run, and by the id of its task run: the assets that come with what that returns."""
 
 
+def _known(run_ids: Iterable[str]) -> dict[str, set[Asset]]:
+    """The assets that come with what some runs of the current flow run return."""
+    flow_frame = current_flow.get()
+    made = _made.get(flow_frame, {}) if flow_frame is not None else {}
+    return {run_id: made[run_id] for run_id in run_ids if run_id in made}
+
+
+def _remember(known: dict[str, set[Asset]]) -> None:
+    """Know in this process what `_known` knew in another one, of the current flow run."""
+    flow_frame = current_flow.get()
+    if flow_frame is not None and known:
+        _made.setdefault(flow_frame, {}).update(known)
+
+
 def _key(asset: Asset) -> str:
     return asset.key
 
@@ -195,6 +212,13 @@ class _Follower:
         if frame.flow_frame is not None:
             # at once: the runs that use what this one returns may begin before it has been wound up
             _track(frame.flow_frame, frame.id, context)
+
+    def take_along(self, task: Task[..., Any], id: str, upstream: set[str]) -> Callable[[], None]:
+        flow_frame, known = current_flow.get(), _known(upstream)
+        if flow_frame is not None:
+            # the run itself is followed where it is carried out; those that use what it returns may be here
+            _track(flow_frame, id, AssetContext._of(task, UUID(id), known))
+        return partial(_remember, known)
 
     def end(self, frame: TaskFrame) -> None:
         context = _contexts.get(frame)
