@@ -123,6 +123,7 @@ def runs(sort: str = "EXPECTED_START_TIME_DESC", **filters: Any) -> dict[str, An
     return {"sort": sort, "limit": 20, **({"flow_runs": filters} if filters else {})}
 
 
+_UNDER_WAY = {"type": {"any_": ["SCHEDULED", "RUNNING"]}}
 _FLOW_RUNS: list[tuple[str, dict[str, Any], str]] = [
     ("by expected start", runs(), "ix_flow_run__expected"),
     ("by expected start, the first", runs("EXPECTED_START_TIME_ASC"), "ix_flow_run__expected"),
@@ -130,6 +131,8 @@ _FLOW_RUNS: list[tuple[str, dict[str, Any], str]] = [
     ("by start, the first", runs("START_TIME_ASC"), "ix_flow_run__started"),
     ("by end", runs("END_TIME_DESC"), "ix_flow_run__end_time"),
     ("of a state", runs(state={"type": {"any_": ["FAILED"]}}), "ix_flow_run__by_state"),
+    ("of two states, by start", runs("START_TIME_DESC", state=_UNDER_WAY), "ix_flow_run__started_by_state"),
+    ("of two states, the first", runs("EXPECTED_START_TIME_ASC", state=_UNDER_WAY), "ix_flow_run__by_state"),
     ("started in a day", runs("START_TIME_DESC", start_time=_DAY), "ix_flow_run__started"),
     ("ended in a day", runs("END_TIME_DESC", end_time=_DAY), "ix_flow_run__end_time"),
     ("of a parent", runs("ID_DESC", parent_flow_run_id={"any_": [RUN]}), "ix_flow_run__parent_flow_run_id"),

@@ -74,7 +74,7 @@ def order(
     announce(tx, TOPIC)
 
 
-def order_for_cancelled(tx: sa.Connection, run: sa.RowMapping) -> None:
+def order_for_cancelled(tx: sa.Connection, run: Mapping[Any, Any]) -> None:
     """Have the infrastructure of a run taken down that was to be cancelled and whose process did not say that it ended.
 
     Nothing is ordered for a run that has none, or that no work pool knows.
@@ -87,7 +87,7 @@ def order_for_cancelled(tx: sa.Connection, run: sa.RowMapping) -> None:
         )  # fmt: skip
 
 
-def order_for_claim(tx: sa.Connection, run: sa.RowMapping, token: int) -> None:
+def order_for_claim(tx: sa.Connection, run: Mapping[Any, Any], token: int) -> None:
     """Have the infrastructure taken down that was started under a claim which ended before the run began.
 
     The run does not name that infrastructure any more: what is started next is its own.
@@ -108,7 +108,7 @@ def order_for_claim(tx: sa.Connection, run: sa.RowMapping, token: int) -> None:
     tx.execute(sa.update(flow_run).where(flow_run.c.id == run["id"]).values(infrastructure_pid=None))
 
 
-def withdraw_for_claim(tx: sa.Connection, run: sa.RowMapping) -> None:
+def withdraw_for_claim(tx: sa.Connection, run: Mapping[Any, Any]) -> None:
     """Whoever a claim was taken from has come back with it: what was started under it is needed."""
     pool = _pool_of(tx, run)
     if pool is None:
@@ -121,7 +121,7 @@ def withdraw_for_claim(tx: sa.Connection, run: sa.RowMapping) -> None:
         tx.execute(sa.update(flow_run).where(flow_run.c.id == run["id"]).values(infrastructure_pid=pid))
 
 
-def _pool_of(tx: sa.Connection, run: sa.RowMapping) -> UUID | None:
+def _pool_of(tx: sa.Connection, run: Mapping[Any, Any]) -> UUID | None:
     if run["work_queue_id"] is None:
         return None
     statement = sa.select(work_queue.c.work_pool_id).where(work_queue.c.id == run["work_queue_id"])

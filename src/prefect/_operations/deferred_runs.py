@@ -7,6 +7,7 @@ any more (`recording`). Programs of the published client are handed runs over a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -207,7 +208,7 @@ def expire(tx: sa.Connection, id: UUID, moment: datetime) -> RunState | None:
     return state
 
 
-def _after_death(tx: sa.Connection, row: sa.RowMapping, current: RunState, lease: sa.RowMapping) -> RunState:
+def _after_death(tx: sa.Connection, row: Mapping[Any, Any], current: RunState, lease: Mapping[Any, Any]) -> RunState:
     died = f"The task worker that ran this task run ({lease['holder_name']}) has not been heard of any more"
     policy = row["empirical_policy"]
     if current.type == PENDING:

@@ -12,11 +12,11 @@ from pydantic import Field
 from prefect import _names
 from prefect._clock import now_us
 from prefect._ids import new_uuid
-from prefect._operations import flow_run_inputs, flow_runs, rows
+from prefect._operations import flow_run_inputs, flow_runs, outbox, rows
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, Rendered, operation
 from prefect._operations.state_changes import current_state as recorded_state
-from prefect._operations.state_changes import enter_first_state, propose_flow_run_state, public_state, state_of
+from prefect._operations.state_changes import insert_flow_run, propose_flow_run_state, public_state, state_of
 from prefect._rules.states import PAUSED, PENDING, RUNNING, SCHEDULED, RunState
 from prefect._schemas import json_schema
 from prefect._schemas.actions.runs import FlowRunCreate, FlowRunUpdate, StateCreate
@@ -27,7 +27,7 @@ from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.leases import Token
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails
 from prefect._store import queries, single
-from prefect._store.tables import flow, flow_run, task_run, work_pool, work_queue
+from prefect._store.tables import flow_run, task_run, work_pool, work_queue
 from prefect.settings import get_current_settings
 
 
@@ -74,12 +74,6 @@ class BulkSetStateResponse(PrefectBaseModel):
     results: list[FlowRunOrchestrationResult] = Field(default_factory=list)
 
 
-# it stays there until the transaction ends
-_LABELS_OF_FLOW = (
-    sa.select(flow.c.labels).where(flow.c.id == sa.bindparam("id")).with_for_update(read=True, key_share=True)
-)
-
-
 @operation("POST", "/flow_runs/", writes=True, status=201)
 def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[Rendered[FlowRun]]:
     """Make a run of a flow; the run of the same flow with the same idempotency key, when there is one.
@@ -99,25 +93,27 @@ def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[Rendered[F
     values["parameters"] = _plain(body.parameters)
     values["context"] = _plain(body.context)
     values["empirical_policy"] = body.empirical_policy.model_dump(mode="json")
-    of_flow = tx.execute(_LABELS_OF_FLOW, {"id": body.flow_id}).scalar_one_or_none()
-    if of_flow is None:
-        raise Conflict(f"There is no flow {body.flow_id}; make it first.")
-    values["labels"] = {**of_flow, "prefect.flow.id": str(body.flow_id), **body.labels}
     if body.parent_task_run_id is not None:
         parent = sa.select(task_run.c.flow_run_id).where(task_run.c.id == body.parent_task_run_id)
         values["parent_flow_run_id"] = tx.execute(parent).scalar_one_or_none()
     if body.work_pool_name is not None:
         values |= _queue(tx, body.work_pool_name, body.work_queue_name)
-    made = single.insert_new(tx, flow_run, values)
-    if made is None:
-        where = sa.and_(flow_run.c.flow_id == body.flow_id, flow_run.c.idempotency_key == body.idempotency_key)
-        return Answer(flow_runs.read_flow_run(tx, tx.execute(sa.select(flow_run.c.id).where(where)).scalar_one()), 200)
+    around = outbox.around_flow_run(tx, {"work_queue_id": None, **values}, is_new=True)
+    if around is None:
+        raise Conflict(f"There is no flow {body.flow_id}; make it first.")
+    values["labels"] = {**around["flow_labels"], "prefect.flow.id": str(body.flow_id), **body.labels}
     state = RunState(PENDING) if body.state is None else state_of(body.state)
     if body.parent_task_run_id is None:
-        enter_first_state(tx, flow_run, made, state)
-    else:
-        propose_flow_run_state(tx, made["id"], state)  # the task run that stands for it follows
-    return Answer(flow_runs.read_flow_run(tx, made["id"]), 201)
+        made = insert_flow_run(tx, values, state, around)
+        if made is not None:
+            row, entered = made
+            pool = {"work_pool_id": around["pool_id"], "work_pool_name": around["pool"]}
+            return Answer(Rendered(flow_runs.reads().written(row | pool, entered)), 201)
+    elif single.insert_if_new(tx, flow_run, single.complete(flow_run, values)):
+        propose_flow_run_state(tx, values["id"], state)  # the task run that stands for it follows
+        return Answer(flow_runs.read_flow_run(tx, values["id"]), 201)
+    where = sa.and_(flow_run.c.flow_id == body.flow_id, flow_run.c.idempotency_key == body.idempotency_key)
+    return Answer(flow_runs.read_flow_run(tx, tx.execute(sa.select(flow_run.c.id).where(where)).scalar_one()), 200)
 
 
 def _queue(tx: sa.Connection, pool: str, queue: str | None) -> dict[str, Any]:

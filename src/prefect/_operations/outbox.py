@@ -20,6 +20,7 @@ from prefect._ids import new_uuid
 from prefect._rules.states import PAUSED, RunState
 from prefect._store import bulk
 from prefect._store.announcements import announce
+from prefect._store.prepared import Query, Row
 from prefect._store.tables import deployment, event, event_resource, flow, flow_run, task_run, work_pool, work_queue
 from prefect.settings import get_current_settings
 
@@ -82,10 +83,10 @@ def write(tx: sa.Connection, events: Sequence[NewEvent]) -> int:
     written = 0
     for start in range(0, len(events), _BATCH):
         some = {one.id: one for one in reversed(events[start : start + _BATCH])}
-        known = set(tx.execute(_KNOWN, {"ids": list(some)}).scalars())
+        # one event is looked for by writing it
+        known = set(tx.execute(_KNOWN, {"ids": list(some)}).scalars()) if len(some) > 1 else ()
         new = [one for one in reversed(some.values()) if one.id not in known]
-        if new:
-            bulk.insert_new(tx, event, _EVENT_COLUMNS, [_row(one, received) for one in new])
+        if bulk.insert_new(tx, event, _EVENT_COLUMNS, [_row(one, received) for one in new]):
             bulk.insert_new(tx, event_resource, _RESOURCE_COLUMNS, [row for one in new for row in _resource_rows(one)])
             written += len(new)
     if written:
@@ -141,7 +142,13 @@ def resource(kind: str, id: object, name: str | None = None, role: str | None = 
 
 
 def flow_run_entered(
-    tx: sa.Connection, run: Mapping[Any, Any], before: RunState | None, entered: RunState, *, run_count: int
+    tx: sa.Connection,
+    run: Mapping[str, Any],
+    before: RunState | None,
+    entered: RunState,
+    *,
+    run_count: int,
+    around: Mapping[str, Any] | None = None,
 ) -> None:
     """Write that a flow run entered a state. The event's id is the state's: it is written once, whoever tells of it.
 
@@ -151,6 +158,7 @@ def flow_run_entered(
         before: the state that it was in.
         entered: the state that it is in now.
         run_count: how many attempts have begun.
+        around: what `around_flow_run` found, if it has been asked already.
     """
     subject = {
         **resource("flow-run", run["id"], run["name"]),
@@ -158,10 +166,11 @@ def flow_run_entered(
         **_state_labels(entered),
     }
     follows = None if before is None else UUID(before.id)
+    around = around or around_flow_run(tx, run)
     write(tx, [
         NewEvent(
-            f"prefect.flow-run.{entered.name}", subject, _around_flow_run(tx, run), _transition(before, entered),
-            from_us(entered.timestamp), UUID(entered.id), follows,
+            f"prefect.flow-run.{entered.name}", subject, [] if around is None else _related(run, around),
+            _transition(before, entered), from_us(entered.timestamp), UUID(entered.id), follows,
         )
     ])  # fmt: skip
 
@@ -226,8 +235,8 @@ _AROUND = (
     work_queue.c.id.label("queue_id"), work_queue.c.name.label("queue"), work_pool.c.id.label("pool_id"),
     work_pool.c.name.label("pool"), work_pool.c.type.label("pool_type"), task_run.c.name.label("parent"),
 )  # fmt: skip
-_AROUND_ONE = (
-    sa.select(*_AROUND)
+_OF_ONE = (
+    sa.select(*_AROUND, flow.c.labels.label("flow_labels"))
     .select_from(
         flow.outerjoin(deployment, deployment.c.id == sa.bindparam("deployment_id"))
         .outerjoin(work_queue, work_queue.c.id == sa.bindparam("work_queue_id"))
@@ -236,13 +245,18 @@ _AROUND_ONE = (
     )
     .where(flow.c.id == sa.bindparam("flow_id"))
 )
+_AROUND_ONE = Query(_OF_ONE)
+_AROUND_NEW = Query(_OF_ONE.with_for_update(read=True, key_share=True, of=flow))
 
 
-def _around_flow_run(tx: sa.Connection, run: Mapping[Any, Any]) -> list[Labels]:
-    """What has to do with a flow run: flow, deployment, queue, pool, the task run that stands for it, tags."""
-    ids = {name: run[name] for name in ("flow_id", "deployment_id", "work_queue_id", "parent_task_run_id")}
-    found = tx.execute(_AROUND_ONE, ids).mappings().first()
-    return [] if found is None else _related(run, found)
+def around_flow_run(tx: sa.Connection, run: Mapping[str, Any], *, is_new: bool = False) -> Row | None:
+    """What has to do with a flow run: flow, deployment, queue, pool, the task run that stands for it. None without flow.
+
+    Args:
+        run: its ids of these.
+        is_new: it is about to be made: the flow stays there until the transaction ends.
+    """
+    return (_AROUND_NEW if is_new else _AROUND_ONE).first(tx, run)
 
 
 def _related(run: Mapping[Any, Any], found: Mapping[Any, Any]) -> list[Labels]:

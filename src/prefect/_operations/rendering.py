@@ -54,7 +54,6 @@ class Plan(NamedTuple):
     documents: list[tuple[str, Callable[[Any], Any]]]
     order: list[str]
     id: int
-    of_task_runs: bool
 
 
 class Written(NamedTuple):
@@ -94,6 +93,16 @@ class Rendering:
     def object(self, tx: sa.Connection, row: Sequence[Any]) -> bytes:
         """A row of the statement as a JSON object."""
         return self._object(row, self._plan(tx), now())
+
+    def of(self, row: dict[str, Any], state: dict[str, Any]) -> bytes:
+        """A run as a JSON object.
+
+        Args:
+            row: the columns of the statement but for those of the state, in the types of Python.
+            state: the columns of the state.
+        """
+        pieces, run = _pieces(row, state, self._documents.items(), list(self._model.model_fields))
+        return _filled(pieces, run, now())
 
     def _plan(self, tx: sa.Connection) -> Plan:
         name = tx.dialect.name
@@ -136,7 +145,7 @@ def _make_plan(
             own.append((name, place, convert))
     shown = [(name, show) for name, show in documents.items() if name in columns]
     places = {name: place for place, name in enumerate(columns.keys())}
-    return Plan(own, state, shown, list(model.model_fields), places["id"], "task_key" in columns)
+    return Plan(own, state, shown, list(model.model_fields), places["id"])
 
 
 def _converter(kind: sa.types.TypeEngine[Any], is_sqlite: bool) -> Callable[[Any], Any] | None:
@@ -165,23 +174,36 @@ def _as_stored(text: str) -> orjson.Fragment:
 
 
 def _written(row: Sequence[Any], plan: Plan, moment: datetime) -> Written:
-    values: dict[str, Any] = {
-        name: value if convert is None or value is None else convert(value)
-        for name, place, convert in plan.columns
-        for value in (row[place],)
-    }
-    for name, show in plan.documents:
-        values[name] = show(values[name])
-    run: Any = values.copy()
-    values["total_run_time"] = values["total_run_time"].total_seconds()
-    values["state"] = None if values["state_id"] is None else _state(row, plan, values)
-    values["estimated_run_time"] = orjson.Fragment(_RUN_TIME)
-    values["estimated_start_time_delta"] = orjson.Fragment(_DELAY)
-    pieces = _GAPS.split(orjson.dumps({name: values.get(name) for name in plan.order}, option=_OPTIONS))
+    own, state = _converted(row, plan.columns), _converted(row, plan.state)
+    pieces, run = _pieces(own, None if state["id"] is None else state, plan.documents, plan.order)
     # what grows with the time, and is the same at its end, never changes
     if _NOW not in pieces and _estimates(run, moment) == _estimates(run, _END_OF_TIME):
         return Written(row, None, [_filled(pieces, run, moment)])
     return Written(row, {name: run[name] for name in _ESTIMATED_FROM}, pieces)
+
+
+def _converted(row: Sequence[Any], columns: list[tuple[str, int, Callable[[Any], Any] | None]]) -> dict[str, Any]:
+    return {
+        name: value if convert is None or value is None else convert(value)
+        for name, place, convert in columns
+        for value in (row[place],)
+    }
+
+
+def _pieces(
+    run: dict[str, Any],
+    state: dict[str, Any] | None,
+    documents: Iterable[tuple[str, Callable[[Any], Any]]],
+    order: list[str],
+) -> tuple[list[bytes], Any]:
+    values = run.copy()
+    for name, show in documents:
+        values[name] = show(values[name])
+    values["total_run_time"] = values["total_run_time"].total_seconds()
+    values["state"] = None if state is None else _state(state, values)
+    values["estimated_run_time"] = orjson.Fragment(_RUN_TIME)
+    values["estimated_start_time_delta"] = orjson.Fragment(_DELAY)
+    return _GAPS.split(orjson.dumps({name: values.get(name) for name in order}, option=_OPTIONS)), run
 
 
 def _estimates(run: Any, moment: datetime) -> tuple[timedelta, timedelta]:
@@ -199,19 +221,12 @@ def _filled(pieces: list[bytes], run: Any, moment: datetime) -> bytes:
     return b"".join([filling.get(piece, piece) for piece in pieces])
 
 
-def _state(row: Sequence[Any], plan: Plan, run: dict[str, Any]) -> dict[str, Any] | None:
-    values = {
-        name: value if convert is None or value is None else convert(value)
-        for name, place, convert in plan.state
-        for value in (row[place],)
-    }
-    if values["id"] is None:
-        return None  # the history has been deleted
+def _state(values: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
     details = _no_details().copy()
     for name, value in (values["state_details"] or {}).items():
         if name in details and value is not None:
             details[name] = from_us(value) if name in _TIMES and isinstance(value, int) else value
-    if plan.of_task_runs:
+    if "task_key" in run:
         details["task_run_id"] = run["id"]
         if run["flow_run_id"] is not None:
             details["flow_run_id"] = run["flow_run_id"]

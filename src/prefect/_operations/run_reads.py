@@ -16,6 +16,7 @@ from cachetools import LRUCache
 from prefect._operations import rows
 from prefect._operations.errors import NotFound
 from prefect._operations.rendering import Rendering, page_of
+from prefect._store import prepared
 from prefect._store.pages import Cut, Reader
 
 _REMEMBERED = 64
@@ -53,6 +54,7 @@ class RunReads:
         self, statement: sa.Select[Any], table: sa.Table, rendering: Rendering, cut: Callable[[Any], Cut]
     ) -> None:
         self.by_id = statement.where(table.c.id == sa.bindparam("id"))
+        self._one = prepared.Query(self.by_id)
         self._statement = statement
         self._table = table
         self._rendering = rendering
@@ -69,13 +71,19 @@ class RunReads:
         Raises:
             NotFound: there is no such run.
         """
-        result = tx.execute(self.by_id, {"id": id})
-        cursor: Any = result.cursor
-        found = cursor.fetchall()
-        result.close()
+        found = self._one.as_given(tx, {"id": id})
         if not found:
             raise NotFound(kind, id)
         return self._rendering.object(tx, found[0])
+
+    def written(self, row: prepared.Row, state: prepared.Row) -> bytes:
+        """The JSON of a run that was just made.
+
+        Args:
+            row: its columns, and what the statement adds to them.
+            state: the columns of its state.
+        """
+        return self._rendering.of(row, state)
 
     def page(self, tx: sa.Connection, body: Query) -> bytes:
         """The JSON array of a page of runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +36,7 @@ from prefect._schemas.orchestration import (
 from prefect._schemas.states import State, from_public, to_public
 from prefect._store import leases, single
 from prefect._store.announcements import announce
+from prefect._store.prepared import Query, Row
 from prefect._store.tables import flow_run, flow_run_state, task_run, task_run_state
 
 _STATES = {flow_run: (flow_run_state, "flow_run_id"), task_run: (task_run_state, "task_run_id")}
@@ -91,7 +92,9 @@ def propose_flow_run_state(
     return _answer(decision, flow_run_id=id, task_run_id=None), written is not None
 
 
-def _no_room(tx: sa.Connection, row: sa.RowMapping, current: RunState | None, proposed: RunState) -> Decision | None:
+def _no_room(
+    tx: sa.Connection, row: Mapping[Any, Any], current: RunState | None, proposed: RunState
+) -> Decision | None:
     """The refusal of a run of a deployment that has as many runs under way as it may."""
     begins = proposed.type == PENDING and (current is None or current.type not in _AT_WORK)
     if not begins or row["deployment_id"] is None:
@@ -145,7 +148,7 @@ def propose_task_run_state(
 def enter_state(
     tx: sa.Connection,
     run: sa.Table,
-    row: sa.RowMapping,
+    row: Mapping[Any, Any],
     state: RunState,
     *,
     current: RunState | None = None,
@@ -167,7 +170,7 @@ def enter_state(
         _write(tx, run, row, current, decision)
 
 
-def enter_first_state(tx: sa.Connection, run: sa.Table, row: sa.RowMapping, state: RunState) -> None:
+def enter_first_state(tx: sa.Connection, run: sa.Table, row: Mapping[Any, Any], state: RunState) -> None:
     """Let a run that was just made, and has no state, enter one."""
     decision = Decision("ACCEPT", state)
     if run is flow_run:
@@ -176,26 +179,27 @@ def enter_first_state(tx: sa.Connection, run: sa.Table, row: sa.RowMapping, stat
         _write(tx, run, row, None, decision)
 
 
-def current_state(tx: sa.Connection, run: sa.Table, row: sa.RowMapping) -> RunState | None:
+def current_state(tx: sa.Connection, run: sa.Table, row: Mapping[Any, Any]) -> RunState | None:
     """The state that a run is in, or None."""
     if row["state_id"] is None:
         return None
-    found = tx.execute(_state_of(run), {"run": row["id"], "state": row["state_id"]}).mappings().one_or_none()
+    found = _state_of(run).first(tx, {"run": row["id"], "state": row["state_id"]})
     return None if found is None else _state_of_row(found)
 
 
 @functools.cache
-def _state_of(run: sa.Table) -> sa.Select[Any]:
+def _state_of(run: sa.Table) -> Query:
     states, run_column = _STATES[run]
-    return sa.select(states).where(states.c[run_column] == sa.bindparam("run"), states.c.id == sa.bindparam("state"))
+    where = sa.and_(states.c[run_column] == sa.bindparam("run"), states.c.id == sa.bindparam("state"))
+    return Query(sa.select(states).where(where))
 
 
 def has_been_in(tx: sa.Connection, run: sa.Table, run_id: UUID, state_id: UUID | str) -> bool:
     """Whether a run has ever been in the state of an id."""
-    return tx.execute(_state_of(run), {"run": run_id, "state": state_id}).first() is not None
+    return _state_of(run).first(tx, {"run": run_id, "state": state_id}) is not None
 
 
-def current_states(tx: sa.Connection, run: sa.Table, rows: Sequence[sa.RowMapping]) -> dict[UUID, RunState]:
+def current_states(tx: sa.Connection, run: sa.Table, rows: Sequence[Mapping[Any, Any]]) -> dict[UUID, RunState]:
     """The states that runs are in, by run; those that have none are left out."""
     states, run_column = _STATES[run]
     where = sa.and_(
@@ -204,14 +208,14 @@ def current_states(tx: sa.Connection, run: sa.Table, rows: Sequence[sa.RowMappin
     return {row[run_column]: _state_of_row(row) for row in tx.execute(sa.select(states).where(where)).mappings()}
 
 
-def _state_of_row(row: sa.RowMapping) -> RunState:
+def _state_of_row(row: Mapping[Any, Any]) -> RunState:
     return RunState(
         row["type"], row["name"], row["message"], row["data"], row["state_details"],
         to_us(row["timestamp"]), str(row["id"]),
     )  # fmt: skip
 
 
-def locked_flow_run(tx: sa.Connection, id: UUID) -> sa.RowMapping:
+def locked_flow_run(tx: sa.Connection, id: UUID) -> Mapping[Any, Any]:
     """The row of a flow run, held against other transactions until this one ends.
 
     Raises:
@@ -220,7 +224,7 @@ def locked_flow_run(tx: sa.Connection, id: UUID) -> sa.RowMapping:
     return _locked(tx, flow_run, id, "flow run")
 
 
-def locked_task_run(tx: sa.Connection, id: UUID) -> sa.RowMapping:
+def locked_task_run(tx: sa.Connection, id: UUID) -> Mapping[Any, Any]:
     """As `locked_flow_run`, for a task run."""
     return _locked(tx, task_run, id, "task run")
 
@@ -237,7 +241,7 @@ def _fenced(tx: sa.Connection, flow_run_id: UUID, lease_token: int, current: Run
     return Decision("ABORT", current, leases.refusal(flow_run_id, stale[flow_run_id])) if stale else None
 
 
-def _locked(tx: sa.Connection, run: sa.Table, id: UUID, kind: str) -> sa.RowMapping:
+def _locked(tx: sa.Connection, run: sa.Table, id: UUID, kind: str) -> Mapping[Any, Any]:
     row = single.read(tx, run, id, lock=True)
     if row is None:
         raise NotFound(kind, id)
@@ -245,17 +249,18 @@ def _locked(tx: sa.Connection, run: sa.Table, id: UUID, kind: str) -> sa.RowMapp
 
 
 def _write(
-    tx: sa.Connection, run: sa.Table, row: sa.RowMapping, current: RunState | None, decision: Decision, **more: Any
+    tx: sa.Connection,
+    run: sa.Table,
+    row: Mapping[Any, Any],
+    current: RunState | None,
+    decision: Decision,
+    **more: Any,
 ) -> RunState | None:
     """Write the state that a run enters and what follows from it; returns it, or None when the run stays as it is."""
     entered = decision.state
     if entered is None or entered is current:
         return None
-    states, run_column = _STATES[run]
-    single.insert(tx, states, {
-        "id": entered.id, "type": entered.type, "name": entered.name, "message": entered.message, "data": entered.data,
-        "state_details": entered.details, "timestamp": from_us(entered.timestamp), run_column: row["id"],
-    })  # fmt: skip
+    _insert_state(tx, run, row["id"], entered)
     if run is task_run and row["tags"] and row["state_type"] == RUNNING and entered.type != RUNNING:
         concurrency_limits.release(tx, row["id"])
     before = Progress(
@@ -276,16 +281,60 @@ def _write(
     return entered
 
 
+def insert_flow_run(
+    tx: sa.Connection, values: Mapping[str, Any], state: RunState, around: Mapping[str, Any] | None = None
+) -> tuple[Row, Row] | None:
+    """Insert a flow run that has no parent, and is in its first state from the beginning.
+
+    Args:
+        values: its columns; those that follow from the state are added.
+        state: the state that it enters.
+        around: what `outbox.around_flow_run` found.
+
+    Returns:
+        the run and its state, as their rows are; None when a run with the same unique values is there.
+    """
+    row = single.complete(flow_run, {**values, **_columns(enter(Progress(), None, state)), **_copied(state)})
+    if not single.insert_if_new(tx, flow_run, row):
+        return None
+    state_row = _insert_state(tx, flow_run, row["id"], state)
+    _tell_of_flow_run(tx, row, None, state, begun=0, around=around)
+    return row, state_row
+
+
+def _insert_state(tx: sa.Connection, run: sa.Table, run_id: UUID, entered: RunState) -> Row:
+    states, run_column = _STATES[run]
+    row: Row = {
+        "id": entered.id, "type": entered.type, "name": entered.name, "message": entered.message, "data": entered.data,
+        "state_details": entered.details, "timestamp": from_us(entered.timestamp), run_column: run_id,
+    }  # fmt: skip
+    single.insert(tx, states, row)
+    return row
+
+
 def _write_flow_run(
-    tx: sa.Connection, row: sa.RowMapping, current: RunState | None, decision: Decision
+    tx: sa.Connection, row: Mapping[Any, Any], current: RunState | None, decision: Decision
 ) -> RunState | None:
     """As `_write`; those who wait for it are told."""
     written = _write(tx, flow_run, row, current, decision)
-    if written is None:
-        return None
+    if written is not None:
+        begun = row["run_count"] if decision.run_count is None else decision.run_count
+        _tell_of_flow_run(tx, row, current, written, begun=begun)
+    return written
+
+
+def _tell_of_flow_run(
+    tx: sa.Connection,
+    row: Mapping[Any, Any],
+    current: RunState | None,
+    written: RunState,
+    *,
+    begun: int,
+    around: Mapping[str, Any] | None = None,
+) -> None:
     announce(tx, "flow_runs", f"flow_run:{row['id']}")
-    begun = row["run_count"] if decision.run_count is None else decision.run_count
-    outbox.flow_run_entered(tx, row, current, written, run_count=begun + (written.type == RUNNING))
+    run_count = begun + (written.type == RUNNING)
+    outbox.flow_run_entered(tx, row, current, written, run_count=run_count, around=around)
     if row["parent_task_run_id"] is not None:
         _tell_parent(tx, row["parent_task_run_id"], row["id"], written)
     if written.type in (CANCELLING, CANCELLED):
@@ -296,7 +345,6 @@ def _write_flow_run(
         frees_a_slot = current is not None and current.type in _AT_WORK and written.type not in _AT_WORK
         if frees_a_slot or written.type == SCHEDULED:
             announce(tx, "scheduled")
-    return written
 
 
 def _us(moment: Any) -> int | None:

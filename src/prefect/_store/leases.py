@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from prefect._clock import to_us
 from prefect._store import single
 from prefect._store.dialects import insert
+from prefect._store.prepared import Row
 from prefect._store.tables import run_lease
 
 _OF_RUNS = sa.select(run_lease).where(run_lease.c.flow_run_id.in_(sa.bindparam("ids", expanding=True)))
@@ -29,7 +30,7 @@ class Holder(NamedTuple):
     name: str | None = None
 
 
-def describe(lease: sa.RowMapping) -> str:
+def describe(lease: Mapping[Any, Any]) -> str:
     """The holder of a lease, as people read it."""
     if lease["holder_kind"] == "heartbeat":
         return f"The {lease['holder_name']}"
@@ -41,7 +42,7 @@ def lives(moment: datetime) -> sa.ColumnElement[bool]:
     return run_lease.c.expires > moment
 
 
-def read(tx: sa.Connection, flow_run_id: UUID) -> sa.RowMapping | None:
+def read(tx: sa.Connection, flow_run_id: UUID) -> Row | None:
     """The lease of a run, held against other transactions; None when it has none. Lock the run first."""
     return single.read(tx, run_lease, flow_run_id, lock=True)
 
@@ -122,14 +123,14 @@ def forget(tx: sa.Connection, flow_run_id: UUID) -> None:
     single.delete(tx, run_lease, flow_run_id)
 
 
-def stale(tx: sa.Connection, tokens: Mapping[UUID, int]) -> dict[UUID, sa.RowMapping | None]:
+def stale(tx: sa.Connection, tokens: Mapping[UUID, int]) -> dict[UUID, Row | None]:
     """The runs for which a token is not the current one, each with its lease (None: it has none)."""
     found = tx.execute(_OF_RUNS, {"ids": list(tokens)}).mappings()
-    leases: dict[UUID, sa.RowMapping] = {lease["flow_run_id"]: lease for lease in found}
+    leases = {lease["flow_run_id"]: dict(lease) for lease in found}
     return {id: leases.get(id) for id, token in tokens.items() if id not in leases or leases[id]["token"] != token}
 
 
-def refusal(flow_run_id: UUID, lease: sa.RowMapping | None) -> str:
+def refusal(flow_run_id: UUID, lease: Row | None) -> str:
     """Why somebody with an old token is not listened to."""
     if lease is None:
         return (

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from prefect._store.clauses import Clause, Column
-from prefect._store.prepared import Prepared
+from prefect._store.prepared import Fixed
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ class Reader:
         self._present = self._of(cut.ids_of_present())
         self._absent = self._of(cut.ids_of_absent(cut.limit, 0)) if cut.order.optional else None
 
-    def _of(self, ids: sa.Select[Any]) -> Prepared:
+    def _of(self, ids: sa.Select[Any]) -> Fixed:
         order, on_page = self._cut.order, ids.subquery()
-        return Prepared(self._statement.join(on_page, on_page.c.id == order.id).order_by(*order.clauses))
+        return Fixed(self._statement.join(on_page, on_page.c.id == order.id).order_by(*order.clauses))
 
     def rows(self, tx: sa.Connection) -> list[Sequence[Any]]:
         """The rows of the page, in order, as the driver gives them."""

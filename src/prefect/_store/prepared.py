@@ -1,18 +1,36 @@
-"""Statements that are executed again and again with the same values.
+"""Statements that are built and compiled once, and then given to the driver as it takes them.
 
 To find a statement of SQLAlchemy among those it has compiled, and to bring its values into the driver's form, takes
-longer than most of them run. What the driver was given the first time is given to it again.
+longer than most of them run. What every run does, and what is asked for again and again, goes by these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Row = dict[str, Any]
+"""The columns of a row by name, in the types of Python."""
+
+Converter = Callable[[Any], Any] | None
+"""From Python to the driver or back; None for what stays as it is."""
 
 
-class Prepared:
+def to_driver(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Converter:
+    """How values of a type are given to the driver."""
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def from_driver(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Converter:
+    """How values of a type come back from the driver."""
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+class Fixed:
     """A statement that reads, with its values.
 
     Args:
@@ -31,7 +49,77 @@ class Prepared:
             self._given = context.statement, context.parameters[0]
         else:
             result = tx.exec_driver_sql(*self._given)
-        cursor: Any = result.cursor
-        found: list[Sequence[Any]] = cursor.fetchall()
-        result.close()
-        return found
+        return _fetched(result)
+
+
+class _Form(NamedTuple):
+    sql: str
+    given: list[tuple[str, Converter]]
+    by_name: bool
+    taken: list[tuple[str, Converter]]
+
+
+class Query:
+    """A statement that reads, with parameters.
+
+    Args:
+        statement: selects columns, by the values of `sa.bindparam(name)`; none of them a list.
+    """
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        self._statement = statement
+        self._forms: dict[str, _Form] = {}
+
+    def rows(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> list[Row]:
+        """All rows.
+
+        Args:
+            parameters: a value for each name.
+        """
+        form = self._form(tx.dialect)
+        return [converted(form.taken, row) for row in self._fetched(tx, form, parameters)]
+
+    def first(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> Row | None:
+        """The first row, None when there is none."""
+        form = self._form(tx.dialect)
+        found = self._fetched(tx, form, parameters)
+        return converted(form.taken, found[0]) if found else None
+
+    def as_given(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> list[Sequence[Any]]:
+        """All rows, as the driver gives them."""
+        return self._fetched(tx, self._form(tx.dialect), parameters)
+
+    def _fetched(self, tx: sa.Connection, form: _Form, parameters: Mapping[str, Any]) -> list[Sequence[Any]]:
+        values: Any = [
+            value if convert is None else convert(value)
+            for name, convert in form.given
+            for value in (parameters[name],)
+        ]
+        given = {name: value for (name, _), value in zip(form.given, values, strict=True)} if form.by_name else tuple(values)
+        return _fetched(tx.exec_driver_sql(form.sql, given))
+
+    def _form(self, dialect: Dialect) -> _Form:
+        form = self._forms.get(dialect.name)
+        if form is None:
+            compiled = cast(SQLCompiler, self._statement.compile(dialect=dialect))
+            names = list(compiled.binds) if compiled.positiontup is None else compiled.positiontup
+            given = [(name, to_driver(compiled.binds[name].type, dialect)) for name in names]
+            taken = [
+                (name, from_driver(column.type, dialect)) for name, column in self._statement.selected_columns.items()
+            ]
+            form = self._forms[dialect.name] = _Form(compiled.string, given, compiled.positiontup is None, taken)
+        return form
+
+
+def converted(columns: Iterable[tuple[str, Converter]], row: Sequence[Any]) -> Row:
+    """A row by the names of its columns, in the types of Python."""
+    return {
+        name: value if convert is None else convert(value) for (name, convert), value in zip(columns, row, strict=True)
+    }
+
+
+def _fetched(result: sa.CursorResult[Any]) -> list[Sequence[Any]]:
+    cursor: Any = result.cursor
+    found: list[Sequence[Any]] = cursor.fetchall()
+    result.close()
+    return found

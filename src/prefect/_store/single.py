@@ -1,4 +1,4 @@
-"""One row at a time, by statements that are built and compiled once.
+"""One row at a time, by statements that are built once.
 
 To build a statement of SQLAlchemy, to find it in its cache and to compile one that it does not cache (`ON CONFLICT`)
 takes three to ten times as long as to run it. What every run does, it does by these.
@@ -7,21 +7,28 @@ takes three to ten times as long as to run it. What every run does, it does by t
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
 
 from prefect._store import dialects
+from prefect._store.prepared import Converter, Row, converted, from_driver, to_driver
 
 
-def read(tx: sa.Connection, table: sa.Table, key: Any, *, lock: bool = False) -> sa.RowMapping | None:
+def read(tx: sa.Connection, table: sa.Table, key: Any, *, lock: bool = False) -> Row | None:
     """A row by its primary key, None when there is none.
 
     Args:
         lock: hold it against other transactions until this one ends. On SQLite there is one writer anyway.
     """
-    return tx.execute(_select(table, lock), {"_key": key}).mappings().one_or_none()
+    names = (_key(table),)
+    result = tx.exec_driver_sql(_select(table, tx.dialect.name, lock), _given(table, tx.dialect, names, (key,)))
+    cursor: Any = result.cursor
+    found = cursor.fetchone()
+    result.close()
+    return None if found is None else converted(_types(table, tx.dialect).taken, found)
 
 
 def insert(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> None:
@@ -30,11 +37,20 @@ def insert(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> Non
     Raises:
         sqlalchemy.exc.IntegrityError: a row with the same unique values is there, or one that it refers to is not.
     """
-    tx.execute(_insert(table), values)
+    row = complete(table, values)
+    names = tuple(row)
+    tx.exec_driver_sql(_insert(table, tx.dialect.name, names), _given(table, tx.dialect, names, row.values()))
+
+
+def insert_if_new(tx: sa.Connection, table: sa.Table, row: Row) -> bool:
+    """Insert a row that is complete; returns whether there was none with the same unique values."""
+    names = tuple(row)
+    statement = f"{_insert(table, tx.dialect.name, names)} ON CONFLICT DO NOTHING"
+    return tx.exec_driver_sql(statement, _given(table, tx.dialect, names, row.values())).rowcount == 1
 
 
 def insert_new(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> sa.RowMapping | None:
-    """Insert a row and return it, complete; None when a row with the same unique values is there already."""
+    """Insert a row and return it as it is kept; None when a row with the same unique values is there already."""
     compiled: Any = _insert_new(tx, table, tuple(values))
     return tx.execute(compiled, values).mappings().one_or_none()
 
@@ -45,38 +61,106 @@ def update(tx: sa.Connection, table: sa.Table, key: Any, values: Mapping[str, An
     Args:
         values: what its columns hold from now on: plain values, no SQL.
     """
-    return tx.execute(_update(table), {**values, "_key": key}).rowcount
+    changed = {name: make() for name, make in _made_anew(table) if name not in values} | dict(values)
+    names = tuple(changed)
+    given = _given(table, tx.dialect, (*names, _key(table)), (*changed.values(), key))
+    return tx.exec_driver_sql(_update(table, tx.dialect.name, names), given).rowcount
 
 
 def delete(tx: sa.Connection, table: sa.Table, key: Any) -> int:
     """Delete a row by its primary key; returns how many rows there were, 0 or 1."""
-    return tx.execute(_delete(table), {"_key": key}).rowcount
+    return tx.exec_driver_sql(
+        _delete(table, tx.dialect.name), _given(table, tx.dialect, (_key(table),), (key,))
+    ).rowcount
 
 
-def _is_the_one(table: sa.Table) -> sa.ColumnElement[bool]:
+def complete(table: sa.Table, values: Mapping[str, Any]) -> Row:
+    """A row to insert: the columns that are not given have their defaults, or nothing.
+
+    Those that the database itself fills in are left to it.
+    """
+    return {name: values[name] if name in values else None if make is None else make() for name, make in _made(table)}
+
+
+@functools.cache
+def _key(table: sa.Table) -> str:
     (key,) = table.primary_key.columns
-    return key == sa.bindparam("_key")
+    return key.name
 
 
 @functools.cache
-def _select(table: sa.Table, lock: bool) -> sa.Select[Any]:
-    statement = sa.select(table).where(_is_the_one(table))
-    return statement.with_for_update() if lock else statement
+def _made(table: sa.Table) -> list[tuple[str, Callable[[], Any] | None]]:
+    return [(column.name, _maker(column.default)) for column in table.c if column.server_default is None]
 
 
 @functools.cache
-def _insert(table: sa.Table) -> sa.Insert:
-    return table.insert()
+def _made_anew(table: sa.Table) -> list[tuple[str, Callable[[], Any]]]:
+    makers = ((column.name, _maker(column.onupdate)) for column in table.c)
+    return [(name, make) for name, make in makers if make is not None]
+
+
+def _maker(default: Any) -> Callable[[], Any] | None:
+    if default is None:
+        return None
+    if default.is_scalar:
+        return lambda: default.arg
+    return lambda: default.arg(None)  # SQLAlchemy has made it take a context
+
+
+class _Types(NamedTuple):
+    given: dict[str, Converter]
+    taken: list[tuple[str, Converter]]
+
+
+_known_types: dict[tuple[sa.Table, str], _Types] = {}
+
+
+def _types(table: sa.Table, dialect: Dialect) -> _Types:
+    found = _known_types.get((table, dialect.name))
+    if found is None:
+        found = _known_types[table, dialect.name] = _Types(
+            {column.name: to_driver(column.type, dialect) for column in table.c},
+            [(column.name, from_driver(column.type, dialect)) for column in table.c],
+        )
+    return found
+
+
+def _given(table: sa.Table, dialect: Dialect, names: Iterable[str], values: Iterable[Any]) -> tuple[Any, ...]:
+    converters = _types(table, dialect).given
+    return tuple([
+        value if convert is None else convert(value)
+        for name, value in zip(names, values, strict=True)
+        for convert in (converters[name],)
+    ])  # fmt: skip
+
+
+def _mark(dialect_name: str) -> str:
+    return "?" if dialect_name == "sqlite" else "%s"
 
 
 @functools.cache
-def _update(table: sa.Table) -> sa.Update:
-    return table.update().where(_is_the_one(table))
+def _select(table: sa.Table, dialect_name: str, lock: bool) -> str:
+    held = " FOR UPDATE" if lock and dialect_name != "sqlite" else ""
+    columns = ", ".join(table.c.keys())
+    return f"SELECT {columns} FROM {table.name} WHERE {_key(table)} = {_mark(dialect_name)}{held}"
 
 
 @functools.cache
-def _delete(table: sa.Table) -> sa.Delete:
-    return table.delete().where(_is_the_one(table))
+def _insert(table: sa.Table, dialect_name: str, names: tuple[str, ...]) -> str:
+    marks = ", ".join([_mark(dialect_name)] * len(names))
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"
+
+
+@functools.cache
+def _update(table: sa.Table, dialect_name: str, names: tuple[str, ...]) -> str:
+    mark = _mark(dialect_name)
+    changes = ", ".join(f"{name} = {mark}" for name in names)
+    return f"UPDATE {table.name} SET {changes} WHERE {_key(table)} = {mark}"
+
+
+@functools.cache
+def _delete(table: sa.Table, dialect_name: str) -> str:
+    return f"DELETE FROM {table.name} WHERE {_key(table)} = {_mark(dialect_name)}"
 
 
 _compiled: dict[tuple[str, sa.Table, tuple[str, ...]], sa.Compiled] = {}

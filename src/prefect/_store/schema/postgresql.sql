@@ -402,6 +402,8 @@ CREATE INDEX ix_flow_run__parent_task_run_id ON flow_run (parent_task_run_id) WH
 
 CREATE INDEX ix_flow_run__started ON flow_run (coalesce(start_time, expected_start_time));
 
+CREATE INDEX ix_flow_run__started_by_state ON flow_run (state_type, coalesce(start_time, expected_start_time)) WHERE coalesce(start_time, expected_start_time) IS NOT NULL;
+
 CREATE TABLE work_queue (
 	id UUID NOT NULL,
 	created TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -711,4 +713,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0016');
+INSERT INTO alembic_version (version_num) VALUES ('0017');

@@ -87,6 +87,15 @@ STARTED: sa.ColumnElement[Any] = sa.func.coalesce(flow_run.c.start_time, flow_ru
 """When a flow run started, or was to start."""
 # those that started last, and what started in a span of time
 sa.Index("ix_flow_run__started", STARTED)
+# those in a state that started last: pages of several states are merged from these (`_store.pages`). Its condition keeps
+# it to them: for what only asks for a state, the index above reads no more and knows more
+sa.Index(
+    "ix_flow_run__started_by_state",
+    flow_run.c.state_type,
+    STARTED,
+    sqlite_where=STARTED.is_not(None),
+    postgresql_where=STARTED.is_not(None),
+)
 # those that ended last; those that ended long ago. One that has not ended costs nothing here
 index_where_present(flow_run.c.end_time)
 # the sub-flow run of a task run, the sub-flow runs of a flow run; top-level runs cost nothing here
