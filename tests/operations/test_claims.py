@@ -225,6 +225,18 @@ def test_renewals_tell_what_is_to_be_cancelled_and_what_is_lost(pool: Pool) -> N
     assert pool.lease(runs[0])["expires"] > now() + timedelta(seconds=55)
 
 
+def test_renewals_tell_how_infrastructure_is_known(pool: Pool) -> None:
+    ids = [pool.run(), pool.run()]
+    (one, token), (other, _) = [(claim.flow_run.id, claim.token) for claim in pool.claim(limit=2)]
+    held = [
+        HeldRun(flow_run_id=one, token=token, infrastructure_pid="host:1"),
+        HeldRun(flow_run_id=other, token=99, infrastructure_pid="host:2"),
+    ]
+    renew_flow_run_leases(pool.tx, LeaseRenewals(leases=held))
+    rows = pool.tx.execute(sa.select(flow_run.c.id, flow_run.c.infrastructure_pid).where(flow_run.c.id.in_(ids)))
+    assert {row.id: row.infrastructure_pid for row in rows} == {one: "host:1", other: None}
+
+
 def test_a_renewal_may_wait_for_news(pool: Pool) -> None:
     run = pool.run()
     token = pool.claim()[0].token

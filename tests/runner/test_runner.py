@@ -15,7 +15,7 @@ import pytest
 from prefect._clock import now
 from prefect._dispatch.children import is_alive
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.runner import runner as runners
+from prefect.runner import Runner, _runs
 from prefect.states import Cancelling, Scheduled
 
 from .conftest import SECONDS, Deployments, places, wait_for
@@ -178,7 +178,7 @@ def test_cancelling_stops_the_run_its_sub_flows_and_its_processes(
 def test_a_run_that_does_not_stop_is_killed(
     deployments: Deployments, serve: Callable[..., Any], code: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runners, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(_runs, "GRACE_SECONDS", 0.5)
     source = f"""
     import signal, time
     from prefect import flow
@@ -276,7 +276,7 @@ def test_runs_end_with_their_runner(deployments: Deployments, serve: Callable[..
 async def test_once(deployments: Deployments) -> None:
     id = deployments.deploy(SIMPLE)
     runs = [deployments.run(id, x=x) for x in range(3)]
-    runner = runners.Runner(pause_on_shutdown=False, limit=2)
+    runner = Runner(pause_on_shutdown=False, limit=2)
     runner._deployments[id] = None  # type: ignore[assignment]
     await runner.start(run_once=True)
     assert {deployments.api.read_flow_run(run.id).state_name for run in runs} == {"Completed"}
@@ -285,7 +285,7 @@ async def test_once(deployments: Deployments) -> None:
 async def test_one_run_by_its_id(deployments: Deployments, code: Path) -> None:
     id = deployments.deploy(SIMPLE)
     run = deployments.run(id)
-    async with runners.Runner(pause_on_shutdown=False) as runner:
+    async with Runner(pause_on_shutdown=False) as runner:
         process = await runner.execute_flow_run(run.id)
         assert process.returncode == 0
         other = deployments.run(id)
@@ -300,11 +300,11 @@ async def test_one_run_by_its_id(deployments: Deployments, code: Path) -> None:
 
 @places("local")
 def test_names(place: str) -> None:
-    assert runners.Runner(name="etl.py").name == "etl"
+    assert Runner(name="etl.py").name == "etl"
     with pytest.raises(ValueError, match="must not"):
-        runners.Runner(name="a/b")
+        Runner(name="a/b")
     with pytest.raises(RuntimeError, match="not yet started"):
-        runners.Runner().stop()
+        Runner().stop()
 
 
 def test_a_run_knows_its_deployment_and_who_called_it(deployments: Deployments, serve: Callable[..., Any]) -> None:

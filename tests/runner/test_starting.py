@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect._dispatch import wire
+from prefect._dispatch import identity, lastword, wire
 from prefect._dispatch.children import end_group, gone, is_alive
 from prefect._dispatch.ending import describe_status, explain_status, parse_identifier
 from prefect._dispatch.starting import CAN_FORK, Job, Starter, StartError
@@ -30,6 +30,11 @@ def ignores(file: str) -> int:
     Path(file).write_text("deaf")
     while True:
         signal.pause()
+
+
+def settles(status: int) -> int:
+    lastword.settled()
+    return status
 
 
 async def until_written(file: Path) -> None:
@@ -92,6 +97,28 @@ async def test_another_interpreter_is_not_forked(tmp_path: Path) -> None:
     assert starter._server is None  # it could not have been one
     assert await child.wait() == 5
     await starter.close()
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="no fork")
+async def test_processes_say_before_they_end_that_nobody_needs_to_look(tmp_path: Path) -> None:
+    starter = Starter()
+
+    async def ended(call: str, args: list[object]) -> tuple[int | None, bool]:
+        child = await starter.start(Job(environment(), str(tmp_path), call=f"{HERE}:{call}", args=args))
+        return await child.wait(), child.settled
+
+    calls = [("settles", [0]), ("settles", [1]), ("leaves", [0]), ("says", [str(tmp_path / "x")])] * 3
+    found = await asyncio.gather(*(ended(call, args) for call, args in calls))
+    assert found == [(0, True), (1, True), (0, False), (5, False)] * 3
+    await starter.close()
+
+
+async def test_a_command_is_not_told_how_another_process_is_known(tmp_path: Path) -> None:
+    env = environment(**{identity.INFRASTRUCTURE: "host:1"})
+    command = ["sh", "-c", f"echo said ${identity.INFRASTRUCTURE} > {tmp_path / 'said'}"]
+    child = await Starter(False).start(Job(env, str(tmp_path), command=command))
+    assert await child.wait() == 0 and not child.introduces_itself and not child.settled
+    assert (tmp_path / "said").read_text() == "said\n"
 
 
 async def test_a_command_that_is_not_there(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -70,7 +71,46 @@ def test_a_run_is_carried_out(deployments: Deployments, pool: str, work: Work, a
     assert known.name == worker.name and known.status.value == "ONLINE"
 
 
+def asked_of(worker: Any) -> list[str]:
+    """What a worker asks the API about the runs that it has claimed, from now on."""
+    asked: list[str] = []
+
+    def listen(name: str) -> None:
+        method = getattr(worker.client, name)
+        setattr(worker.client, name, lambda *args, **more: asked.append(name) or method(*args, **more))
+
+    for name in ("read_flow_run", "update_flow_run", "set_flow_run_state"):
+        listen(name)
+    return asked
+
+
 @places("served")
+def test_a_run_that_tells_of_itself_costs_its_worker_no_request(
+    deployments: Deployments, pool: str, work: Work
+) -> None:
+    worker = work(ProcessWorker(pool))
+    asked = asked_of(worker)
+    id = deployments.deploy(SIMPLE)
+    good, bad = (deployments.ended(deployments.run(id, name=name)) for name in ("HOME", ["no name"]))
+    assert (good.state_name, bad.state_name) == ("Completed", "Failed")
+    assert (good.infrastructure_pid or "").startswith(f"{socket.gethostname()}:")
+    wait_for(lambda: not worker._runs, "The worker lets go of them")
+    assert asked == []
+
+
+@places("served")
+def test_a_process_that_takes_long_to_begin_is_known(deployments: Deployments, pool: str, work: Work) -> None:
+    worker = work(ProcessWorker(pool))
+    asked = asked_of(worker)
+    id = deployments.deploy(SIMPLE)
+    (deployments.code / "flows.py").write_text("import time\ntime.sleep(300)\n")
+    run = deployments.until(deployments.run(id), lambda run: run.infrastructure_pid is not None)
+    assert run.state_name == "Pending" and asked == []  # by a renewal
+    (deployments.code / "flows.py").write_text(SIMPLE)
+    os.kill(int(str(run.infrastructure_pid).partition(":")[2]), signal.SIGKILL)
+    assert deployments.ended(run).state_name == "Crashed"
+
+
 def test_command_and_directory_of_the_job(deployments: Deployments, pool: str, work: Work, tmp_path: Path) -> None:
     work(ProcessWorker(pool))
     place = tmp_path / "somewhere"

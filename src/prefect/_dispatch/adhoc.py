@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect._dispatch import ending, environment
+from prefect._dispatch import ending, identity
 from prefect._dispatch.claims import Claim
 from prefect._dispatch.starting import Job
 from prefect._ids import new_id
@@ -121,7 +121,7 @@ async def submit_to_process(
             child = await worker._starter.start(
                 Job(env, cwd, call=_CALL, args=[made["bundle"]], stream_output=configuration.stream_output)
             )
-            await worker.client.update_flow_run(run.id, infrastructure_pid=environment.this_process(child.pid))
+            await worker.client.update_flow_run(run.id, infrastructure_pid=identity.across_machines(child.pid))
             status = await child.wait()
     except Exception as exc:
         await worker._propose_crashed_state(run, f"Flow run could not be submitted: {type(exc).__name__}: {exc}")

@@ -16,12 +16,19 @@ KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
 class Child:
     """A process that was started, and is heard of when it ends.
 
+    Args:
+        pid: its process id.
+        introduces_itself: whether it tells the server, with the first state of its run, how it is known.
+
     Attributes:
         pid: its process id, which is also the id of its group.
+        settled: whether it has said, before it ended, that the end of its run is recorded.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, introduces_itself: bool = False) -> None:
         self.pid = pid
+        self.introduces_itself = introduces_itself
+        self.settled = False
         self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -29,9 +36,15 @@ class Child:
         """Whether it has not been heard to have ended."""
         return not self._ended.done()
 
-    def has_ended(self, status: int | None) -> None:
-        """Say that it has ended, with an exit status (negative: the signal), or None when nobody knows it."""
+    def has_ended(self, status: int | None, *, settled: bool = False) -> None:
+        """Say that it has ended.
+
+        Args:
+            status: its exit status (negative: the signal), None when nobody knows it.
+            settled: see the attribute.
+        """
         if not self._ended.done():
+            self.settled = settled
             self._ended.set_result(status)
 
     async def wait(self) -> int | None:

@@ -7,7 +7,7 @@ knows no claims is asked again and again, and a run is claimed by being the firs
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,9 +25,11 @@ from prefect._schemas.flows import Flow
 from prefect._schemas.orchestration import OrchestrationResult
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect._transport.errors import OperationUnavailable, error_of, explanation
+from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
     from prefect import states
+    from prefect._dispatch.children import Child
     from prefect.client import _wire as wire
     from prefect.client.orchestration import PrefectClient
 else:
@@ -95,6 +97,11 @@ class ClaimSource:
     id: UUID = field(default_factory=new_uuid)
     has_leases: bool | None = None
     """Whether the server knows claims; None until it was asked."""
+
+    @property
+    def is_served(self) -> bool:
+        """Whether there is a server, not only a local database."""
+        return get_current_settings().api.url is not None
 
     @property
     def holder(self) -> dict[str, Any]:
@@ -169,15 +176,37 @@ class ClaimSource:
                 self.client, "POST", "/flow_runs/{id}/release", {"token": claim.token}, id=claim.id, allow={404, 409}
             )
 
-    async def renew(self, held: Iterable[Claim], lease_seconds: float = LEASE_SECONDS) -> News:
-        """Say that runs are still held, and hear what is to be done about them."""
-        every = list(held)
+    def introduces(self, claim: Claim, child: Child) -> bool:
+        """Whether a process itself tells the server how it is known, with the first state of its run."""
+        return child.introduces_itself and claim.token is not None and self.is_served
+
+    async def introduce(self, claim: Claim, infrastructure: str) -> None:
+        """Tell how the infrastructure of a run is known."""
+        await self.client.update_flow_run(claim.id, infrastructure_pid=infrastructure)
+
+    async def renew(
+        self,
+        held: Iterable[Claim],
+        lease_seconds: float = LEASE_SECONDS,
+        infrastructures: Mapping[UUID, str] | None = None,
+    ) -> News:
+        """Say that runs are still held, and hear what is to be done about them.
+
+        Args:
+            held: the runs.
+            lease_seconds: for how long, unless this is said again.
+            infrastructures: how that of some of them is known, if the server may not have been told.
+        """
+        every, named = list(held), infrastructures or {}
         leased = {claim.id: claim.token for claim in every if claim.token is not None}
         lost: set[UUID] = set()
         cancelling: set[UUID] = set()
         if leased:
             body = {
-                "leases": [{"flow_run_id": id, "token": token} for id, token in leased.items()],
+                "leases": [
+                    {"flow_run_id": id, "token": token, **({"infrastructure_pid": named[id]} if id in named else {})}
+                    for id, token in leased.items()
+                ],
                 "lease_seconds": lease_seconds,
             }
             reply = await ask(self.client, "POST", "/flow_runs/leases/renew", body)

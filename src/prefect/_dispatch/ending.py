@@ -81,11 +81,6 @@ async def settle(source: ClaimSource, claim: Claim, status: int | None, *, cance
     return await source.process_ended(claim, message.strip())
 
 
-def identifier(host: str, pid: int) -> str:
-    """How a process is known across machines."""
-    return f"{host}:{pid}"
-
-
 def parse_identifier(text: str) -> tuple[str, int]:
     """The machine and the process of an identifier.
 

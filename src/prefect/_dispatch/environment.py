@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import inspect
 import os
-import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +73,3 @@ def in_background(func: Callable[..., Any], *args: Any, **kwargs: Any) -> concur
         return pool.submit(call)
     finally:
         pool.shutdown(wait=False)
-
-
-def this_process(pid: int) -> str:
-    """How a process of this machine is known across machines."""
-    return f"{socket.gethostname()}:{pid}"

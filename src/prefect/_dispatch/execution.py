@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect._bridge import run as run_now
 from prefect._bridge import run_coro_as_sync
-from prefect._dispatch import loading
+from prefect._dispatch import lastword, loading
 from prefect._engine import hooks
 from prefect._engine.port import SYNC
 from prefect._lazy import lazy_module
@@ -59,7 +59,7 @@ def carry_out(
         _logger(flow_run).info("The flow run has ended already, in state %s: nothing is run.", flow_run.state.name)
         return ENDED
     try:
-        flow = _load(flow_run, deployment, entrypoint)
+        flow = loading.load_for_run(flow_run, deployment, entrypoint)
     except loading.NotLoaded as problem:
         _logger(flow_run).error("%s", problem, exc_info=problem.__cause__)
         _crash(flow_run, str(problem))
@@ -80,6 +80,13 @@ def run_loaded(flow: Flow[..., Any], flow_run: FlowRun, context: dict[str, Any] 
     except (Abort, Pause) as signal:
         _logger(flow_run).info("The flow run stops here: %s", signal)
         return ENDED
+    if (
+        state is not None
+        and state.type.value in TERMINAL
+        and not flow.isgenerator
+        and not recorder.get_recorder().holds_back
+    ):
+        lastword.settled()
     return status_of(state)
 
 
@@ -121,7 +128,7 @@ def tell_hooks(flow_run_id: str, known_run: Any = None, known_deployment: Any = 
     if state is None:
         return ENDED
     try:
-        flow = _load(flow_run, deployment, entrypoint)
+        flow = loading.load_for_run(flow_run, deployment, entrypoint)
     except loading.NotLoaded as problem:
         _logger(flow_run).warning("The hooks of the flow could not be run: %s", problem)
         return FAILED_STATUS
@@ -141,10 +148,6 @@ def _facts(flow_run_id: str, known_run: Any, known_deployment: Any) -> tuple[Flo
     if known_deployment is None:
         return run, None
     return run, deployments.DeploymentResponse.model_validate(known_deployment)
-
-
-def _load(flow_run: FlowRun, deployment: DeploymentResponse | None, entrypoint: str | None) -> Flow[..., Any]:
-    return run_coro_as_sync(loading.load_for_run(flow_run, deployment, entrypoint))
 
 
 def _logger(flow_run: FlowRun) -> Any:

@@ -7,7 +7,8 @@ what was loaded before. The server has one thread and never runs a flow, opens a
 of it is safe. It ends when the program that started it does; the runs it started go on.
 
 It is asked with `{"id", "call": "module:function", "args", "env", "cwd"}` and two file descriptors (stdout, stderr),
-and answers `{"id", "pid"}` or `{"id", "error"}`, and later `{"pid", "status"}` with the exit status (negative: the signal).
+and answers `{"id", "pid"}` or `{"id", "error"}`, and later `{"pid", "status", "settled"}` with the exit status (negative: the
+signal), and whether the process has said that the end of its run is recorded.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import threading
 import traceback
 from typing import Any, NoReturn
 
-from prefect._dispatch import identity, wire
+from prefect._dispatch import identity, lastword, wire
+from prefect.settings import SettingsError
 
 PRELOADED = (
     "prefect.flow_engine",
@@ -85,6 +87,9 @@ PREBUILT = (
 )
 """Models whose validators are made beforehand, too."""
 
+REHEARSED = ("prefect.settings.context:get_current_settings", "prefect.logging.configuration:load_logging_config")
+"""What every run does first, with settings of its own: the tables that it makes for that are kept."""
+
 
 class _Fork(BaseException):
     """Raised in a child to leave the server's loop; what it is to do is in `job`."""
@@ -103,6 +108,10 @@ def preload() -> None:
         module, _, name = place.partition(":")
         with contextlib.suppress(ImportError, AttributeError):
             getattr(importlib.import_module(module), name).model_rebuild()
+    for place in REHEARSED:
+        module, _, name = place.partition(":")
+        with contextlib.suppress(SettingsError):  # who runs a flow with these settings is told
+            getattr(importlib.import_module(module), name)()
     gc.collect()
     gc.freeze()
 
@@ -117,6 +126,7 @@ class Server:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._children: set[int] = set()
+        self._ear = lastword.Ear()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         os.set_blocking(self._wake_read, False)
@@ -163,6 +173,7 @@ class Server:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.setsid()
         self._sock.close()
+        self._ear.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
 
@@ -175,7 +186,8 @@ class Server:
             if pid == 0:
                 return
             self._children.discard(pid)
-            wire.send(self._sock, {"pid": pid, "status": os.waitstatus_to_exitcode(status)})
+            ended = {"pid": pid, "status": os.waitstatus_to_exitcode(status), "settled": self._ear.heard_of(pid)}
+            wire.send(self._sock, ended)
 
 
 def become(job: dict[str, Any], fds: list[int]) -> int:
@@ -189,6 +201,7 @@ def become(job: dict[str, Any], fds: list[int]) -> int:
     os.environ.update(job["env"])
     if run := os.environ.get("PREFECT__FLOW_RUN_ID"):
         identity.mark(run)
+        os.environ[identity.INFRASTRUCTURE] = identity.across_machines(os.getpid())
     try:
         os.chdir(job["cwd"])
     except OSError as exc:

@@ -8,6 +8,7 @@ run's id in its environment. Where neither can be read, the process must have be
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -16,10 +17,18 @@ from uuid import UUID
 
 from prefect._clock import now
 
+INFRASTRUCTURE = "PREFECT__FLOW_RUN_INFRASTRUCTURE"
+"""Tells the process of a run how it is known across machines, where it introduces itself to the server."""
+
 _RUN_ID = b"PREFECT__FLOW_RUN_ID="
 _FORK_SERVER = b"prefect._dispatch.forkserver"
 _TOLERANCE = timedelta(seconds=60)
 """By how much the clock that wrote the times of a run may differ from that of this machine."""
+
+
+def across_machines(pid: int) -> str:
+    """How a process of this machine is known across machines."""
+    return f"{socket.gethostname()}:{pid}"
 
 
 def mark(flow_run_id: str) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect._bridge import run_coro_as_sync
 from prefect._lazy import lazy_module
 from prefect.logging.loggers import get_logger
 
@@ -29,6 +30,8 @@ else:
 
 STORAGE_BASE_PATH = "$STORAGE_BASE_PATH"
 """Stands, in the path of a deployment, for the folder that its runner keeps storage in."""
+
+_NO_DEPLOYMENT = "Flow run does not have an associated deployment: only those of deployments can be loaded."
 
 
 class NotLoaded(Exception):
@@ -60,7 +63,7 @@ async def load_flow_from_flow_run(
         ScriptError, MissingFlowError, FileNotFoundError, ModuleNotFoundError: the code cannot be loaded.
     """
     if flow_run.deployment_id is None:
-        raise ValueError("Flow run does not have an associated deployment: only those of deployments can be loaded.")
+        raise ValueError(_NO_DEPLOYMENT)
     deployment = await client.read_deployment(flow_run.deployment_id)
     return await load_flow_of(deployment, flow_run, ignore_storage, storage_base_path, use_placeholder_flow)
 
@@ -73,20 +76,37 @@ async def load_flow_of(
     use_placeholder_flow: bool = True,
 ) -> Flow[..., Any]:
     """Load the flow of a run of a deployment that was read already; see `load_flow_from_flow_run`."""
+    _need_entrypoint(deployment)
+    if not ignore_storage:
+        if _is_elsewhere(deployment):
+            await _pull(deployment, flow_run)
+        else:
+            _go_there(deployment, storage_base_path)
+    return _load(deployment, flow_run, use_placeholder_flow)
+
+
+def _need_entrypoint(deployment: DeploymentResponse) -> None:
     if not deployment.entrypoint:
         raise ValueError(
             f"Deployment {deployment.name!r} has no entrypoint and can not be run: deploy its flow again, with an "
             "entrypoint such as 'path/to/file.py:flow_function'."
         )
-    logger = loggers.flow_run_logger(flow_run)
-    if not ignore_storage:
-        await _pull(deployment, flow_run, storage_base_path, logger)
-    logger.debug("Loading the flow from %r, in %s", deployment.entrypoint, Path.cwd())
-    return _entrypoints.load_flow_from_entrypoint(deployment.entrypoint, use_placeholder_flow=use_placeholder_flow)
 
 
-async def _pull(deployment: DeploymentResponse, flow_run: FlowRun, base: str | None, logger: Any) -> None:
-    """Bring the code here, or this process to where the code is."""
+def _load(deployment: DeploymentResponse, flow_run: FlowRun, use_placeholder_flow: bool) -> Flow[..., Any]:
+    entrypoint = deployment.entrypoint or ""
+    loggers.flow_run_logger(flow_run).debug("Loading the flow from %r, in %s", entrypoint, Path.cwd())
+    return _entrypoints.load_flow_from_entrypoint(entrypoint, use_placeholder_flow=use_placeholder_flow)
+
+
+def _is_elsewhere(deployment: DeploymentResponse) -> bool:
+    """Whether something has to be done to get at the code, beyond changing the directory."""
+    return bool(deployment.pull_steps) or deployment.storage_document_id is not None
+
+
+async def _pull(deployment: DeploymentResponse, flow_run: FlowRun) -> None:
+    """Bring the code here."""
+    logger: Any = loggers.flow_run_logger(flow_run)
     if deployment.pull_steps:
         logger.debug("Running %d deployment pull step(s)", len(deployment.pull_steps))
         output = await steps.run_steps(
@@ -95,14 +115,16 @@ async def _pull(deployment: DeploymentResponse, flow_run: FlowRun, base: str | N
         if directory := output.get("directory"):
             logger.debug("Changing the working directory to %r", directory)
             os.chdir(directory)
-    elif deployment.storage_document_id is not None:
+    else:
         block: Any = await blocks.Block.aload_from_document_id(deployment.storage_document_id)  # type: ignore[attr-defined]
         await block.get_directory(from_path=deployment.path, local_path=".")
-    elif deployment.path and not module_path(deployment.entrypoint or ""):
-        path = deployment.path
-        if STORAGE_BASE_PATH in path:
-            path = path.replace(STORAGE_BASE_PATH, base or str(Path.cwd()))
-        os.chdir(path)
+
+
+def _go_there(deployment: DeploymentResponse, base: str | None) -> None:
+    """Bring this process to where the code is."""
+    path = deployment.path
+    if path and not module_path(deployment.entrypoint or ""):
+        os.chdir(path.replace(STORAGE_BASE_PATH, base or str(Path.cwd())) if STORAGE_BASE_PATH in path else path)
 
 
 def module_path(entrypoint: str) -> bool:
@@ -110,10 +132,10 @@ def module_path(entrypoint: str) -> bool:
     return not entrypoint.rpartition(":")[0].endswith(".py") and "/" not in entrypoint
 
 
-async def load_for_run(
-    flow_run: FlowRun, deployment: DeploymentResponse | None, entrypoint: str | None
-) -> Flow[..., Any]:
+def load_for_run(flow_run: FlowRun, deployment: DeploymentResponse | None, entrypoint: str | None) -> Flow[..., Any]:
     """Load the flow of a run that this process is to carry out.
+
+    The code itself is loaded outside of any event loop, as it is when it is run by hand.
 
     Args:
         flow_run: the run.
@@ -126,14 +148,23 @@ async def load_for_run(
     try:
         if entrypoint:
             return _entrypoints.load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
-        base = os.environ.get("PREFECT__STORAGE_BASE_PATH")
-        if deployment is not None:
-            return await load_flow_of(deployment, flow_run, storage_base_path=base, use_placeholder_flow=False)
-        async with orchestration.get_client() as client:
-            return await load_flow_from_flow_run(client, flow_run, storage_base_path=base, use_placeholder_flow=False)
+        deployment = deployment or _deployment_of(flow_run)
+        _need_entrypoint(deployment)
+        if _is_elsewhere(deployment):
+            run_coro_as_sync(_pull(deployment, flow_run))
+        else:
+            _go_there(deployment, os.environ.get("PREFECT__STORAGE_BASE_PATH"))
+        return _load(deployment, flow_run, use_placeholder_flow=False)
     except Exception as exc:
         get_logger("dispatch").debug("Loading the flow failed:", exc_info=exc)
         raise NotLoaded(_explanation(exc, deployment, entrypoint)) from exc
+
+
+def _deployment_of(flow_run: FlowRun) -> DeploymentResponse:
+    if flow_run.deployment_id is None:
+        raise ValueError(_NO_DEPLOYMENT)
+    with orchestration.get_client(sync_client=True) as client:
+        return client.read_deployment(flow_run.deployment_id)
 
 
 def _explanation(exc: Exception, deployment: DeploymentResponse | None, entrypoint: str | None) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect._dispatch import wire
+from prefect._dispatch import identity, wire
 from prefect._dispatch.children import Child, gone
 from prefect.logging.loggers import get_logger
 
@@ -94,9 +94,10 @@ class Starter:
         if command[:2] == ["python", "-m"] and "".join(command[2:3]).startswith("prefect."):
             command[0] = sys.executable  # which has this package; who knows which `python` comes first in the path
         where = None if job.stream_output else subprocess.DEVNULL
+        env = {name: value for name, value in job.env.items() if name != identity.INFRASTRUCTURE}  # of another process
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, env=dict(job.env), cwd=job.cwd, stdin=subprocess.DEVNULL, stdout=where, stderr=where,
+                *command, env=env, cwd=job.cwd, stdin=subprocess.DEVNULL, stdout=where, stderr=where,
                 **_own_group(),
             )  # fmt: skip
         except OSError as exc:
@@ -203,12 +204,12 @@ class ForkServer:
         elif "status" in message:
             child = self._children.pop(message["pid"], None)
             if child is not None:
-                child.has_ended(message["status"])
+                child.has_ended(message["status"], settled=message["settled"])
         else:
             answer = self._asked.pop(message["id"])
             if "pid" in message:
                 # known before anybody waits for it: it may have ended by the next message
-                child = self._children[message["pid"]] = Child(message["pid"])
+                child = self._children[message["pid"]] = Child(message["pid"], introduces_itself=True)
                 if not answer.done():
                     answer.set_result(child)
             elif not answer.done():

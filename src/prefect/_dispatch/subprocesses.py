@@ -76,4 +76,4 @@ def load_flow_run(flow_run_id: UUID) -> FlowRun:
 def load_flow(flow_run: FlowRun) -> Flow[..., Any]:
     """The flow of a run: its file as `PREFECT__FLOW_ENTRYPOINT` names it, or as its deployment says."""
     entrypoint = os.environ.get("PREFECT__FLOW_ENTRYPOINT")
-    return run_coro_as_sync(loading.load_for_run(flow_run, None, entrypoint))
+    return loading.load_for_run(flow_run, None, entrypoint)

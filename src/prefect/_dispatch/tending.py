@@ -34,6 +34,7 @@ class Tending:
         self._stops: dict[str, Stop] = {"cancel": cancel, "lost": lost}
         self._seconds = seconds
         self._held: dict[UUID, Claim] = {}
+        self._unknown: dict[UUID, str] = {}
         self._missed: dict[UUID, int] = {}
         self._told: set[UUID] = set()
         self._calls: set[asyncio.Task[None]] = set()
@@ -45,6 +46,17 @@ class Tending:
         """Hold a run until `let_go`."""
         self._held[claim.id] = claim
 
+    def introduce(self, id: UUID, infrastructure: str) -> None:
+        """Tell with the next renewal how the infrastructure of a run is known.
+
+        For processes that say so themselves, which may take a while to begin: most runs are over before that.
+        """
+        self._unknown[id] = infrastructure
+
+    def introduction(self, id: UUID) -> str | None:
+        """How the infrastructure of a run is known, if that is still to be told."""
+        return self._unknown.get(id)
+
     def let_go(self, id: UUID, claim: Claim | None = None) -> None:
         """Hold a run no longer; its lease is not renewed.
 
@@ -55,6 +67,7 @@ class Tending:
         if claim is not None and self._held.get(id) is not claim:
             return
         self._held.pop(id, None)
+        self._unknown.pop(id, None)
         self._missed.pop(id, None)
         self._told.discard(id)
 
@@ -67,14 +80,17 @@ class Tending:
 
     async def renew(self) -> None:
         """Renew once, and see to what is heard. Trouble with the API is borne: leases last for many renewals."""
+        unknown = dict(self._unknown)
         try:
-            news = await self._source.renew(self._held.values())
+            news = await self._source.renew(self._held.values(), infrastructures=unknown)
         except Exception as exc:
             if not is_passing(exc):
                 _log.warning("The leases of %d flow runs could not be renewed:", len(self._held), exc_info=True)
             else:
                 _log.debug("The leases of %d flow runs could not be renewed: %s", len(self._held), exc)
             return
+        for id in unknown:
+            self._unknown.pop(id, None)
         for id in news.cancelling:
             self._tell("cancel", id)
         for id in [id for id in self._missed if id not in news.lost]:

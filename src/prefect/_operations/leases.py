@@ -32,7 +32,7 @@ from prefect._schemas.leases import (
     RenewedLeases,
 )
 from prefect._schemas.orchestration import OrchestrationResult
-from prefect._store import leases
+from prefect._store import leases, single
 from prefect._store.announcements import announce
 from prefect._store.tables import flow_run, run_lease
 
@@ -108,7 +108,7 @@ def renew_flow_run_leases(tx: sa.Connection, body: LeaseRenewals) -> RenewedLeas
     expires = moment + timedelta(seconds=body.lease_seconds)
     tokens = leases.tokens_of((held.flow_run_id, held.token) for held in body.leases)
     statement = (
-        sa.select(run_lease, flow_run.c.state_type)
+        sa.select(run_lease, flow_run.c.state_type, flow_run.c.infrastructure_pid)
         .join(flow_run, flow_run.c.id == run_lease.c.flow_run_id)
         .where(run_lease.c.flow_run_id.in_(list(tokens)))
     )
@@ -122,6 +122,10 @@ def renew_flow_run_leases(tx: sa.Connection, body: LeaseRenewals) -> RenewedLeas
         leases.renew(tx, old, moment, expires)
         announce_short(tx, body.lease_seconds)
     renewed = [*going_on, *back]
+    for told in body.leases:
+        named = told.infrastructure_pid
+        if named is not None and told.flow_run_id in renewed and held[told.flow_run_id].infrastructure_pid != named:
+            single.update(tx, flow_run, told.flow_run_id, {"infrastructure_pid": named})
     cancelling = [id for id in renewed if held[id].state_type == CANCELLING]
     lost = [id for id in tokens if id not in set(renewed)]
     answer = RenewedLeases(renewed=renewed, lost=lost, cancelling=cancelling)

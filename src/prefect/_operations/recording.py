@@ -166,6 +166,9 @@ class FlowRunProposal(ActionBaseModel):
         default=None, description="Hold the run from now on; with a token, take over the claim of who started it."
     )
     lease_token: Token | None = Field(default=None, description="By which the process holds the run.")
+    infrastructure_pid: str | None = Field(
+        default=None, description="How the process that holds it from now on is known."
+    )
 
 
 class RecordRuns(RecordTaskRuns):
@@ -387,6 +390,8 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal, is_new: bool) -> Prop
             token = _hold(tx, id, proposal.holder, token, is_new)
         except Conflict as exc:
             return _aborted(id, str(exc), current)
+        if proposal.infrastructure_pid is not None:
+            single.update(tx, flow_run, id, {"infrastructure_pid": proposal.infrastructure_pid})
     if (current is not None and current.id == state.id) or (
         not is_new and has_been_in(tx, flow_run, id, proposal.state.id)
     ):

@@ -57,6 +57,9 @@ class HeldRun(PrefectBaseModel):
 
     flow_run_id: UUID
     token: Token
+    infrastructure_pid: str | None = Field(
+        default=None, description="How its infrastructure is known, where the server may not have been told."
+    )
 
 
 class LeaseRenewals(ActionBaseModel):

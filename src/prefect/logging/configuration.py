@@ -20,6 +20,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,11 +155,16 @@ def _override(config: dict[str, Any]) -> None:
 
 def _leaves(config: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any], str]]:
     for key, value in config.items():
-        name = f"{path}_{re.sub('[^0-9A-Z]', '_', str(key).upper())}"
+        name = f"{path}_{_in_capitals(str(key))}"
         if isinstance(value, dict):
             yield from _leaves(value, name)
         else:
             yield name, config, key
+
+
+@cache
+def _in_capitals(key: str) -> str:
+    return re.sub("[^0-9A-Z]", "_", key.upper())
 
 
 def _like(default: Any, text: str) -> Any:

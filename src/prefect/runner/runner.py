@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -16,15 +14,14 @@ from uuid import UUID
 
 from prefect._bridge import async_dispatch, run_coro_as_sync
 from prefect._clock import now
-from prefect._dispatch import ending, environment, looping
-from prefect._dispatch.children import Child
+from prefect._dispatch import environment, looping
 from prefect._dispatch.claims import Claim, ClaimSource
-from prefect._dispatch.starting import Job, Starter, StartError
-from prefect._dispatch.tending import Tending
+from prefect._dispatch.starting import Starter
 from prefect._lazy import lazy_module
 from prefect.client.orchestration import get_client
 from prefect.logging.configuration import ensure_logging_setup
-from prefect.logging.loggers import flow_run_logger, get_logger
+from prefect.logging.loggers import get_logger
+from prefect.runner._runs import SHUTDOWN_GRACE, Run, Runs
 from prefect.settings import get_current_settings
 from prefect.utilities.annotations import NotSet
 
@@ -42,12 +39,6 @@ else:
     states = lazy_module("prefect.states")
 
 __all__ = ["Runner"]
-
-GRACE_SECONDS = 30.0
-"""How long a run that is cancelled may take to end before it is killed."""
-_SHUTDOWN_GRACE = 10.0
-_CALL = "prefect._dispatch.execution:carry_out"
-_HOOKS = "prefect._dispatch.execution:tell_hooks"
 
 
 class Runner:
@@ -97,8 +88,7 @@ class Runner:
         self._deployments: dict[UUID, RunnerDeployment] = {}
         self._flows: dict[UUID, Any] = {}
         self._storage: list[Any] = []
-        self._running: dict[UUID, _Run] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._runs: Runs | None = None
         self._entered = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -185,16 +175,14 @@ class Runner:
         self.started, self.stopping = True, False
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._freed = asyncio.Event()
         self._client = get_client()
         await self._client.__aenter__()
         self._source = ClaimSource(
             self._client, "runner", self.name, query_seconds=self.query_seconds, prefetch_seconds=0
         )
         self._starter = Starter()
-        self._tending = Tending(self._source, self._cancel, self._end_lost)
-        self._tend = asyncio.create_task(self._tending.run())
-        self._base_path()
+        self._runs = Runs(self._source, self._starter, self._base_path(), lambda: not self.stopping)
+        self._tend = asyncio.create_task(self._runs.tending.run())
         return self
 
     async def __aexit__(self, *exc_info: Any) -> None:
@@ -204,7 +192,7 @@ class Runner:
         self.stopping = True
         if self.pause_on_shutdown:
             await self._pause_schedules()
-        await self._end_all(_SHUTDOWN_GRACE)
+        await self._under_way.end_all(SHUTDOWN_GRACE)
         self._tend.cancel()
         await self._starter.close()
         await self._client.__aexit__(*exc_info)
@@ -242,35 +230,28 @@ class Runner:
 
     async def _claim_once(self) -> None:
         self._source.deployment_ids = list(self._deployments)
+        runs = self._under_way
         while claims := await self._take(0):
             for claim in claims:
-                self._begin(claim)
-            if self._tasks:
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+                runs.begin(claim)
+            await runs.until_one_has_ended()
+        await runs.until_quiet()
 
     async def _claim_runs(self) -> None:
-        self._freed.clear()
+        runs = self._under_way
+        runs.freed.clear()
         if not self.has_slots_available():
-            await self._freed.wait()
+            await runs.freed.wait()
             return
         for claim in await self._take():
-            self._begin(claim)
+            runs.begin(claim)
 
     async def _take(self, wait_seconds: float | None = None) -> list[Claim]:
-        limit = 50 if self.limit is None else self.limit - len(self._running)
+        limit = 50 if self.limit is None else self.limit - self.run_count
         wait = {} if wait_seconds is None else {"wait_seconds": wait_seconds}
         claims = await self._source.take(limit, **wait) if limit > 0 else []
         self._last_polled = now()
         return claims
-
-    def _begin(self, claim: Claim) -> None:
-        self._running[claim.id] = _Run(claim)
-        self._tending.hold(claim)
-        task = asyncio.create_task(self._carry_out(self._running[claim.id]))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def stop(self) -> None:
         """Let `start` end. May be called from any thread."""
@@ -290,9 +271,8 @@ class Runner:
 
     def _on_signal(self, count: int) -> None:
         if count > 1:
-            self._logger.warning("Killing %d flow runs.", len(self._running))
-            for run in self._running.values():
-                run.kill()
+            self._logger.warning("Killing %d flow runs.", self.run_count)
+            self._under_way.kill_all()
         self.stopping = True
         self._stop.set()
 
@@ -308,11 +288,17 @@ class Runner:
     @property
     def run_count(self) -> int:
         """How many runs it is carrying out."""
-        return len(self._running)
+        return 0 if self._runs is None else len(self._runs)
+
+    @property
+    def _under_way(self) -> Runs:
+        if self._runs is None:
+            raise RuntimeError("The runner has not yet started. Call start() first, or enter it with `async with`.")
+        return self._runs
 
     def has_slots_available(self) -> bool:
         """Whether it could carry out one more run now."""
-        return self.limit is None or len(self._running) < self.limit
+        return self.limit is None or self.run_count < self.limit
 
     # -- one run -----------------------------------------------------------------------------------------------------
 
@@ -344,13 +330,12 @@ class Runner:
             claim = Claim(await self._client.read_flow_run(flow_run_id), environment.token_of(flow_run_id))
             if claim.flow_run.state is not None and claim.flow_run.state.is_scheduled():
                 await self._source.make_pending(claim.flow_run)
-            run = self._running[claim.id] = _Run(claim)
-            run.options = {
+            options = {
                 "entrypoint": entrypoint, "command": environment.split(command) if command else None,
                 "cwd": str(cwd) if cwd else None, "env": env or {}, "stream_output": stream_output,
             }  # fmt: skip
-            self._tending.hold(claim)
-            await self._carry_out(run, task_status)
+            run = Run(claim, options)
+            await self._under_way.carry_out(run, task_status)
             return run
 
     async def execute_bundle(
@@ -366,113 +351,18 @@ class Runner:
         async with self:
             flow_run_id = UUID(bundle["flow_run"]["id"])
             claim = Claim(await self._client.read_flow_run(flow_run_id), environment.token_of(flow_run_id))
-            run = self._running[claim.id] = _Run(claim)
-            run.options = {"cwd": str(cwd) if cwd else None, "env": env or {}, "bundle": bundle}
-            self._tending.hold(claim)
-            await self._carry_out(run)
-
-    async def _carry_out(self, run: _Run, task_status: Any = None) -> None:
-        """Start the process of a run, wait for its end, and see to it that the run ends as well."""
-        claim, logger = run.claim, flow_run_logger(run.claim.flow_run)
-        try:
-            job = await self._job(run)
-            try:
-                child = run.child = await self._starter.start(job)
-            except StartError as problem:
-                logger.error("%s", problem)
-                await self._source.propose(claim, states.Crashed(message=str(problem)))
-                return
-            if task_status is not None:
-                task_status.started(child.pid)
-            logger.debug("Process %d carries out flow run %r", child.pid, claim.flow_run.name)
-            if run.asked_to_end:  # while it was being started
-                run.end(GRACE_SECONDS)
-            await self._client.update_flow_run(
-                claim.id, infrastructure_pid=ending.identifier(socket.gethostname(), child.pid)
-            )
-            run.returncode = await child.wait()
-            self._report(run, logger)
-            await self._settle(run, job)
-        except Exception:
-            logger.error("Flow run %r is out of control of its runner:", claim.flow_run.name, exc_info=True)
-        finally:
-            if self._running.get(claim.id) is run:  # else it is tried again already
-                del self._running[claim.id]
-            self._tending.let_go(claim.id, claim)
-            self._freed.set()
-
-    def _report(self, run: _Run, logger: Any) -> None:
-        if run.returncode == 0:
-            logger.debug("Process for flow run %r ended", run.claim.flow_run.name)
-        else:
-            why = "" if run.cancelled else f" {ending.explain_status(run.returncode)}"
-            logger.info(
-                "Process for flow run %r: %s.%s", run.claim.flow_run.name, ending.describe_status(run.returncode), why
-            )
-
-    async def _settle(self, run: _Run, job: Job) -> None:
-        """Let the API know of an end that the process could not tell, and call the hooks that it could not."""
-        state = await looping.persistently(
-            lambda: ending.settle(self._source, run.claim, run.returncode, cancelled=run.cancelled), self._logger
-        )
-        if state is not None and state.is_final() and job.call == _CALL and not self.stopping:
-            known = await self._client.read_flow_run(run.claim.id)
-            told = Job(job.env, job.cwd, call=_HOOKS, args=[job.args[0], ending.as_json(known), *job.args[2:]])
-            await (await self._starter.start(told)).wait()
-
-    async def _job(self, run: _Run) -> Job:
-        claim, options = run.claim, run.options
-        deployment = claim.deployment
-        if deployment is None and claim.flow_run.deployment_id is not None and "bundle" not in options:
-            deployment = await self._client.read_deployment(claim.flow_run.deployment_id)
-        env = environment.of_run(claim, deployment, {"PREFECT__STORAGE_BASE_PATH": str(self._base_path())})
-        environment.put(env, options.get("env", {}))
-        cwd, stream = options.get("cwd") or os.getcwd(), options.get("stream_output", True)
-        if options.get("command"):
-            return Job(env, cwd, command=options["command"], stream_output=stream)
-        if "bundle" in options:
-            return Job(
-                env, cwd, call="prefect._dispatch.bundling:carry_out", args=[options["bundle"]], stream_output=stream
-            )
-        known = [str(claim.id), ending.as_json(claim.flow_run), ending.as_json(deployment), options.get("entrypoint")]
-        return Job(env, cwd, call=_CALL, args=known, stream_output=stream)
-
-    # -- ending runs -------------------------------------------------------------------------------------------------
-
-    async def _cancel(self, id: UUID) -> None:
-        run = self._running.get(id)
-        if run is not None:
-            flow_run_logger(run.claim.flow_run).info("Cancelling flow run %r", run.claim.flow_run.name)
-            run.cancelled = True
-            run.end(GRACE_SECONDS)
-
-    async def _end_lost(self, id: UUID) -> None:
-        run = self._running.get(id)
-        if run is not None:
-            flow_run_logger(run.claim.flow_run).warning(
-                "Flow run %r is not ours any more, or was ended by somebody: its process is stopped.",
-                run.claim.flow_run.name,
-            )
-            run.end(_SHUTDOWN_GRACE)
+            options = {"cwd": str(cwd) if cwd else None, "env": env or {}, "bundle": bundle}
+            await self._under_way.carry_out(Run(claim, options))
 
     async def cancel_all(self) -> None:
         """Cancel all runs that are being carried out, and wait for their end."""
         self.stopping = True
-        for run in list(self._running.values()):
-            await self._source.propose(run.claim, states.Cancelling(message="The runner was told to cancel its runs."))
-            run.cancelled = True
-        await self._end_all(GRACE_SECONDS)
-
-    async def _end_all(self, grace_seconds: float) -> None:
-        for run in list(self._running.values()):
-            run.end(grace_seconds)
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._under_way.cancel_all()
 
     def reschedule_current_flow_runs(self) -> None:
         """Let others carry out the runs that are being carried out here: they are scheduled again, their processes end."""
         with get_client(sync_client=True) as client:
-            for run in list(self._running.values()):
+            for run in self._runs or ():
                 client.set_flow_run_state(run.claim.id, states.AwaitingRetry(scheduled_time=now()), force=True)
                 run.kill()
 
@@ -493,42 +383,6 @@ class Runner:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="runner-", ignore_cleanup_errors=True)
         return Path(self._folder.name)
-
-
-class _Run:
-    """A run that the runner carries out.
-
-    Attributes:
-        claim: the run.
-        child: its process, when it has begun.
-        returncode: how that ended.
-        cancelled: whether it was ended because the run was to be cancelled.
-    """
-
-    def __init__(self, claim: Claim) -> None:
-        self.claim = claim
-        self.child: Child | None = None
-        self.returncode: int | None = None
-        self.cancelled = False
-        self.asked_to_end = False
-        self.options: dict[str, Any] = {}
-        self._ending: asyncio.Task[Any] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """Of its process."""
-        return self.child.pid if self.child is not None else None
-
-    def end(self, grace_seconds: float) -> None:
-        """Ask its process to end, and make it after a while."""
-        self.asked_to_end = True
-        if self.child is not None and self._ending is None:
-            self._ending = asyncio.create_task(self.child.end(grace_seconds))
-
-    def kill(self) -> None:
-        """End its process at once."""
-        if self.child is not None:
-            self.child.signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
 
 
 async def _repull(storage: Any) -> None:

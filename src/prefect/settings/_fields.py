@@ -7,7 +7,7 @@ instance, so every later read is an ordinary attribute access and nothing is com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from prefect._lazy import lazy_module
@@ -57,6 +57,7 @@ class Field:
         "positive",
         "secret",
         "template",
+        "unused",
     )
 
     def __init__(
@@ -68,6 +69,7 @@ class Field:
         maximum: float | None,
         positive: bool,
         choices: tuple[str, ...] | None,
+        unused: str | None,
     ) -> None:
         self.default = default
         self.doc = doc
@@ -76,6 +78,7 @@ class Field:
         self.maximum = maximum
         self.positive = positive
         self.choices = choices
+        self.unused = unused
 
     def bind(self, path: str, name: str, annotation: str) -> None:
         """Learn, once the class is there, which setting this is."""
@@ -202,6 +205,7 @@ def setting(
     maximum: float | None = None,
     positive: bool = False,
     choices: tuple[str, ...] | None = None,
+    unused: str | None = None,
 ) -> Any:
     """Declare a setting.
 
@@ -212,8 +216,9 @@ def setting(
         minimum, maximum: limits for numbers (for durations: seconds), both allowed values.
         positive: the value must be greater than zero.
         choices: the only texts allowed.
+        unused: for one that is there for the sake of programs and files that set it, and changes nothing: why.
     """
-    return Field(default, doc, aliases, minimum, maximum, positive, choices)
+    return Field(default, doc, aliases, minimum, maximum, positive, choices, unused)
 
 
 def group(type_: type[Group]) -> Any:
@@ -268,9 +273,12 @@ class Group:
 
     @classmethod
     def _members(cls) -> dict[str, Field | GroupField]:
-        found: dict[str, Field | GroupField] = {}
-        for base in reversed(cls.__mro__):
-            found.update((name, member) for name, member in vars(base).items() if type(member) in (Field, GroupField))
+        found = _members_of.get(cls)
+        if found is None:
+            found = {}
+            for base in reversed(cls.__mro__):
+                found.update((name, each) for name, each in vars(base).items() if type(each) in (Field, GroupField))
+            _members_of[cls] = found
         return found
 
     @classmethod
@@ -334,7 +342,8 @@ class Group:
             include_secrets: secrets as plain text; otherwise as `"**********"`.
             include_aliases: older names of the variables as well.
         """
-        return environment(self._root, type(self).fields(), exclude_unset, include_secrets, include_aliases)
+        fields = fields_by_path(type(self)).values()
+        return environment(self._root, fields, exclude_unset, include_secrets, include_aliases)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(
@@ -366,7 +375,7 @@ class Group:
 
 
 def environment(
-    root: Settings, fields: Iterator[Field], exclude_unset: bool, include_secrets: bool, include_aliases: bool
+    root: Settings, fields: Iterable[Field], exclude_unset: bool, include_secrets: bool, include_aliases: bool
 ) -> dict[str, str]:
     variables: dict[str, str] = {}
     for field in fields:
@@ -381,6 +390,7 @@ def environment(
     return variables
 
 
+_members_of: dict[type[Group], dict[str, Field | GroupField]] = {}  # classes do not change once they are made
 _by_path: dict[type[Group], dict[str, Field]] = {}
 
 

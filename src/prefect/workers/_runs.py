@@ -112,7 +112,7 @@ class Runs:
         if held.infrastructure is None:
             return
         try:
-            await self._worker.client.update_flow_run(held.claim.id, infrastructure_pid=str(held.infrastructure))
+            await self._worker._introduce(held)
         except Exception as exc:
             self._worker.get_flow_run_logger(held.claim.flow_run).warning(
                 "The infrastructure of the flow run is %r, which could not be recorded: %s", held.infrastructure, exc
@@ -121,15 +121,20 @@ class Runs:
 
     async def _see_to_end(self, held: Held, result: BaseWorkerResult) -> None:
         claim, logger = held.claim, self._worker.get_flow_run_logger(held.claim.flow_run)
-        if result.status_code == 0 and not held.cancelled:
+        settled = self._worker._has_settled(result)
+        if result.status_code == 0 and not held.cancelled and not settled:
             logger.debug("Infrastructure of flow run %r ended, or was handed over", claim.flow_run.name)
             await self._until_taken_over(claim)
-        elif not held.cancelled:
+        elif result.status_code != 0 and not held.cancelled:
             logger.info(
                 "Infrastructure of flow run %r: %s. %s", claim.flow_run.name, ending.describe_status(result.status_code),
                 ending.explain_status(result.status_code),
             )  # fmt: skip
         self._worker._emit("prefect.worker.executed-flow-run", held.configuration)
+        if settled:
+            return
+        if unknown := self.tending.introduction(claim.id):
+            await looping.persistently(lambda: self._source.introduce(claim, unknown), self._worker._logger)
         state = await looping.persistently(
             lambda: ending.settle(self._source, claim, result.status_code, cancelled=held.cancelled),
             self._worker._logger,

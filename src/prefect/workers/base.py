@@ -391,6 +391,14 @@ class BaseWorker(WorkerType, Telling, abc.ABC, Generic[C, V, R]):
             run, self.client, self.work_pool, self.name, self.backend_id, deployment, flow, env
         )
 
+    async def _introduce(self, held: Held) -> None:
+        """Let the API know how the infrastructure of a run is known."""
+        await self._source.introduce(held.claim, str(held.infrastructure))
+
+    def _has_settled(self, result: R) -> bool:
+        """Whether it is known, without looking, that the end of a run is recorded whose infrastructure has ended."""
+        return False
+
     async def _after_end(self, held: Held, state: Any) -> None:
         """Called when the worker itself has put a run into a final state."""
 

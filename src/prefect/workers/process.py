@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from prefect._clock import now
 from prefect._dispatch import adhoc, ending, identity, looping
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from prefect._schemas.flows import Flow as APIFlow
     from prefect._schemas.work_pools import WorkPool
     from prefect.flows import Flow
+    from prefect.workers._runs import Held
 
 __all__ = ["ProcessJobConfiguration", "ProcessVariables", "ProcessWorker", "ProcessWorkerResult"]
 
@@ -89,6 +90,8 @@ class ProcessVariables(BaseVariables):
 class ProcessWorkerResult(BaseWorkerResult):
     """How the process of a run ended: its identifier is `host:pid`."""
 
+    _settled: bool = PrivateAttr(default=False)
+
 
 class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, ProcessWorkerResult]):
     """Carries out runs in processes of its own machine, forked from a warm one where the system allows it."""
@@ -132,7 +135,7 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
         with tempfile.TemporaryDirectory(prefix="prefect-run-", ignore_cleanup_errors=True) as folder:
             job = self._job(flow_run, configuration, str(configuration.working_dir or folder))
             child = await self._starter.start(job)
-            identifier = ending.identifier(socket.gethostname(), child.pid)
+            identifier = identity.across_machines(child.pid)
             self._processes[child.pid] = (flow_run.id, child)
             if task_status is not None:
                 task_status.started(identifier)
@@ -140,7 +143,20 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
                 status = await child.wait()
             finally:
                 del self._processes[child.pid]
-        return ProcessWorkerResult(identifier=identifier, status_code=-1 if status is None else status)
+        result = ProcessWorkerResult(identifier=identifier, status_code=-1 if status is None else status)
+        result._settled = child.settled
+        return result
+
+    def _has_settled(self, result: ProcessWorkerResult) -> bool:
+        return result._settled
+
+    async def _introduce(self, held: Held) -> None:
+        _, pid = ending.parse_identifier(held.infrastructure)
+        _, child = self._processes.get(pid, (None, None))
+        if child is not None and self._source.introduces(held.claim, child):
+            self._runs.tending.introduce(held.claim.id, held.infrastructure)
+        else:
+            await super()._introduce(held)
 
     def _job(self, flow_run: FlowRun, configuration: ProcessJobConfiguration, folder: str) -> Job:
         env = {name: value for name, value in configuration.env.items() if value is not None}

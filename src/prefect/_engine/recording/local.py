@@ -460,6 +460,11 @@ class LocalRecorder:
 
     # -- the end ------------------------------------------------------------------------------------------------
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether states are kept in memory because the database could not be written."""
+        return bool(self._late)
+
     def flush(self) -> None:
         """Have everything recorded so far on disk, or report that it cannot be."""
         try:

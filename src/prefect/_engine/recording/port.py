@@ -16,6 +16,11 @@ class Recorder(Protocol):
     waits: bool
     """Whether a flow state may take long enough to write that an event loop should not wait for it itself."""
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether something is kept here that could not be written where others read it."""
+        ...
+
     # -- records: written in order, soon, acknowledged with the next flow state or `flush` -----------------------------
 
     def task_state(self, frame: TaskFrame, state: RunState) -> None:

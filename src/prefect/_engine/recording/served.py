@@ -234,6 +234,7 @@ class ServedRecorder:
                 claimed = os.environ.get("PREFECT__FLOW_RUN_LEASE_TOKEN")
                 if claimed:  # by who started this process
                     said["lease_token"] = int(claimed)
+                    said["infrastructure_pid"] = os.environ.get("PREFECT__FLOW_RUN_INFRASTRUCTURE")
         return said
 
     def _hold_or_let_go(self, frame: FlowFrame, unit: Unit) -> None:
@@ -311,6 +312,11 @@ class ServedRecorder:
         return run is not None
 
     # -- the end -----------------------------------------------------------------------------------------------------
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the server has not been told of something, because it was away."""
+        return bool(self.outbox.spool)
 
     def flush(self) -> None:
         """Have everything recorded so far with the server, or in the spool."""
