@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now
-from prefect._ids import new_uuid
+from prefect._ids import new_id
 from prefect._operations import rows
 from prefect._operations.registry import PlainText, operation
 from prefect._schemas.actions.runs import LogCreate
@@ -64,7 +64,7 @@ class LogLine(LogCreate):
 def create_logs(tx: sa.Connection, body: list[LogLine]) -> None:
     """Write lines of logs."""
     moment = now()
-    lines = [{**line.__dict__, "id": line.id or new_uuid(), "created": moment} for line in body]
+    lines = [{**line.__dict__, "id": line.id or new_id(), "created": moment} for line in body]
     bulk.insert_new(tx, log, _COLUMNS, lines)
     announce(tx, "logs")
 

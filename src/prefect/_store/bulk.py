@@ -7,6 +7,7 @@ turns it into rows itself: one round trip, and nothing to bind value by value.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -70,12 +71,19 @@ def _execute(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: S
     return done
 
 
-def _tuples(table: sa.Table, columns: tuple[str, ...], rows: Iterable[Row]) -> Iterable[tuple[Any, ...]]:
-    converters = _converters(table, columns)
-    for row in rows:
-        yield tuple([
-            row[name] if convert is None or row[name] is None else convert(row[name]) for name, convert in converters
-        ])  # fmt: skip
+def _tuples(table: sa.Table, columns: tuple[str, ...], rows: Sequence[Row]) -> Iterable[tuple[Any, ...]]:
+    # column by column: what is done to a value is looked up once, and what all rows have in common is done once
+    return zip(*(_column(rows, name, convert) for name, convert in _converters(table, columns)), strict=True)
+
+
+def _column(rows: Sequence[Row], name: str, convert: Callable[[Any], Any] | None) -> Iterable[Any]:
+    values = [row[name] for row in rows]
+    if convert is None:
+        return values
+    first = values[0]
+    if all(value is first for value in values):
+        return itertools.repeat(None if first is None else convert(first), len(values))
+    return [None if value is None else convert(value) for value in values]
 
 
 @functools.cache
