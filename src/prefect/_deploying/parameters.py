@@ -59,7 +59,8 @@ def as_json(parameters: Mapping[str, Any], of: str) -> dict[str, Any]:
             written[name] = pydantic_core.to_jsonable_python(with_references(value))
         except (pydantic_core.PydanticSerializationError, ValueError) as error:
             raise ValueError(
-                f"Parameter {name!r} of {of} cannot be kept with it ({type(value).__name__}): {error}"
+                f"Parameter {name!r} of {of} cannot be kept as JSON, being of type {type(value).__name__}: give what the "
+                f"flow can make it from. {error}"
             ) from error
     return written
 
