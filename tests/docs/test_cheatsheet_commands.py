@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
@@ -23,11 +21,12 @@ from typing import Any
 
 import pytest
 from cheatsheet_lines import COMMANDS, NO_TEST, OTHERS, SENTENCES
+from pasting import User
 
 from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.schedules import CronSchedule
-from served.servers import DEADLINE_SECONDS, Server, free_port, until
+from served.servers import free_port, until
 
 TESTS = Path(__file__).parents[1]
 PROJECT = tomllib.loads((TESTS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -57,90 +56,9 @@ if __name__ == "__main__":
 """
 
 
-class User:
-    """Somebody who pastes lines of the cheat-sheet into a shell.
-
-    Attributes:
-        server: the one that he starts.
-        folder: where he works: a git repository with flows.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.home, self.folder, self.origin = folder / "home", folder / "project", folder / "origin.git"
-        self.home.mkdir()
-        self.folder.mkdir()
-        self.server = Server(self.home / ".prefect")
-        self._begun: list[subprocess.Popen[bytes]] = []
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        self.env = {
-            **kept, "HOME": str(self.home), "PREFECT_SERVER_API_PORT": str(self.server.port), "COLUMNS": "200",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}",
-            "GIT_AUTHOR_NAME": "u", "GIT_AUTHOR_EMAIL": "u@x", "GIT_COMMITTER_NAME": "u", "GIT_COMMITTER_EMAIL": "u@x",
-        }  # fmt: skip
-        (self.folder / "flows.py").write_text(FLOWS)
-        self.ok("git init -qb main . && git add . && git commit -qm flows && git clone -q --bare . ../origin.git")
-
-    def placed(self, text: str) -> str:
-        return text.replace("4200", str(self.server.port))
-
-    def run(self, text: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Paste lines."""
-        return subprocess.run(
-            ["bash", "-euc", self.placed(text)], cwd=self.folder, env={**self.env, **more}, capture_output=True, text=True,
-            timeout=DEADLINE_SECONDS, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def ok(self, text: str, **more: str) -> str:
-        done = self.run(text, **more)
-        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def begin(self, text: str) -> subprocess.Popen[bytes]:
-        """Paste a line that goes on until it is interrupted."""
-        with (self.folder / "output").open("ab") as output:
-            process = subprocess.Popen(
-                ["bash", "-euc", f"exec {self.placed(text)}"],
-                cwd=self.folder,
-                env=self.env,
-                stdout=output,
-                stderr=output,
-            )
-        self._begun.append(process)
-        return process
-
-    def python(self, source: str) -> str:
-        """Run a program of his."""
-        (self.folder / "program.py").write_text(source)
-        return self.ok("python program.py")
-
-    def use_the_server(self) -> None:
-        self.env["PREFECT_API_URL"] = self.placed("http://localhost:4200/api")
-
-    def end(self) -> None:
-        for process in reversed(self._begun):
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def run_of(self, deployment: str, *options: str) -> dict[str, Any]:
-        """Run a deployment, and wait until the run has ended."""
-        made = json.loads(self.ok(" ".join(["prefect deployment run", deployment, "--output json", *options])))
-        return self.ended(made["id"])
-
-    def ended(self, id: str) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
-            run = self.server.ask("GET", f"/flow_runs/{id}")
-            return run if run["end_time"] else None
-
-        return until(look, f"The end of run {id}")
-
-
 @pytest.fixture(scope="module")
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
+    user = User(tmp_path_factory.mktemp("user"), {"flows.py": FLOWS})
     yield user
     user.end()
 
@@ -287,8 +205,9 @@ hello.deploy("on-{type}", work_pool_name="of-{type}", image="registry.example.co
         assert refused.returncode == 1 and f"pip install prefect-{type}" in refused.stderr, refused.stderr
         wrong = working.run(f"prefect worker start --pool of-{type} --type process")
         assert wrong.returncode == 1 and "cannot work for it" in wrong.stderr, wrong.stderr
-    (working.folder / "program.py").write_text(
-        'from flows import hello\nhello.deploy("built", work_pool_name="of-docker", image="registry.example.com/hello:2")\n'
+    working.write(
+        "program.py",
+        'from flows import hello\nhello.deploy("built", work_pool_name="of-docker", image="registry.example.com/hello:2")\n',
     )
     built = working.run("python program.py", DOCKER_HOST=f"unix://{working.home}/no-engine.sock")
     assert built.returncode == 1 and re.search(r"engine|prefect\[docker\]", built.stderr), built.stderr
@@ -297,8 +216,9 @@ hello.deploy("on-{type}", work_pool_name="of-{type}", image="registry.example.co
 def test_parameters_that_are_not_json(working: User) -> None:
     done = working.run("prefect deployment run hello/from-git --param name=[1]")
     assert done.returncode == 1 and "[1] is not of type 'string'" in done.stderr, done.stderr
-    (working.folder / "program.py").write_text(
-        'from prefect.deployments import run_deployment\nrun_deployment("hello/from-git", parameters={"name": object()})\n'
+    working.write(
+        "program.py",
+        'from prefect.deployments import run_deployment\nrun_deployment("hello/from-git", parameters={"name": object()})\n',
     )
     refused = working.run("python program.py")
     assert refused.returncode == 1 and "Parameter 'name' of a run of" in refused.stderr, refused.stderr
@@ -330,7 +250,8 @@ hello.to_deployment("{name}", schedule=Cron("0 9 * * *"{more})).apply()
 
 
 def test_a_flow_is_served_by_schedule_and_trigger(served: User) -> None:
-    (served.folder / "serving.py").write_text(
+    served.write(
+        "serving.py",
         """
 from datetime import timedelta
 from prefect.events import DeploymentEventTrigger
@@ -341,7 +262,7 @@ if __name__ == "__main__":
         "served", interval=timedelta(seconds=1), parameters={"name": "served"},
         triggers=[DeploymentEventTrigger(expect={"sheet.ping"}, parameters={"name": "{{ event.payload.who }}"})],
     )
-"""
+""",
     )
     served.begin("python serving.py")
 
