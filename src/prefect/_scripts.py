@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import FileFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -50,7 +51,9 @@ def load_script_as_module(path: str | Path) -> ModuleType:
     with _loading:
         if str(file.parent) not in sys.path:
             sys.path.insert(0, str(file.parent))
-        importlib.invalidate_caches()  # the file, or one beside it, may be a moment old
+        beside: Any = sys.path_importer_cache.get(str(file.parent))
+        if isinstance(beside, FileFinder):
+            beside.invalidate_caches()  # the file, or one beside it, may be a moment old
         name = _module_name(file)
         spec = importlib.util.spec_from_file_location(name, file)
         if spec is None or spec.loader is None:

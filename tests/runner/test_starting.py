@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from prefect._dispatch import identity, lastword, wire
 from prefect._dispatch.children import end_group, gone, is_alive
 from prefect._dispatch.ending import describe_status, explain_status, parse_identifier
 from prefect._dispatch.starting import CAN_FORK, Job, Starter, StartError
+from prefect.logging.configuration import PROCESS_LOGGING_CONFIG, ensure_logging_setup
 
 HERE = "runner.test_starting"
 
@@ -35,6 +37,14 @@ def ignores(file: str) -> int:
 def settles(status: int) -> int:
     lastword.settled()
     return status
+
+
+def logs(file: str) -> int:
+    ensure_logging_setup()
+    loggers = [logging.getLogger(name) for name in ("", "prefect", "prefect.flow_runs", "prefect.server", "mine")]
+    said = [(each.level, each.propagate, [handler.name for handler in each.handlers]) for each in loggers]
+    Path(file).write_text(repr([*said, sorted(PROCESS_LOGGING_CONFIG)]))
+    return 0
 
 
 async def until_written(file: Path) -> None:
@@ -87,6 +97,27 @@ async def test_what_a_process_is_given(warm: bool, tmp_path: Path) -> None:
         with pytest.raises(StartError, match="nowhere"):
             await starter.start(nowhere)
     await starter.close()
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="no fork")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"},
+        {"PREFECT_LOGGING_EXTRA_LOGGERS": "mine"},
+        {"PREFECT_LOGGING_ROOT_LEVEL": "INFO"},
+    ],
+)
+async def test_logging_is_that_of_the_settings_of_each_process(more: dict[str, str], tmp_path: Path) -> None:
+    said = {}
+    for warm in (True, False):
+        starter, file = Starter(warm), tmp_path / str(warm)
+        child = await starter.start(Job(environment(**more), str(tmp_path), call=f"{HERE}:logs", args=[str(file)]))
+        assert await child.wait() == 0
+        said[warm] = file.read_text()
+        await starter.close()
+    assert said[True] == said[False] and "console" in said[True]
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="no fork")

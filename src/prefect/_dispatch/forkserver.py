@@ -87,7 +87,7 @@ PREBUILT = (
 )
 """Models whose validators are made beforehand, too."""
 
-REHEARSED = ("prefect.settings.context:get_current_settings", "prefect.logging.configuration:load_logging_config")
+REHEARSED = ("prefect.settings:get_current_settings", "prefect.logging.configuration:rehearse_logging_setup")
 """What every run does first, with settings of its own: the tables that it makes for that are kept."""
 
 

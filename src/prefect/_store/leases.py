@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from prefect._clock import to_us
 from prefect._store import single
-from prefect._store.dialects import insert
 from prefect._store.prepared import Row
 from prefect._store.tables import run_lease
 
@@ -63,7 +62,7 @@ def take(
         claim: whether the run is taken to be started by and by.
         first: the run was made in this transaction, so that nobody can have held it.
     """
-    values = {
+    values: dict[str, Any] = {
         "token": to_us(moment),
         "holder_kind": holder.kind,
         "holder_id": holder.id,
@@ -73,15 +72,14 @@ def take(
         "expires": expires,
         "claims": int(claim),
     }
-    if first:  # a plain statement costs half
+    last = None if first else read(tx, flow_run_id)
+    if last is None:
         single.insert(tx, run_lease, {"flow_run_id": flow_run_id, **values})
-        return to_us(moment)
-    statement = insert(tx, run_lease).values(flow_run_id=flow_run_id, **values)
-    last = run_lease.c.token
-    values["token"] = sa.case((last >= statement.excluded.token, last + 1), else_=statement.excluded.token)
-    values["claims"] = run_lease.c.claims + int(claim)
-    statement = statement.on_conflict_do_update(index_elements=["flow_run_id"], set_=values)
-    return tx.execute(statement.returning(run_lease.c.token)).scalar_one()
+    else:
+        values["token"] = max(to_us(moment), last["token"] + 1)
+        values["claims"] = last["claims"] + int(claim)
+        single.update(tx, run_lease, flow_run_id, values)
+    return values["token"]
 
 
 def hand_over(tx: sa.Connection, flow_run_id: UUID, holder: Holder, moment: datetime, expires: datetime) -> None:

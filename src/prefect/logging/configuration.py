@@ -46,6 +46,7 @@ PROCESS_LOGGING_CONFIG: dict[str, Any] = {}
 """The configuration in force in this process; empty until logging is set up."""
 
 _ready = False
+_rehearsed: dict[str, Any] | None = None
 _setup_lock = threading.RLock()
 _PREFIX = "%(asctime)s.%(msecs)03d | %(levelname)-7s | "
 _CLASSES = {
@@ -201,7 +202,7 @@ def setup_logging(incremental: bool | None = None) -> dict[str, Any]:
         try:
             if file is not None:
                 logging_config.dictConfig(config)
-            else:
+            elif config != _rehearsed:
                 _apply(config)
         except (ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
             source = f"file {str(file)!r}" if file else "default configuration with PREFECT_LOGGING_... variables"
@@ -212,6 +213,20 @@ def setup_logging(incremental: bool | None = None) -> dict[str, Any]:
         PROCESS_LOGGING_CONFIG.update(config)
         _ready = True
         return config
+
+
+def rehearse_logging_setup() -> None:
+    """Set up logging in a process that only forks, so that a child whose settings say the same finds it done.
+
+    Each child sets up logging itself nevertheless: only what it would make anew, alike, is left as it is.
+    """
+    global _ready, _rehearsed
+    settings = get_current_settings().logging
+    if settings.extra_loggers or (settings.config_path is not None and settings.config_path.exists()):
+        return
+    _rehearsed = setup_logging(incremental=False)
+    PROCESS_LOGGING_CONFIG.clear()
+    _ready = False
 
 
 def ensure_logging_setup() -> None:
