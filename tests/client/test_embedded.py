@@ -12,7 +12,7 @@ import pytest
 from prefect import exceptions, flow, get_run_logger, task
 from prefect._operations.__main__ import TARGET, render
 from prefect._operations._routes import ROUTES
-from prefect._operations.registry import load_operations
+from prefect._operations.registry import all_operations
 from prefect._transport.embedded import Dispatcher, EmbeddedTransport
 from prefect._transport.errors import OperationUnavailable
 from prefect._transport.port import Request
@@ -154,7 +154,7 @@ def test_the_table_of_routes_is_current() -> None:
 
 
 def test_every_operation_is_found_by_its_own_path() -> None:
-    operations = load_operations()
+    operations = all_operations()
     dispatcher = Dispatcher(ROUTES)
     assert len(operations) > 10
     for operation in operations:

@@ -189,7 +189,7 @@ def postgresql_engine(postgresql: PostgreSQL) -> Iterator[sa.Engine]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _operations() -> None:
-    registry.load_operations()
+    registry.all_operations()
 
 
 @pytest.mark.parametrize(("method", "path", "given", "indexes"), _reads())

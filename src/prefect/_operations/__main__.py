@@ -5,30 +5,29 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from prefect._operations.registry import load_operations
+from prefect._operations.registry import address_of, all_operations
 
 TARGET = Path(__file__).with_name("_routes.py")
 
 _HEADER = '''"""Which module has which operation. Made by `python -m prefect._operations --write`; do not edit.
 
-Who calls one operation in this process imports one module, not all of them.
+Who calls one operation imports one module, not all of them; and a server knows its routes before it imports any.
 """
 
 # fmt: off
 
 from __future__ import annotations
 
-ROUTES: tuple[tuple[str, str, str], ...] = (
+from prefect._operations.registry import Address
+
+ROUTES: tuple[Address, ...] = (
 '''
 
 
 def render() -> str:
-    """The text of `_routes.py`: method, path and module of every operation."""
-    rows = sorted(
-        (operation.path, operation.method, operation.function.__module__.rpartition(".")[2])
-        for operation in load_operations()
-    )
-    return _HEADER + "".join(f'    ("{method}", "{path}", "{module}"),\n' for path, method, module in rows) + ")\n"
+    """The text of `_routes.py`: the address of every operation."""
+    addresses = sorted((address_of(operation) for operation in all_operations()), key=lambda one: (one.path, one.method))
+    return _HEADER + "".join(f"    Address{tuple(one)!r},\n".replace("'", '"') for one in addresses) + ")\n"
 
 
 def main(arguments: list[str]) -> int:

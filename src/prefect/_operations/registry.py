@@ -27,13 +27,15 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args, get_origin
+from uuid import UUID
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
+_PACKAGE = __name__.rpartition(".")[0]
 _IN_PATH = re.compile(r"{(\w+)}")
 
 
@@ -196,10 +198,31 @@ BY_ROUTE: dict[tuple[str, str], Operation] = {}
 """The same, by method and path."""
 
 
-def load_operations() -> list[Operation]:
+class Address(NamedTuple):
+    """Where an operation is: on the wire, and in this package."""
+
+    method: Method
+    path: str
+    module: str
+    """The name of its module, in this package."""
+    ids: tuple[str, ...] = ()
+    """The parameters of the path that are ids: other text does not match there."""
+
+    def operation(self) -> Operation:
+        """The operation; its module is imported."""
+        importlib.import_module(f"{_PACKAGE}.{self.module}")
+        return BY_ROUTE[self.method, self.path]
+
+
+def address_of(operation: Operation) -> Address:
+    """Where an operation is."""
+    ids = tuple(name for name, hint in operation.path_parameters.items() if hint is UUID)
+    return Address(operation.method, operation.path, operation.function.__module__.rpartition(".")[2], ids)
+
+
+def all_operations() -> list[Operation]:
     """All operations there are, those of modules that nobody has imported yet included."""
-    package = __name__.rpartition(".")[0]
-    for module in pkgutil.iter_modules([os.path.dirname(__file__)], f"{package}."):
+    for module in pkgutil.iter_modules([os.path.dirname(__file__)], f"{_PACKAGE}."):
         importlib.import_module(module.name)
     return list(OPERATIONS.values())
 

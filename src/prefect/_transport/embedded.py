@@ -7,7 +7,6 @@ called at once. What an operation takes and returns is checked and written as JS
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import os
 import threading
@@ -57,14 +56,14 @@ class Dispatcher:
     """Finds the operation that a request is for, and imports its module.
 
     Args:
-        routes: method, path and module (below `prefect._operations`) of those to choose from.
+        routes: those to choose from.
     """
 
-    def __init__(self, routes: Iterable[tuple[str, str, str]]) -> None:
-        self._by_shape: dict[tuple[str, int], list[tuple[list[str], tuple[str, str, str]]]] = {}
+    def __init__(self, routes: Iterable[registry.Address]) -> None:
+        self._by_shape: dict[tuple[str, int], list[tuple[list[str], registry.Address]]] = {}
         for route in routes:
-            parts = _parts(route[1])
-            self._by_shape.setdefault((route[0], len(parts)), []).append((parts, route))
+            parts = _parts(route.path)
+            self._by_shape.setdefault((route.method, len(parts)), []).append((parts, route))
         for candidates in self._by_shape.values():
             # "/flows/filter" before "/flows/{id}": what is spelt out wins
             candidates.sort(key=lambda candidate: [part.startswith("{") for part in candidate[0]])
@@ -79,17 +78,12 @@ class Dispatcher:
         for parts, route in self._by_shape.get((method, len(given)), ()):
             if all(part.startswith("{") or part == one for part, one in zip(parts, given, strict=True)):
                 pairs = zip(parts, given, strict=True)
-                return _operation(*route), {part[1:-1]: unquote(one) for part, one in pairs if part.startswith("{")}
+                return route.operation(), {part[1:-1]: unquote(one) for part, one in pairs if part.startswith("{")}
         raise OperationUnavailable(method, target)
 
 
 def _parts(path: str) -> list[str]:
     return path.strip("/").split("/")
-
-
-def _operation(method: str, path: str, module: str) -> registry.Operation:
-    importlib.import_module(f"prefect._operations.{module}")
-    return registry.BY_ROUTE[method, path]
 
 
 @functools.cache
@@ -101,9 +95,8 @@ def _find(method: str, target: str) -> tuple[registry.Operation, dict[str, str]]
     try:
         return _dispatcher().find(method, target)
     except OperationUnavailable:  # one that was declared after the table was made
-        declared = registry.load_operations()
-        routes = ((one.method, one.path, one.function.__module__.rpartition(".")[2]) for one in declared)
-        return Dispatcher(routes).find(method, target)
+        declared = registry.all_operations()
+        return Dispatcher(registry.address_of(one) for one in declared).find(method, target)
 
 
 @functools.cache

@@ -23,6 +23,9 @@ metadata = sa.MetaData(
 )
 
 
+_CONDITION = "condition"
+
+
 def id_column() -> sa.Column[Any]:
     return sa.Column("id", Id, primary_key=True, default=new_uuid)
 
@@ -99,5 +102,26 @@ def flag_column(name: str, value: bool = False) -> sa.Column[Any]:
 
 def index_where_present(column: sa.Column[Any], *more: sa.Column[Any]) -> None:
     """An index that rows without a value in the first column cost nothing in."""
-    present = column.is_not(None)
-    sa.Index(None, column, *more, sqlite_where=present, postgresql_where=present)
+    partial_index(None, column, *more, where=column.is_not(None))
+
+
+def partial_index(name: str | None, *expressions: sa.ColumnElement[Any], where: sa.ColumnElement[bool]) -> None:
+    """An index of the rows that match.
+
+    SQLAlchemy takes a condition for each dialect by its name, and imports that dialect, used or not.
+
+    Args:
+        name: its name; made of its table and columns when it is None.
+        expressions: what it sorts by.
+        where: the condition.
+    """
+    sa.Index(name, *expressions, info={_CONDITION: where})
+
+
+@compiles(sa.schema.CreateIndex)
+def _create_index(element: sa.schema.CreateIndex, compiler: Any, **options: Any) -> str:
+    text = compiler.visit_create_index(element, **options)
+    where = element.element.info.get(_CONDITION)
+    if where is None:
+        return text
+    return f"{text} WHERE {compiler.sql_compiler.process(where, include_table=False, literal_binds=True)}"

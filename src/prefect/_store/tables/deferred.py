@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from prefect._store.tables.columns import index_where_present, metadata
+from prefect._store.tables.columns import index_where_present, metadata, partial_index
 from prefect._store.types import Id, Timestamp
 
 # the queue of the local database, in which processes ask the operating system who lives: see `_store.deferred_queue`
@@ -29,19 +29,17 @@ deferred_run = sa.Table(
     sa.Column("parameters", sa.Text),
     sqlite_with_rowid=False,
 )
-sa.Index(
+partial_index(
     "ix_deferred_run__due",
     deferred_run.c.due,
     deferred_run.c.task_run_id,
-    sqlite_where=deferred_run.c.owner.is_(None),
-    postgresql_where=deferred_run.c.owner.is_(None),
+    where=deferred_run.c.owner.is_(None),
 )
 index_where_present(deferred_run.c.owner)
-sa.Index(
+partial_index(
     "ix_deferred_run__waiting",
     deferred_run.c.task_run_id,
-    sqlite_where=deferred_run.c.waits_for != sa.literal_column("'[]'"),
-    postgresql_where=deferred_run.c.waits_for != sa.literal_column("'[]'"),
+    where=deferred_run.c.waits_for != sa.literal_column("'[]'"),
 )
 
 # who carries out a run for a server, and for how long without being heard of

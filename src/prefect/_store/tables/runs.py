@@ -12,6 +12,7 @@ from prefect._store.tables.columns import (
     index_where_present,
     json_column,
     metadata,
+    partial_index,
     run_columns,
     state_columns,
     transaction_column,
@@ -89,46 +90,41 @@ STARTED: sa.ColumnElement[Any] = sa.func.coalesce(flow_run.c.start_time, flow_ru
 sa.Index("ix_flow_run__started", STARTED)
 # those in a state that started last: pages of several states are merged from these (`_store.pages`). Its condition keeps
 # it to them: for what only asks for a state, the index above reads no more and knows more
-sa.Index(
+partial_index(
     "ix_flow_run__started_by_state",
     flow_run.c.state_type,
     STARTED,
-    sqlite_where=STARTED.is_not(None),
-    postgresql_where=STARTED.is_not(None),
+    where=STARTED.is_not(None),
 )
 # those that ended last; those that ended long ago. One that has not ended costs nothing here
 index_where_present(flow_run.c.end_time)
 # the sub-flow run of a task run, the sub-flow runs of a flow run; top-level runs cost nothing here
-sa.Index(
+partial_index(
     None,
     flow_run.c.parent_task_run_id,
-    sqlite_where=flow_run.c.parent_task_run_id.is_not(None),
-    postgresql_where=flow_run.c.parent_task_run_id.is_not(None),
+    where=flow_run.c.parent_task_run_id.is_not(None),
 )
-sa.Index(
+partial_index(
     None,
     flow_run.c.parent_flow_run_id,
-    sqlite_where=flow_run.c.parent_flow_run_id.is_not(None),
-    postgresql_where=flow_run.c.parent_flow_run_id.is_not(None),
+    where=flow_run.c.parent_flow_run_id.is_not(None),
 )
 # the runs of a deployment, and which of them are due
 index_where_present(flow_run.c.deployment_id, flow_run.c.next_scheduled_start_time)
 # what waits in a work queue, the earliest first; only scheduled runs have such a time. The deployment is there so that
 # the runs of one that is full are passed over without being looked at
-sa.Index(
+partial_index(
     "ix_flow_run__due",
     flow_run.c.work_queue_id,
     flow_run.c.next_scheduled_start_time,
     flow_run.c.deployment_id,
-    sqlite_where=flow_run.c.next_scheduled_start_time.is_not(None),
-    postgresql_where=flow_run.c.next_scheduled_start_time.is_not(None),
+    where=flow_run.c.next_scheduled_start_time.is_not(None),
 )
 # the unfinished runs of each process (a finished run has no owner), looked at whenever somebody looks at the database
-sa.Index(
+partial_index(
     None,
     flow_run.c.owner,
-    sqlite_where=flow_run.c.owner.is_not(None),
-    postgresql_where=flow_run.c.owner.is_not(None),
+    where=flow_run.c.owner.is_not(None),
 )
 
 flow_run_state = sa.Table(
@@ -160,24 +156,22 @@ task_run = sa.Table(
 sa.Index(None, task_run.c.flow_run_id)
 # the task runs that have not ended; one that is written when it has ended costs nothing here
 _open = sa.and_(task_run.c.flow_run_id.is_not(None), task_run.c.end_time.is_(None))
-sa.Index("ix_task_run__open", task_run.c.flow_run_id, sqlite_where=_open, postgresql_where=_open)
+partial_index("ix_task_run__open", task_run.c.flow_run_id, where=_open)
 # the task runs of a task that are to begin, the first of them; those that have begun cost nothing here
 _scheduled = task_run.c.next_scheduled_start_time.is_not(None)
-sa.Index(
+partial_index(
     "ix_task_run__scheduled",
     task_run.c.task_key,
     task_run.c.next_scheduled_start_time,
-    sqlite_where=_scheduled,
-    postgresql_where=_scheduled,
+    where=_scheduled,
 )
 # what started in a span of time, and its state: what dashboards count
 _started = task_run.c.start_time.is_not(None)
-sa.Index(
+partial_index(
     "ix_task_run__started",
     task_run.c.start_time,
     task_run.c.state_type,
-    sqlite_where=_started,
-    postgresql_where=_started,
+    where=_started,
 )
 # the newest task runs of all flows; the other columns are what histories add up, and what counts ask for
 sa.Index(
@@ -213,12 +207,11 @@ log = sa.Table(
 index_where_present(log.c.xid, log.c.timestamp, log.c.id)
 # the log of a flow run, of a task run, in order
 sa.Index(None, log.c.flow_run_id, log.c.timestamp)
-sa.Index(
+partial_index(
     None,
     log.c.task_run_id,
     log.c.timestamp,
-    sqlite_where=log.c.task_run_id.is_not(None),
-    postgresql_where=log.c.task_run_id.is_not(None),
+    where=log.c.task_run_id.is_not(None),
 )
 
 owner = sa.Table(

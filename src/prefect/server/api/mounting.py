@@ -13,7 +13,6 @@ import types
 import typing
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
@@ -24,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from prefect._operations import address
-from prefect._operations.registry import NotYet, Operation, PlainText, Rendered, sent_name, waiting_seconds
+from prefect._operations.registry import Address, NotYet, Operation, PlainText, Rendered, sent_name, waiting_seconds
 from prefect._schemas.filters.conditions import REFUSE_UNKNOWN
 from prefect.server.api import text
 from prefect.server.api.errors import BadRequest, problems_of, response_for
@@ -55,14 +54,16 @@ class Endpoint:
     """Answers the requests of one operation.
 
     Args:
-        operation: the operation.
+        where: where the operation is; it is imported with the first request.
         database: what it works on.
         settings: the server's settings, which are in force while an operation runs.
         waits: keeps the requests that have no answer yet.
     """
 
-    def __init__(self, operation: Operation, database: Database, settings: Settings, waits: Waits) -> None:
-        self.operation = operation
+    operation: Operation
+
+    def __init__(self, where: Address, database: Database, settings: Settings, waits: Waits) -> None:
+        self._where = where
         self._waits = waits
         self._database = database
         self._settings = settings
@@ -74,7 +75,8 @@ class Endpoint:
         with self._lock:
             if self._ready:
                 return
-            operation = self.operation
+            with _building:
+                operation = self.operation = self._where.operation()
             self._body = None if operation.body is None else adapter_of(operation.body)
             self._path = {name: adapter_of(hint) for name, hint in operation.path_parameters.items()}
             self._query = {name: adapter_of(hint) for name, hint in operation.query_parameters.items()}
@@ -236,26 +238,23 @@ def _has_open_limit(body: Any) -> bool:
     return field is not None and not any(hasattr(constraint, "le") for constraint in field.metadata)
 
 
-def route_path(operation: Operation) -> str:
+def route_path(where: Address) -> str:
     """The path of an operation as Starlette has it; what is not an id does not match where one belongs."""
-    path = operation.path
-    for name, hint in operation.path_parameters.items():
-        if hint is UUID:
-            path = path.replace(f"{{{name}}}", f"{{{name}:uuid}}")
+    path = where.path
+    for name in where.ids:
+        path = path.replace(f"{{{name}}}", f"{{{name}:uuid}}")
     return path
 
 
 def routes(
-    operations: Iterable[Operation], database: Database, *, prefix: str, settings: Settings, waits: Waits
+    addresses: Iterable[Address], database: Database, *, prefix: str, settings: Settings, waits: Waits
 ) -> list[Route]:
     """The routes of operations, exact ones before those with parameters."""
-    ordered = sorted(operations, key=lambda operation: [part[:1] == "{" for part in operation.path.split("/")])
+    ordered = sorted(addresses, key=lambda where: [part[:1] == "{" for part in where.path.split("/")])
     return [
         Route(
-            prefix + route_path(operation),
-            Endpoint(operation, database, settings, waits),
-            methods=[operation.method],
-            name=operation.name,
+            prefix + route_path(where), Endpoint(where, database, settings, waits), methods=[where.method],
+            name=f"{where.method} {where.path}",
         )
-        for operation in ordered
-    ]
+        for where in ordered
+    ]  # fmt: skip

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from prefect._operations._routes import ROUTES
 from prefect._operations.block_types import install_new_system_block_types, install_system_block_types
-from prefect._operations.registry import Operation, load_operations
 from prefect.server.api import mounting, openapi
 from prefect.server.api.auth import BasicAuthentication, OwnOrigin
 from prefect.server.api.csrf import CsrfProtection
@@ -64,10 +64,9 @@ def create_app(settings: Settings | None = None, *, services: bool = False) -> S
             await run_in_threadpool(database.close)
 
     waits = Waits(database.bus)
-    operations = load_operations()
-    description = _Description(operations, prefix)
+    description = _Description(prefix)
     routes = [
-        *mounting.routes(operations, database, prefix=prefix, settings=settings, waits=waits),
+        *mounting.routes(ROUTES, database, prefix=prefix, settings=settings, waits=waits),
         *streams.routes(database, prefix=prefix, settings=settings),
         Route(f"{prefix}/openapi.json", description.as_json),
         *([Route("/docs", description.as_page)] if settings.server.ui.enabled else []),
@@ -110,13 +109,12 @@ def _middleware(settings: Settings, prefix: str, database: Database) -> list[Mid
 class _Description:
     """The OpenAPI document, made when somebody asks for it."""
 
-    def __init__(self, operations: list[Operation], prefix: str) -> None:
-        self._operations = operations
+    def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
     @cached_property
     def _document(self) -> str:
-        return json.dumps(openapi.document(self._operations, prefix=self._prefix))
+        return json.dumps(openapi.document([where.operation() for where in ROUTES], prefix=self._prefix))
 
     async def as_json(self, request: Request) -> Response:
         return Response(await run_in_threadpool(lambda: self._document), media_type="application/json")
