@@ -33,6 +33,7 @@ from prefect._engine.decorated import Decorated
 from prefect._engine.frames import current_flow
 from prefect._engine.options import (
     callable_name,
+    check_length,
     checked_run_name,
     count_of,
     docstring_of,
@@ -187,6 +188,7 @@ class Task(Decorated, Generic[P, R]):
         functools.update_wrapper(self, self.fn)
         self.isasync, self.isgenerator = nature_of(self.fn)
         self.name = name or callable_name(self.fn)
+        check_length(self.name, "task")
         self.description = description or docstring_of(self.fn)
         self.tags: set[str] = task_options.tags_of(tags)
         self.version = version
@@ -231,7 +233,13 @@ class Task(Decorated, Generic[P, R]):
 
     @property
     def cache_policy(self) -> Any:
-        """The policy that makes the key under which a result is found again."""
+        """The policy that makes the key under which a result is found again.
+
+        The setting `tasks.disable_caching` is above all others, `tasks.default_no_cache` holds for tasks without one.
+        """
+        settings = get_current_settings().tasks
+        if settings.disable_caching or (self._cache_policy is NotSet and settings.default_no_cache):
+            return cache_policies.NO_CACHE
         if self._cache_policy is NotSet:
             self._cache_policy = None if self.result_storage_key is not None else cache_policies.DEFAULT
         elif self._cache_policy is None:
@@ -578,7 +586,7 @@ class Task(Decorated, Generic[P, R]):
         asset_deps: list[Any] | None = None,
     ) -> Task[P, R]:
         """A task like this one with some options changed; the arguments are those of the decorator."""
-        return type(self)(**task_options.varied(self, locals()))
+        return type(self)(**task_options.varied(self, locals(), self._cache_policy))
 
     def on_completion(self, fn: StateHook) -> StateHook:
         """Register a function to be called as `fn(task, task_run, state)` when a run has completed."""

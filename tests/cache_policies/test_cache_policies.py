@@ -12,6 +12,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from prefect import flow, task
 from prefect.cache_policies import (
     DEFAULT,
     FLOW_PARAMETERS,
@@ -26,6 +27,7 @@ from prefect.cache_policies import (
 )
 from prefect.locking.filesystem import FileSystemLockManager
 from prefect.locking.memory import MemoryLockManager
+from prefect.settings import PREFECT_TASKS_DEFAULT_NO_CACHE, PREFECT_TASKS_DISABLE_CACHING, temporary_settings
 from prefect.utilities.hashing import hash_objects
 
 
@@ -236,3 +238,31 @@ def test_equality_and_hash():
     assert INPUTS + TASK_SOURCE == TASK_SOURCE + INPUTS
     assert len({INPUTS, Inputs(), TASK_SOURCE}) == 2
     assert "exclude=['a']" in repr(INPUTS - "a")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (None, {"own": "Cached", "by key": "Cached", "default": "Cached"}),
+        (PREFECT_TASKS_DEFAULT_NO_CACHE, {"own": "Cached", "by key": "Cached", "default": "Completed"}),
+        (PREFECT_TASKS_DISABLE_CACHING, {"own": "Completed", "by key": "Completed", "default": "Completed"}),
+    ],
+)
+def test_settings_turn_caching_off(home, setting, expected):
+    @task(cache_policy=INPUTS, persist_result=True)
+    def own(x): ...
+
+    @task(cache_key_fn=lambda *_: "key")
+    def by_key(x): ...
+
+    @task(persist_result=True)
+    def default(x): ...
+
+    @flow
+    def twice():
+        return [each(1, return_state=True).name for _ in range(2) for each in (own, by_key, default)]
+
+    with temporary_settings({setting: True} if setting is not None else {}):
+        assert twice()[3:] == list(expected.values())
+    with temporary_settings({}):  # it is asked when a task runs, and not remembered
+        assert twice()[3:] == ["Cached"] * 3

@@ -166,6 +166,20 @@ def test_config_validate(prefect_command, file, home, monkeypatch):
     ]
 
 
+def test_config_tells_of_settings_without_effect(prefect_command, file, home, monkeypatch):
+    name = "PREFECT_SERVER_ANALYTICS_ENABLED"
+    monkeypatch.setenv(name, "false")
+    status, out, _ = prefect_command("config", "validate")
+    assert (status, out.splitlines()) == (
+        0, [f"Warning: {name} has no effect: nothing is ever sent to anybody.", "All settings are valid."]
+    )  # fmt: skip
+    assert f"{name}='False' (from env) (has no effect)" in prefect_command("config", "view")[1]
+    shown = json.loads(prefect_command("config", "view", "--output", "json")[1])["settings"]
+    assert {each["name"]: each.get("without_effect") for each in shown}[name] == "nothing is ever sent to anybody"
+    assert f"  {name} has no effect" in prefect_command("config", "set", f"{name}=true")[1]
+    assert "no effect" not in prefect_command("config", "set", "PREFECT_CLIENT_MAX_RETRIES=2")[1]
+
+
 def test_profile_ls(prefect_command, file):
     _, out, _ = prefect_command("profile", "ls")
     assert out.splitlines()[1:] == ["  cloud", "  ephemeral", "  local", "* mine", "  test"]

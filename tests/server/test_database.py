@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from sqlalchemy import exc as sa_exc
 
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect._store.tables import flow
-from prefect.server.database import SQLiteDatabase, make_database
+from prefect.server.database import SQLiteDatabase, _connections, database_of, make_database
+from prefect.settings import get_current_settings
 
 
 @pytest.fixture
@@ -100,3 +102,50 @@ def test_in_memory_means_until_the_server_ends() -> None:
     path = Path(database.path)
     database.close()
     assert not path.exists()
+
+
+def test_statements_are_logged_where_that_is_wanted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    changes = {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite:///{tmp_path}/pluperfect.db",
+        "PREFECT_SERVER_DATABASE_ECHO": "true",
+    }
+    database = database_of(get_current_settings().copy_with_update(changes))
+    database.open()
+    with caplog.at_level(logging.INFO, "sqlalchemy.engine"):
+        database.write(lambda tx: insert(tx, "logged"))
+        assert names(database) == ["logged"]  # type: ignore[arg-type]
+    database.close()
+    told = " ".join(record.getMessage() for record in caplog.records)
+    assert "INSERT INTO flow" in told
+    assert "SELECT flow.name" in told
+
+
+@pytest.mark.parametrize(
+    ("tls", "expected"),
+    [
+        ({}, {}),
+        ({"CA_FILE": "/a", "CERT_FILE": "/b"}, {}),
+        ({"ENABLED": "true"}, {"sslmode": "verify-full", "sslrootcert": "system"}),
+        ({"ENABLED": "true", "CA_FILE": "/ca"}, {"sslmode": "verify-full", "sslrootcert": "/ca"}),
+        (
+            {"ENABLED": "true", "CHECK_HOSTNAME": "false", "CA_FILE": "/ca"},
+            {"sslmode": "verify-ca", "sslrootcert": "/ca"},
+        ),
+        (
+            {"ENABLED": "true", "CHECK_HOSTNAME": "false", "CERT_FILE": "/c", "KEY_FILE": "/k"},
+            {"sslmode": "require", "sslcert": "/c", "sslkey": "/k"},
+        ),
+    ],
+)
+def test_what_the_settings_say_about_tls(tls: dict[str, str], expected: dict[str, str]) -> None:
+    group = "PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS"
+    changes = {f"{group}_TLS_{name}": value for name, value in tls.items()}
+    settings = get_current_settings().copy_with_update(changes).server.database
+    given = _connections(settings, "postgresql://x")["connect_args"]
+    assert {name: value for name, value in given.items() if name.startswith("ssl")} == expected
+    said = _connections(settings, "postgresql://x?sslmode=disable")["connect_args"]
+    assert not [name for name in said if name.startswith("ssl")], "the URL comes first"
+    assert "prepare_threshold" not in given
+    changes[f"{group}_STATEMENT_CACHE_SIZE"] = "0"
+    settings = get_current_settings().copy_with_update(changes).server.database
+    assert _connections(settings, "postgresql://x")["connect_args"]["prepare_threshold"] is None

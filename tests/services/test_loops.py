@@ -154,6 +154,18 @@ def test_a_jump_is_time_that_did_not_pass(wall: float, steady: float, jumped: bo
     assert watch.look() == (NOON + timedelta(seconds=wall), jumped)
 
 
+def test_settings_say_how_often_a_service_looks() -> None:
+    late_runs, actions = (
+        next(each for each in all_services() if each.name == name) for name in ("late_runs", "actions")
+    )
+    settings = get_current_settings()
+    assert late_runs.pause(settings) == late_runs.every
+    changed = settings.copy_with_update({"PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "2.5"})
+    assert late_runs.pause(changed) == 2.5
+    assert late_runs.pause(settings.copy_with_update({"PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "0"})) > 0
+    assert actions.pause(changed) == actions.every
+
+
 def test_settings_say_which_services_run() -> None:
     settings = get_current_settings().copy_with_update({
         "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": False, "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events",

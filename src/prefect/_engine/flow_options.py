@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from prefect._engine.options import Changes, callable_name
+from prefect._engine.options import Changes, callable_name, check_length
 from prefect._lazy import lazy_module
 from prefect.exceptions import InvalidNameError
 
@@ -47,7 +47,7 @@ def name_of(name: str | None, fn: Any) -> str:
 
     Raises:
         TypeError: it is no text.
-        InvalidNameError: it has characters that it cannot have, or is no text that can be stored.
+        InvalidNameError: it has characters that it cannot have, is too long, or is no text that can be stored.
     """
     if name is not None and not isinstance(name, str):
         raise TypeError(
@@ -61,6 +61,7 @@ def name_of(name: str | None, fn: Any) -> str:
         raise InvalidNameError(
             f"The flow name {name!r} contains an invalid character. Names cannot contain any of: {' '.join(_BANNED_IN_NAMES)}"
         )
+    check_length(name, "flow")
     try:
         name.encode()
     except UnicodeEncodeError as exc:

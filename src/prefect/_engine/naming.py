@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_task
 from prefect._lazy import lazy_module
+from prefect._schemas.naming import shortened
 
 if TYPE_CHECKING:
     import inspect
@@ -73,13 +74,13 @@ def _make(source: str | Callable[..., Any] | None, parameters: dict[str, Any], o
                 f"The {option} callable {getattr(source, '__name__', source)!r} of {owner!r} returned type "
                 f"{type(name).__name__} but a string is required."
             )
-        return name
+        return shortened(name)
     if isinstance(source, str):
         if "{" not in source:
-            return source
+            return shortened(source)
         runtime = {"flow_run": _Runtime(runtime_flow_run), "task_run": _Runtime(runtime_task_run)}
         try:
-            return source.format(**{**runtime, **parameters})
+            return shortened(source.format(**{**runtime, **parameters}))
         except Exception as exc:
             if type(exc) not in _TEMPLATE_ERRORS:
                 raise  # of a parameter's own

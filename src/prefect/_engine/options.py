@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any, Literal
 
-from prefect.exceptions import ReservedArgumentError
+from prefect._schemas.naming import short_enough
+from prefect.exceptions import InvalidNameError, ReservedArgumentError
 from prefect.utilities.annotations import NotSet
 
 Kind = Literal["function", "classmethod", "staticmethod"]
@@ -58,6 +59,18 @@ def docstring_of(fn: Any) -> str | None:
     first, *rest = doc.expandtabs().splitlines()
     margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
     return "\n".join([first.lstrip(), *(line[margin:] for line in rest)]).strip()
+
+
+def check_length(name: str, kind: str) -> None:
+    """Refuse a name that is longer than any API takes.
+
+    Raises:
+        InvalidNameError: it is too long.
+    """
+    try:
+        short_enough(name)
+    except ValueError as exc:
+        raise InvalidNameError(f"The name of a {kind} {exc}: {name[:60]!r}...") from None
 
 
 def callable_name(fn: Callable[..., Any]) -> str:

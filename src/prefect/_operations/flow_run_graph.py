@@ -24,9 +24,8 @@ from prefect._store.tables import (
     task_run,
     task_run_state,
 )
+from prefect.settings import get_current_settings
 
-MAX_NODES = 10_000
-MAX_ARTIFACTS = 10_000
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -138,7 +137,7 @@ def _nodes(tx: sa.Connection, id: UUID, since: datetime) -> dict[UUID, Node]:
         )
         .where(task_run.c.flow_run_id == id, began.is_not(None), sa.or_(ended.is_(None), ended >= since))
         .order_by(began, task_run.c.id)
-        .limit(MAX_NODES)
+        .limit(get_current_settings().server.flow_run_graph.max_nodes)
     )  # fmt: skip
     found = tx.execute(statement).mappings().all()
     shown_as = {row["task_run_id"]: row["sub_id"] or row["task_run_id"] for row in found}
@@ -179,7 +178,7 @@ def _artifacts(tx: sa.Connection, id: UUID) -> dict[UUID | None, list[GraphArtif
         .select_from(artifact.outerjoin(artifact_collection, artifact_collection.c.latest_id == artifact.c.id))
         .where(artifact.c.flow_run_id == id, sa.or_(artifact.c.type.is_(None), artifact.c.type != "result"))
         .order_by(artifact.c.id)
-        .limit(MAX_ARTIFACTS)
+        .limit(get_current_settings().server.flow_run_graph.max_artifacts)
     )
     found: dict[UUID | None, list[GraphArtifact]] = {}
     for row in tx.execute(statement).mappings():
@@ -211,7 +210,9 @@ def read_flow_run_graph_v1(tx: sa.Connection, id: UUID) -> list[DependencyResult
     """
     rows.one(tx, sa.select(flow_run.c.id).where(flow_run.c.id == id), "flow run", id)
     statement = rows.runs_with_states(task_run, task_run_state).where(task_run.c.flow_run_id == id)
-    found = tx.execute(statement.order_by(task_run.c.id).limit(MAX_NODES)).mappings()
+    found = tx.execute(
+        statement.order_by(task_run.c.id).limit(get_current_settings().server.flow_run_graph.max_nodes)
+    ).mappings()
     return [_dependencies(row, rows.run_fields(row, flow_run_id=id, task_run_id=row["id"])) for row in found]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from prefect._operations import edits, rows
 from prefect._operations.errors import Conflict, NotFound
 from prefect._operations.registry import NotYet, PlainText, operation
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.fields import FlowRunInputKey
+from prefect._schemas.fields import FlowRunInputKey, Short
 from prefect._schemas.flow_runs import FlowRunInput
 from prefect._store import single
 from prefect._store.announcements import announce
@@ -21,7 +22,7 @@ from prefect._store.tables import flow_run, flow_run_input
 class CreateInput(PrefectBaseModel):
     """A value for a flow run."""
 
-    key: FlowRunInputKey
+    key: Annotated[FlowRunInputKey, Short]
     value: str = Field(description="JSON.")
     sender: str | None = Field(default=None, description="The run that sends it.")
 

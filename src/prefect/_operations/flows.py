@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from prefect._operations.errors import NotFound
 from prefect._operations.registry import Answer, operation
 from prefect._schemas.actions.runs import FlowCreate, FlowUpdate
 from prefect._schemas.base import PrefectBaseModel
-from prefect._schemas.fields import Name
+from prefect._schemas.fields import Name, Short
 from prefect._schemas.filters.deployments import DeploymentFilter
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
@@ -68,7 +68,7 @@ class FlowPaginationResponse(PrefectBaseModel):
 class NewFlow(FlowCreate):
     """Make a flow, or find the one of that name."""
 
-    name: Name
+    name: Annotated[Name, Short]
 
 
 class FlowsToDelete(PrefectBaseModel):

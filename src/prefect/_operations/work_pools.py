@@ -17,6 +17,7 @@ from prefect._operations.slots import SLOT_STATES as SLOT_STATES
 from prefect._schemas.actions.work_pools import WorkPoolCreate, WorkPoolUpdate
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.enums import WorkPoolStatus
+from prefect._schemas.fields import ShortText
 from prefect._schemas.filters.work_pools import WorkerFilter, WorkPoolFilter
 from prefect._schemas.job_templates import check_job_template
 from prefect._schemas.work_pools import Worker, WorkerMetadata, WorkPool
@@ -60,7 +61,7 @@ class WorkerQuery(PrefectBaseModel):
 class WorkerHeartbeat(PrefectBaseModel):
     """A worker is there."""
 
-    name: str
+    name: ShortText
     heartbeat_interval_seconds: int | None = Field(default=None, gt=0, description="Seconds until the next heartbeat.")
     metadata: WorkerMetadata | None = Field(default=None, description="What it tells of itself; kept when left out.")
 

@@ -12,6 +12,7 @@ from prefect._schemas import automations
 from prefect._schemas.automation_actions import ServerActionTypes
 from prefect._schemas.automations import Posture, trigger_discriminator
 from prefect._schemas.base import ActionBaseModel, ObjectBaseModel, PrefectBaseModel
+from prefect._schemas.fields import ShortText
 
 
 class EventTrigger(automations.EventTrigger):
@@ -52,10 +53,10 @@ ServerTriggerTypes = Annotated[
 
 
 class _Parts(PrefectBaseModel):
-    name: str = Field(description="What people call it.")
+    name: ShortText = Field(description="What people call it.")
     description: str = Field(default="", description="What it is for.")
     enabled: bool = Field(default=True, description="Whether it does anything.")
-    tags: list[str] = Field(default_factory=list, description="To find it by.")
+    tags: list[ShortText] = Field(default_factory=list, description="To find it by.")
     trigger: ServerTriggerTypes = Field(description="What it waits for.")
     actions: list[ServerActionTypes] = Field(description="What is done when the trigger fires.")
     actions_on_trigger: list[ServerActionTypes] = Field(default_factory=list, description="What else is done then.")

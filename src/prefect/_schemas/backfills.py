@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from prefect._schemas.base import ActionBaseModel, ObjectBaseModel
+from prefect._schemas.fields import ShortText
 from prefect._schemas.moments import DateTime
 from prefect._schemas.schedules import SCHEDULE_TYPES
 
@@ -25,7 +26,7 @@ class BackfillCreate(ActionBaseModel):
     end: DateTime
     # which schedule of the deployment: its id, or its slug; needed when it has several
     schedule_id: UUID | None = None
-    slug: str | None = None
+    slug: ShortText | None = None
     # or one that is not the deployment's
     schedule: SCHEDULE_TYPES | None = None
     # so many runs are under way at once

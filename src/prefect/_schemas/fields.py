@@ -33,11 +33,16 @@ from prefect._schemas.naming import (
     non_emptyish,
     raise_on_name_alphanumeric_dashes_only,
     raise_on_name_alphanumeric_dashes_underscores_only,
+    short_enough,
     validate_uri,
     validate_valid_asset_key,
 )
 
 # -- names ------------------------------------------------------------------------------------------------------
+
+Short = AfterValidator(short_enough)
+"""Of names, tags and keys that somebody gives: their length. What is read is not measured again."""
+ShortText = Annotated[str, Short]
 
 Name = Annotated[str, Field(pattern=WITHOUT_BANNED_CHARACTERS)]
 NameOrEmpty = Annotated[str, Field(pattern=WITHOUT_BANNED_CHARACTERS_EMPTY_OK)]

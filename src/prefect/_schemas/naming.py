@@ -16,6 +16,10 @@ WITHOUT_BANNED_CHARACTERS_EMPTY_OK = r"^[^" + "".join(BANNED_CHARACTERS) + "]*$"
 URI_REGEX = re.compile(r"^[a-z0-9]+://")
 RESTRICTED_ASSET_CHARACTERS = list("\n\r\t\0 #?&%\"'<>[]{}|\\^`")
 
+MAX_NAME_LENGTH = 1024
+"""Of names, tags and keys, in characters."""
+MAX_NAME_BYTES = 2400
+"""Of names, tags and keys in UTF-8: PostgreSQL has no room for longer ones in an index."""
 MAX_VARIABLE_NAME_LENGTH = 255
 MAX_VARIABLE_VALUE_LENGTH = 5000
 MAX_ASSET_KEY_LENGTH = 512
@@ -54,6 +58,29 @@ def raise_on_name_alphanumeric_dashes_underscores_only(value: str, field_name: s
             f"{field_name} must only contain lowercase letters, numbers, and dashes or underscores. Got {value!r}."
         )
     return value
+
+
+def short_enough(value: str) -> str:
+    """Return a name, tag or key of at most 1,024 characters that is at most 2,400 bytes in UTF-8.
+
+    Raises:
+        ValueError: it is longer.
+    """
+    if len(value) > MAX_NAME_LENGTH:
+        raise ValueError(f"can have at most {MAX_NAME_LENGTH} characters, and has {len(value)}")
+    if not value.isascii():
+        size = len(value.encode("utf-8", "replace"))
+        if size > MAX_NAME_BYTES:
+            raise ValueError(f"can have at most {MAX_NAME_BYTES} bytes in UTF-8, and has {size}")
+    return value
+
+
+def shortened(value: str) -> str:
+    """A name that fits, with three dots in place of what is too much."""
+    if len(value) <= MAX_NAME_LENGTH and (value.isascii() or len(value.encode("utf-8", "replace")) <= MAX_NAME_BYTES):
+        return value
+    kept = value[: MAX_NAME_LENGTH - 3].encode("utf-8", "replace")[: MAX_NAME_BYTES - 3]
+    return kept.decode("utf-8", "ignore") + "..."
 
 
 def non_emptyish(value: str) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SHORTEST_PAUSE = 0.1
+
 
 class Database(Protocol):
     """Where services find their work: that of a server, or the local one. Usable from any thread."""
@@ -95,6 +97,14 @@ class Service:
     first_after: float = 0.0
     begin: Callable[[Database, datetime], None] | None = None
     is_local: bool = False
+
+    def pause(self, settings: Settings) -> float:
+        """Seconds after which it looks again when nothing tells it to: `loop_seconds` of its settings, if that is set."""
+        own: Any = getattr(settings.server.services, self.name, None)
+        chosen = (
+            settings.source_of(f"server.services.{self.name}.loop_seconds") if hasattr(own, "loop_seconds") else None
+        )
+        return max(float(own.loop_seconds), _SHORTEST_PAUSE) if chosen is not None else self.every
 
     def enabled(self, settings: Settings) -> bool:
         """Whether the settings want it."""

@@ -115,7 +115,7 @@ class Loops:
                 self._stopping.wait(_BETWEEN_BATCHES)
                 continue
             # replicas that started together do not stay together
-            pause = service.every * random.uniform(0.9, 1.1)
+            pause = service.pause(self._settings) * random.uniform(0.9, 1.1)
             if found.next_at is not None:
                 pause = min(pause, max((found.next_at - self._clock()).total_seconds(), service.rest, 0.01))
             if told.wait(pause):

@@ -43,7 +43,7 @@ def view(
     """
     settings = get_current_settings()
     profile = store.load_current_profile().name
-    rows: list[tuple[str, Any, str]] = []
+    rows: list[tuple[Field, Any, str]] = []
     for field in sorted(Settings.fields(), key=lambda field: field.env_name):
         origin = settings.source_of(field.path)
         if origin is None and not show_defaults:
@@ -51,19 +51,22 @@ def view(
         value = field.value_in(settings)
         if field.secret and value is not None and not show_secrets:
             value = "********"
-        rows.append((field.env_name, value, origin.kind if origin is not None else "defaults"))
+        rows.append((field, value, origin.kind if origin is not None else "defaults"))
     if output == "json":
         _console.say_json({"profile": profile, "settings": [_as_json(row, show_sources) for row in rows]})
         return
     _console.say(f"PREFECT_PROFILE={profile!r}")
-    for name, value, kind in rows:
+    for field, value, kind in rows:
         text = repr(None if value is None else format_value(value))
-        _console.say(f"{name}={text} (from {kind})" if show_sources else f"{name}={text}")
+        origin = f" (from {kind})" if show_sources else ""
+        _console.say(f"{field.env_name}={text}{origin}{' (has no effect)' if field.unused else ''}")
 
 
-def _as_json(row: tuple[str, Any, str], show_sources: bool) -> dict[str, Any]:
-    name, value, kind = row
-    shown = {"name": name, "value": plain(value)}
+def _as_json(row: tuple[Field, Any, str], show_sources: bool) -> dict[str, Any]:
+    field, value, kind = row
+    shown = {"name": field.env_name, "value": plain(value)}
+    if field.unused:
+        shown["without_effect"] = field.unused
     return {**shown, "source": kind} if show_sources else shown
 
 
@@ -93,6 +96,7 @@ def set_(settings: list[str]) -> None:
     for setting, value in changes.items():
         shown = "********" if setting.is_secret else value
         _console.say(f"Set {setting.name!r} to {shown!r}.")
+        _console.say(*(f"  {text}" for text in _check.without_effect({setting.accessor: value})))
         _warn_if_hidden(setting)
     _console.say(f"Updated profile {profile.name!r}.")
 

@@ -94,6 +94,8 @@ def start(
         "timeout_keep_alive": api.keepalive_timeout if keep_alive_timeout is None else keep_alive_timeout,
         # compressing costs each websocket hundreds of kilobytes; no message is larger than an event with what is around it
         "ws_per_message_deflate": False,
+        "ws_ping_interval": api.websocket_ping_interval,
+        "ws_ping_timeout": api.websocket_ping_timeout,
         "ws_max_size": 2 * get_current_settings().server.events.maximum_size_bytes,
         "timeout_graceful_shutdown": 5,
     }

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from prefect import plugins
     from prefect._store import migrate
     from prefect.settings import Settings
-    from prefect.settings.models.server.database import ServerDatabaseSettings
+    from prefect.settings.models.server.database import ServerDatabaseSettings, SQLAlchemyTLSSettings
 else:
     plugins = lazy_module("prefect.plugins")
     migrate = lazy_module("prefect._store.migrate")  # Alembic is for older databases only
@@ -77,13 +77,14 @@ def make_database(url: str, *, migrate_on_start: bool = True, pool: Mapping[str,
     Args:
         url: an SQLite or PostgreSQL URL; SQLite in memory is kept in a temporary file that ends with the server.
         migrate_on_start: bring an older schema up to date when it is opened.
-        pool: arguments of `sqlalchemy.create_engine` about the connections to PostgreSQL.
+        pool: arguments of `sqlalchemy.create_engine` about the connections to PostgreSQL; of them `echo` counts for
+            SQLite, too.
     """
     parsed = parse_url(url)
     if not is_sqlite(parsed):
         return PostgreSQLDatabase(parsed, migrate_on_start=migrate_on_start, pool=pool)
     path = sqlite_path(parsed)
-    return SQLiteDatabase(None if path == ":memory:" else os.path.abspath(path))
+    return SQLiteDatabase(None if path == ":memory:" else os.path.abspath(path), echo=bool((pool or {}).get("echo")))
 
 
 def database_of(settings: Settings) -> Database:
@@ -92,11 +93,22 @@ def database_of(settings: Settings) -> Database:
     return make_database(
         url.get_secret_value() if url else f"sqlite:///{settings.home / 'pluperfect.db'}",
         migrate_on_start=settings.server.database.migrate_on_start,
-        pool=_connections(settings.server.database, "options=" in (url.get_secret_value() if url else "")),
+        pool=_connections(settings.server.database, url.get_secret_value() if url else ""),
     )
 
 
-def _connections(settings: ServerDatabaseSettings, has_options: bool) -> dict[str, Any]:
+def _tls(settings: SQLAlchemyTLSSettings) -> dict[str, str]:
+    """The arguments of libpq for what the settings say about TLS."""
+    if not settings.enabled:
+        return {}
+    checked = "verify-full" if settings.check_hostname else "verify-ca" if settings.ca_file else "require"
+    # without a file of authorities: those of the system, which libpq takes only together with the host's name
+    authorities = settings.ca_file or ("system" if settings.check_hostname else None)
+    given = {"sslrootcert": authorities, "sslcert": settings.cert_file, "sslkey": settings.key_file}
+    return {"sslmode": checked, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _connections(settings: ServerDatabaseSettings, url: str) -> dict[str, Any]:
     """How a server connects to PostgreSQL, and how long it waits for it; what the URL says comes first."""
     arguments: dict[str, Any] = {"application_name": settings.sqlalchemy.connect_args.application_name or "prefect"}
     if settings.connection_timeout is not None:
@@ -106,14 +118,19 @@ def _connections(settings: ServerDatabaseSettings, has_options: bool) -> dict[st
         given["statement_timeout"] = str(max(1, round(settings.timeout * 1000)))
     # blanks end a value unless they are escaped
     options = [f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in given.items() if value is not None]
-    if options and not has_options:
+    if options and "options=" not in url:
         arguments["options"] = " ".join(options)
+    if "sslmode=" not in url:
+        arguments |= _tls(settings.sqlalchemy.connect_args.tls)
+    if settings.sqlalchemy.connect_args.statement_cache_size == 0:  # as poolers between us and PostgreSQL may want it
+        arguments["prepare_threshold"] = None
     limits = settings.sqlalchemy
     return {
         "pool_size": limits.pool_size,
         "max_overflow": limits.max_overflow,
         "pool_timeout": _FOR_EVER if limits.pool_timeout is None else limits.pool_timeout,
         "pool_recycle": limits.pool_recycle,
+        "echo": settings.echo,
         "connect_args": arguments,
     }
 
@@ -123,9 +140,10 @@ class SQLiteDatabase:
 
     Args:
         path: the file, made when it does not exist; None for a temporary one.
+        echo: log every statement.
     """
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, *, echo: bool = False) -> None:
         self.bus = Bus()
         self._folder = None
         if path is None:
@@ -133,10 +151,15 @@ class SQLiteDatabase:
             path = os.path.join(self._folder.name, "pluperfect.db")
         self.path = path
         self._writer = Writer(self.path)
-        self._writing = _Writing()
+        self._writing = _Writing(echo)
         self._watch = FileWatch(self._writer, self.bus)
         self._readers = sa.create_engine(
-            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=_READERS, max_overflow=_MORE_READERS
+            "sqlite://",
+            creator=self._connect,
+            poolclass=QueuePool,
+            pool_size=_READERS,
+            max_overflow=_MORE_READERS,
+            echo=echo,
         )
         event.listen(self._readers, "begin", _begin)
 
@@ -209,13 +232,16 @@ class _Borrowed:
 class _Writing:
     """SQLAlchemy's view of the connection that the writer has open. Used by one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, echo: bool) -> None:
+        self._echo = echo
         self._raw: sqlite3.Connection | None = None
         self._connection: sa.Connection | None = None
 
     def on(self, raw: sqlite3.Connection) -> sa.Connection:
         if self._connection is None or raw is not self._raw:
-            engine = sa.create_engine("sqlite://", creator=lambda: _Borrowed(raw), poolclass=StaticPool)
+            engine = sa.create_engine(
+                "sqlite://", creator=lambda: _Borrowed(raw), poolclass=StaticPool, echo=self._echo
+            )
             self._raw, self._connection = raw, engine.connect()
         elif self._connection.in_transaction():
             self._connection.rollback()  # of SQLAlchemy's books; the transaction itself is the writer's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from prefect.settings import _profile_file, profiles
@@ -43,13 +44,19 @@ def problems() -> tuple[list[str], list[str]]:
             fields[path].read(raw, origin)
         except SettingsError as problem:
             errors.append(str(problem))
-    warnings = unknown_names()
+    warnings = unknown_names() + without_effect(found)
     if not errors:
         try:
             warnings += misgivings(Settings())
         except SettingsError as problem:
             errors.append(str(problem))
     return errors, warnings
+
+
+def without_effect(found: Mapping[str, Any]) -> list[str]:
+    """A warning for each of some settings, by their paths, that changes nothing here."""
+    fields = [field for path, field in fields_by_path(Settings).items() if path in found and field.unused]
+    return [f"{field.env_name} has no effect: {field.unused}." for field in fields]
 
 
 def unknown_names() -> list[str]:

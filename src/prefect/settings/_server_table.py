@@ -64,7 +64,9 @@ class ServerConcurrencySettings(Group, path="server.concurrency"):
     """Concurrency limits."""
 
     lease_storage: str = setting(
-        "prefect.server.concurrency.lease_storage.memory", "Module that keeps the leases of concurrency slots."
+        "prefect.server.concurrency.lease_storage.memory",
+        "Module that keeps the leases of concurrency slots.",
+        unused="what is kept is kept in the database",
     )
     initial_deployment_lease_duration: float = setting(
         300.0, "Seconds that a run may hold its deployment's slot before it renews it.", minimum=30, maximum=3600
@@ -90,7 +92,11 @@ class SQLAlchemyConnectArgsSettings(Group, path="server.database.sqlalchemy.conn
     application_name: str | None = setting(None, "Name under which the connections appear in the database.")
     search_path: str | None = setting(None, "Schemas in which tables are looked for.")
     statement_cache_size: int | None = setting(None, "Prepared statements kept for each connection.")
-    prepared_statement_cache_size: int | None = setting(None, "Prepared statements kept by SQLAlchemy.")
+    prepared_statement_cache_size: int | None = setting(
+        None,
+        "Prepared statements kept by SQLAlchemy.",
+        unused="statements are prepared by psycopg alone: see statement_cache_size",
+    )
     tls: SQLAlchemyTLSSettings = group(SQLAlchemyTLSSettings)
 
 
@@ -142,7 +148,10 @@ class ServerDatabaseSettings(Group, path="server.database"):
         5.0, "Seconds that connecting may take.", aliases=("PREFECT_API_DATABASE_CONNECTION_TIMEOUT",)
     )
     migration_timeout: float | None = setting(
-        None, "Seconds that one statement of a migration may take. None sets no limit.", positive=True
+        None,
+        "Seconds that one statement of a migration may take. None sets no limit.",
+        positive=True,
+        unused="a migration may take its time; who wants a limit migrates with `prefect server database upgrade`",
     )
 
 
@@ -154,14 +163,15 @@ class ServerDeploymentsSettings(Group, path="server.deployments"):
         "Seconds after which a run that found its deployment's limit reached is tried again.",
         aliases=("PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS",),
         minimum=0,
+        unused="a run that found its deployment's limit reached keeps its place, and is told",
     )
 
 
 class ServerDocketSettings(Group, path="server.docket"):
     """The queue of the server's own background work."""
 
-    name: str = setting("prefect-server", "Name of the queue.")
-    url: str = setting("memory://", "Where the queue is kept.")
+    name: str = setting("prefect-server", "Name of the queue.", unused="what is kept is kept in the database")
+    url: str = setting("memory://", "Where the queue is kept.", unused="what is kept is kept in the database")
 
 
 class ServerEphemeralSettings(Group, path="server.ephemeral"):
@@ -170,7 +180,11 @@ class ServerEphemeralSettings(Group, path="server.ephemeral"):
     enabled: bool = setting(
         False, "Work without a server when api.url is not set.", aliases=("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE",)
     )
-    startup_timeout_seconds: int = setting(20, "Seconds that a temporary server may take to start.")
+    startup_timeout_seconds: int = setting(
+        20,
+        "Seconds that a temporary server may take to start.",
+        unused="without a server runs are recorded in a local database",
+    )
 
 
 class ServerEventsSettings(Group, path="server.events"):
@@ -183,6 +197,7 @@ class ServerEventsSettings(Group, path="server.events"):
         "PT5M",
         "How long the resources related to an event are remembered.",
         aliases=("PREFECT_API_EVENTS_RELATED_RESOURCE_CACHE_TTL",),
+        unused="what is related to an event is read when it is needed",
     )
     maximum_labels_per_resource: int = setting(
         500, "Labels that a resource may have.", aliases=("PREFECT_EVENTS_MAXIMUM_LABELS_PER_RESOURCE",)
@@ -197,11 +212,13 @@ class ServerEventsSettings(Group, path="server.events"):
         "PT1M",
         "How long the count of an automation is kept after its time is over.",
         aliases=("PREFECT_EVENTS_EXPIRED_BUCKET_BUFFER",),
+        unused="counts of automations are in the database, and end when the event that ended their time has come",
     )
     proactive_granularity: timedelta = setting(
         "PT5S",
         "Time between two looks for automations that wait for something not to happen.",
         aliases=("PREFECT_EVENTS_PROACTIVE_GRANULARITY",),
+        unused="automations that wait for something not to happen are looked at when their time is over",
     )
     retention_period: timedelta = setting(
         "P7D", "How long events are kept.", aliases=("PREFECT_EVENTS_RETENTION_PERIOD",)
@@ -221,14 +238,18 @@ class ServerEventsSettings(Group, path="server.events"):
         "prefect.server.utilities.messaging.memory",
         "Module that carries messages inside the server.",
         aliases=("PREFECT_MESSAGING_BROKER",),
+        unused="what is kept is kept in the database",
     )
     messaging_cache: str = setting(
         "prefect.server.utilities.messaging.memory",
         "Module that remembers which messages were seen.",
         aliases=("PREFECT_MESSAGING_CACHE",),
+        unused="what is kept is kept in the database",
     )
     causal_ordering: str = setting(
-        "prefect.server.events.ordering.memory", "Module that puts events in the order of their causes."
+        "prefect.server.events.ordering.memory",
+        "Module that puts events in the order of their causes.",
+        unused="what is kept is kept in the database",
     )
     maximum_event_name_length: int = setting(1024, "Longest name of an event, in characters.", positive=True)
     task_run_events: str = setting(
@@ -249,22 +270,31 @@ class ServerLogsSettings(Group, path="server.logs"):
     """Log lines received by the server."""
 
     stream_out_enabled: bool = setting(False, "Offer the stream of log lines to clients.")
-    stream_publishing_enabled: bool = setting(False, "Put log lines on the stream.")
+    stream_publishing_enabled: bool = setting(
+        False, "Put log lines on the stream.", unused="log lines are read from the database; see stream_out_enabled"
+    )
 
 
 class ServerTasksSchedulingSettings(Group, path="server.tasks.scheduling"):
     """Tasks run in the background."""
 
     max_scheduled_queue_size: int = setting(
-        1000, "Task runs that may wait in one queue.", aliases=("PREFECT_TASK_SCHEDULING_MAX_SCHEDULED_QUEUE_SIZE",)
+        1000,
+        "Task runs that may wait in one queue.",
+        aliases=("PREFECT_TASK_SCHEDULING_MAX_SCHEDULED_QUEUE_SIZE",),
+        unused="the queue is a table",
     )
     max_retry_queue_size: int = setting(
-        100, "Retries that may wait in one queue.", aliases=("PREFECT_TASK_SCHEDULING_MAX_RETRY_QUEUE_SIZE",)
+        100,
+        "Retries that may wait in one queue.",
+        aliases=("PREFECT_TASK_SCHEDULING_MAX_RETRY_QUEUE_SIZE",),
+        unused="the queue is a table",
     )
     pending_task_timeout: timedelta = setting(
         "PT0S",
         "How long a task run may stay pending before it is queued again. Zero: for ever.",
         aliases=("PREFECT_TASK_SCHEDULING_PENDING_TASK_TIMEOUT",),
+        unused="claims are leases: a task run whose worker is gone is queued again",
     )
 
 
@@ -287,31 +317,48 @@ class ServerUISettings(Group, path="server.ui"):
     """The server's pages."""
 
     enabled: bool = setting(True, "Offer the pages.", aliases=("PREFECT_UI_ENABLED",))
-    v2_enabled: bool = setting(True, "Offer the second generation of pages.")
+    v2_enabled: bool = setting(
+        True, "Offer the second generation of pages.", unused="there are no pages in the browser yet"
+    )
     api_url: str | None = setting(
         lambda root: _ui_api_url(root),
         "Address of the API as the browser sees it; by default where the server listens.",
         aliases=("PREFECT_UI_API_URL",),
+        unused="there are no pages in the browser yet",
     )
-    serve_base: str = setting("/", "Path under which the pages are offered.", aliases=("PREFECT_UI_SERVE_BASE",))
+    serve_base: str = setting(
+        "/",
+        "Path under which the pages are offered.",
+        aliases=("PREFECT_UI_SERVE_BASE",),
+        unused="there are no pages in the browser yet",
+    )
     static_directory: str | None = setting(
-        None, "Directory for files made for the pages.", aliases=("PREFECT_UI_STATIC_DIRECTORY",)
+        None,
+        "Directory for files made for the pages.",
+        aliases=("PREFECT_UI_STATIC_DIRECTORY",),
+        unused="there are no pages in the browser yet",
     )
-    show_promotional_content: bool = setting(True, "Show offers of other products.")
+    show_promotional_content: bool = setting(
+        True, "Show offers of other products.", unused="there are no pages in the browser yet"
+    )
 
 
 class ServerWorkerChannelSettings(Group, path="server.worker_channel"):
     """Orders to workers."""
 
     cleanup_queue_storage: str = setting(
-        "prefect.server.worker_communication.cleanup_queue.memory", "Module that keeps the orders to clean up."
+        "prefect.server.worker_communication.cleanup_queue.memory",
+        "Module that keeps the orders to clean up.",
+        unused="what is kept is kept in the database",
     )
     cleanup_lease_seconds: float = setting(
         30.0, "Seconds a worker has for an order before another gets it.", positive=True
     )
     cleanup_max_delivery_attempts: int = setting(3, "Times that an order is given out.", minimum=1)
     cleanup_completed_idempotency_retention_seconds: float | None = setting(
-        None, "Seconds that a finished order is remembered. None: for ever."
+        None,
+        "Seconds that a finished order is remembered. None: for ever.",
+        unused="orders that were carried out are gone; a run that has ended does not end again",
     )
 
 
@@ -321,10 +368,20 @@ class ServerSettings(Group, path="server"):
     logging_level: LogLevel = setting(
         "WARNING", "Lowest level of messages the server logs.", aliases=("PREFECT_LOGGING_SERVER_LEVEL",)
     )
-    analytics_enabled: bool = setting(True, "Allow anonymous usage statistics.")
-    metrics_enabled: bool = setting(False, "Offer Prometheus metrics.", aliases=("PREFECT_API_ENABLE_METRICS",))
+    analytics_enabled: bool = setting(
+        True, "Allow anonymous usage statistics.", unused="nothing is ever sent to anybody"
+    )
+    metrics_enabled: bool = setting(
+        False,
+        "Offer Prometheus metrics.",
+        aliases=("PREFECT_API_ENABLE_METRICS",),
+        unused="the server offers no metrics yet",
+    )
     log_retryable_errors: bool = setting(
-        False, "Log errors after which clients try again.", aliases=("PREFECT_API_LOG_RETRYABLE_ERRORS",)
+        False,
+        "Log errors after which clients try again.",
+        aliases=("PREFECT_API_LOG_RETRYABLE_ERRORS",),
+        unused="such errors are logged where they are told from others: by clients",
     )
     register_blocks_on_start: bool = setting(
         True, "Register the known types of blocks at start.", aliases=("PREFECT_API_BLOCKS_REGISTER_ON_START",)
@@ -338,6 +395,7 @@ class ServerSettings(Group, path="server"):
         lambda root: root.home / "memo_store.toml",
         "File that remembers what was registered.",
         aliases=("PREFECT_MEMO_STORE_PATH",),
+        unused="that nothing has changed is known from the database",
     )
     deployment_schedule_max_scheduled_runs: int = setting(
         50,

@@ -41,9 +41,23 @@ class ServerServicesCancellationCleanupSettings(ServicesBaseSetting, path="serve
 class ServerServicesCleanupReconcilerSettings(ServicesBaseSetting, path="server.services.cleanup_reconciler"):
     """The service that has left-over infrastructure removed."""
 
-    enabled: bool = setting(True, "Have infrastructure of ended runs removed.")
-    loop_seconds: float = setting(5, "Seconds between two rounds.", positive=True)
-    batch_size: int = setting(100, "Runs handled in one round.", positive=True)
+    enabled: bool = setting(
+        True,
+        "Have infrastructure of ended runs removed.",
+        unused="orders to clean up are given when a run ends, in the same transaction",
+    )
+    loop_seconds: float = setting(
+        5,
+        "Seconds between two rounds.",
+        positive=True,
+        unused="orders to clean up are given when a run ends, in the same transaction",
+    )
+    batch_size: int = setting(
+        100,
+        "Runs handled in one round.",
+        positive=True,
+        unused="orders to clean up are given when a run ends, in the same transaction",
+    )
 
 
 class ServerServicesDBVacuumSettings(ServicesBaseSetting, path="server.services.db_vacuum"):
@@ -98,34 +112,52 @@ class ServerServicesEventPersisterSettings(ServicesBaseSetting, path="server.ser
     """The service that writes events to the database."""
 
     enabled: bool = setting(
-        True, "Write events to the database.", aliases=("PREFECT_API_SERVICES_EVENT_PERSISTER_ENABLED",)
+        True,
+        "Write events to the database.",
+        aliases=("PREFECT_API_SERVICES_EVENT_PERSISTER_ENABLED",),
+        unused="what is received is written when it is received",
     )
     batch_size: int = setting(
         20,
         "Events written in one transaction.",
         aliases=("PREFECT_API_SERVICES_EVENT_PERSISTER_BATCH_SIZE",),
         positive=True,
+        unused="what is received is written when it is received",
     )
     read_batch_size: int = setting(
         1,
         "Events taken from the queue at once.",
         aliases=("PREFECT_API_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE",),
         positive=True,
+        unused="what is received is written when it is received",
     )
     flush_interval: float = setting(
         5,
         "Seconds after which an incomplete batch is written.",
         aliases=("PREFECT_API_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL",),
         positive=True,
+        unused="what is received is written when it is received",
     )
-    queue_max_size: int = setting(50_000, "Events that may wait.", positive=True)
-    max_flush_retries: int = setting(5, "Times that writing a batch is tried again.", positive=True)
+    queue_max_size: int = setting(
+        50_000, "Events that may wait.", positive=True, unused="what is received is written when it is received"
+    )
+    max_flush_retries: int = setting(
+        5,
+        "Times that writing a batch is tried again.",
+        positive=True,
+        unused="what is received is written when it is received",
+    )
 
 
 class ServerServicesEventLoggerSettings(ServicesBaseSetting, path="server.services.event_logger"):
     """The service that logs events."""
 
-    enabled: bool = setting(False, "Log every event.", aliases=("PREFECT_API_SERVICES_EVENT_LOGGER_ENABLED",))
+    enabled: bool = setting(
+        False,
+        "Log every event.",
+        aliases=("PREFECT_API_SERVICES_EVENT_LOGGER_ENABLED",),
+        unused="`prefect event stream` shows events",
+    )
 
 
 class ServerServicesForemanSettings(ServicesBaseSetting, path="server.services.foreman"):
@@ -214,7 +246,11 @@ class ServerServicesSchedulerSettings(ServicesBaseSetting, path="server.services
     insert_batch_size: int = setting(
         500, "Runs written in one transaction.", aliases=("PREFECT_API_SERVICES_SCHEDULER_INSERT_BATCH_SIZE",)
     )
-    recent_deployments_loop_seconds: float = setting(5, "Seconds between two looks at deployments that just changed.")
+    recent_deployments_loop_seconds: float = setting(
+        5,
+        "Seconds between two looks at deployments that just changed.",
+        unused="services are told of what there is to do, and know when something is due",
+    )
 
 
 class ServerServicesPauseExpirationsSettings(ServicesBaseSetting, path="server.services.pause_expirations"):
@@ -239,11 +275,29 @@ class ServerServicesTaskRunRecorderSettings(ServicesBaseSetting, path="server.se
     """The service that records task runs told by events."""
 
     enabled: bool = setting(
-        True, "Record task runs told by events.", aliases=("PREFECT_API_SERVICES_TASK_RUN_RECORDER_ENABLED",)
+        True,
+        "Record task runs told by events.",
+        aliases=("PREFECT_API_SERVICES_TASK_RUN_RECORDER_ENABLED",),
+        unused="what is received is written when it is received",
     )
-    read_batch_size: int = setting(1, "Events taken from the queue at once.", positive=True)
-    batch_size: int = setting(1, "Task runs written in one transaction.", positive=True)
-    flush_interval: float = setting(5, "Seconds after which an incomplete batch is written.", positive=True)
+    read_batch_size: int = setting(
+        1,
+        "Events taken from the queue at once.",
+        positive=True,
+        unused="what is received is written when it is received",
+    )
+    batch_size: int = setting(
+        1,
+        "Task runs written in one transaction.",
+        positive=True,
+        unused="what is received is written when it is received",
+    )
+    flush_interval: float = setting(
+        5,
+        "Seconds after which an incomplete batch is written.",
+        positive=True,
+        unused="what is received is written when it is received",
+    )
 
 
 class ServerServicesTriggersSettings(ServicesBaseSetting, path="server.services.triggers"):
@@ -252,11 +306,20 @@ class ServerServicesTriggersSettings(ServicesBaseSetting, path="server.services.
     enabled: bool = setting(
         True, "Evaluate the triggers of automations.", aliases=("PREFECT_API_SERVICES_TRIGGERS_ENABLED",)
     )
-    read_batch_size: int = setting(1, "Events taken from the queue at once.", positive=True)
-    pg_notify_reconnect_interval_seconds: int = setting(
-        10, "Seconds before PostgreSQL's notifications are asked for again after the connection broke."
+    read_batch_size: int = setting(
+        1,
+        "Events taken from the queue at once.",
+        positive=True,
+        unused="events are read as they come, as many as there are",
     )
-    pg_notify_heartbeat_interval_seconds: int = setting(5, "Seconds between two checks of that connection.")
+    pg_notify_reconnect_interval_seconds: int = setting(
+        10,
+        "Seconds before PostgreSQL's notifications are asked for again after the connection broke.",
+        unused="a connection that broke is made again at once, then with growing pauses",
+    )
+    pg_notify_heartbeat_interval_seconds: int = setting(
+        5, "Seconds between two checks of that connection.", unused="the connection tells when it breaks"
+    )
 
 
 class ServerServicesSettings(Group, path="server.services"):

@@ -60,9 +60,12 @@ class ClientMetricsSettings(Group, path="client.metrics"):
     """Metrics of the API client."""
 
     enabled: bool = setting(
-        False, "Serve Prometheus metrics of the client.", aliases=("PREFECT_CLIENT_ENABLE_METRICS",)
+        False,
+        "Serve Prometheus metrics of the client.",
+        aliases=("PREFECT_CLIENT_ENABLE_METRICS",),
+        unused="clients offer no metrics",
     )
-    port: int = setting(4201, "Port on which the client's metrics are served.")
+    port: int = setting(4201, "Port on which the client's metrics are served.", unused="clients offer no metrics")
 
 
 class ClientSettings(Group, path="client"):
@@ -85,8 +88,16 @@ class CloudSettings(Group, path="cloud"):
     """Prefect Cloud, as an API one can be connected to."""
 
     api_url: str = setting("https://api.prefect.cloud/api", "Address of the API of Prefect Cloud.")
-    enable_orchestration_telemetry: bool = setting(True, "Send traces of runs when connected to Prefect Cloud.")
-    max_log_size: int = setting(25_000, "Longest log line, in characters, that Prefect Cloud takes.")
+    enable_orchestration_telemetry: bool = setting(
+        True,
+        "Send traces of runs when connected to Prefect Cloud.",
+        unused="nothing is ever sent to anybody but the server that is set",
+    )
+    max_log_size: int = setting(
+        25_000,
+        "Longest log line, in characters, that Prefect Cloud takes.",
+        unused="the size of log lines is limited by logging.to_api.max_log_size alone",
+    )
     ui_url: str | None = setting(
         lambda root: default_cloud_ui_url(root.cloud),
         "Address of the pages of Prefect Cloud; by default derived from its API's.",
@@ -110,14 +121,22 @@ class EventsSettings(Group, path="events"):
     """Events sent by this process."""
 
     worker_max_queue_size: int = setting(
-        0, "Events that may wait to be sent; more are dropped. 0 sets no limit.", minimum=0
+        0,
+        "Events that may wait to be sent; more are dropped. 0 sets no limit.",
+        minimum=0,
+        unused="events go the way of what else is recorded, and who is too fast waits",
     )
 
 
 class ExperimentsSettings(Group, path="experiments"):
     """Experimental features."""
 
-    warn: bool = setting(True, "Warn when an experimental feature is used.", aliases=("PREFECT_EXPERIMENTAL_WARN",))
+    warn: bool = setting(
+        True,
+        "Warn when an experimental feature is used.",
+        aliases=("PREFECT_EXPERIMENTAL_WARN",),
+        unused="there are no experiments",
+    )
 
 
 class FlowsSettings(Group, path="flows"):
@@ -128,6 +147,7 @@ class FlowsSettings(Group, path="flows"):
         "Seconds between the signs of life of a flow run. None sends none.",
         aliases=("PREFECT_RUNNER_HEARTBEAT_FREQUENCY",),
         minimum=30,
+        unused="runs are held by leases, which are renewed every fifteen seconds",
     )
     default_retries: int = setting(
         0, "Retries of flows that state none.", aliases=("PREFECT_FLOW_DEFAULT_RETRIES",), minimum=0
@@ -223,7 +243,11 @@ class ResultsSettings(Group, path="results"):
 class RunnerServerSettings(Group, path="runner.server"):
     """The runner's own small web server."""
 
-    enable: bool = setting(False, "Start it: it tells whether the runner is alive.")
+    enable: bool = setting(
+        False,
+        "Start it: it tells whether the runner is alive.",
+        unused="it is started where somebody asks for it: `webserver=True`",
+    )
     host: str = setting("localhost", "Address it listens on.")
     port: int = setting(8080, "Port it listens on.")
     log_level: LogLevel = setting("ERROR", "Lowest level of messages it logs.")
@@ -235,8 +259,14 @@ class RunnerSettings(Group, path="runner"):
 
     process_limit: int = setting(5, "Flow runs that one runner executes at the same time.")
     poll_frequency: int = setting(10, "Seconds between two looks for scheduled runs.")
-    crash_on_cancellation_failure: bool = setting(False, "Mark a run as crashed when it could not be cancelled.")
-    auto_install_dependencies: bool = setting(False, "Install what a flow declares it needs before running it.")
+    crash_on_cancellation_failure: bool = setting(
+        False,
+        "Mark a run as crashed when it could not be cancelled.",
+        unused="a run that cannot be cancelled stays Cancelling, and is tried again",
+    )
+    auto_install_dependencies: bool = setting(
+        False, "Install what a flow declares it needs before running it.", unused="nothing is installed unasked"
+    )
     server: RunnerServerSettings = group(RunnerServerSettings)
 
 
@@ -266,6 +296,7 @@ class TasksSchedulingSettings(Group, path="tasks.scheduling"):
         True,
         "Delete the task run when a background task could not be submitted.",
         aliases=("PREFECT_TASK_SCHEDULING_DELETE_FAILED_SUBMISSIONS",),
+        unused="a submission that failed leaves nothing behind",
     )
 
 
@@ -293,8 +324,12 @@ class TasksSettings(Group, path="tasks"):
 class TelemetrySettings(Group, path="telemetry"):
     """Measurements of runs."""
 
-    enable_resource_metrics: bool = setting(True, "Measure the memory and processor time of flow runs.")
-    resource_metrics_interval_seconds: int = setting(10, "Seconds between two measurements.", minimum=1)
+    enable_resource_metrics: bool = setting(
+        True, "Measure the memory and processor time of flow runs.", unused="no metrics of processes are taken"
+    )
+    resource_metrics_interval_seconds: int = setting(
+        10, "Seconds between two measurements.", minimum=1, unused="no metrics of processes are taken"
+    )
 
 
 class TestingSettings(Group, path="testing"):
@@ -302,13 +337,29 @@ class TestingSettings(Group, path="testing"):
 
     __test__ = False  # its name makes pytest look for tests in it
 
-    test_mode: bool = setting(False, "Say that the library is under test.", aliases=("PREFECT_TEST_MODE",))
-    unit_test_mode: bool = setting(False, "Say that its unit tests run.", aliases=("PREFECT_UNIT_TEST_MODE",))
+    test_mode: bool = setting(
+        False,
+        "Say that the library is under test.",
+        aliases=("PREFECT_TEST_MODE",),
+        unused="nothing behaves differently in tests",
+    )
+    unit_test_mode: bool = setting(
+        False,
+        "Say that its unit tests run.",
+        aliases=("PREFECT_UNIT_TEST_MODE",),
+        unused="nothing behaves differently in tests",
+    )
     unit_test_loop_debug: bool = setting(
-        True, "Run event loops of unit tests in debug mode.", aliases=("PREFECT_UNIT_TEST_LOOP_DEBUG",)
+        True,
+        "Run event loops of unit tests in debug mode.",
+        aliases=("PREFECT_UNIT_TEST_LOOP_DEBUG",),
+        unused="nothing behaves differently in tests",
     )
     test_setting: Any = setting(
-        "FOO", "A setting without meaning, to test settings with.", aliases=("PREFECT_TEST_SETTING",)
+        "FOO",
+        "A setting without meaning, to test settings with.",
+        aliases=("PREFECT_TEST_SETTING",),
+        unused="it is there to be set",
     )
 
 
@@ -326,8 +377,16 @@ class WorkerSettings(Group, path="worker"):
     heartbeat_seconds: float = setting(30, "Seconds between two signs of life.")
     query_seconds: float = setting(10, "Seconds between two looks for scheduled runs.")
     prefetch_seconds: float = setting(10, "Seconds before its time that a run is taken.")
-    enable_cancellation: bool = setting(False, "Let the worker itself stop runs that are cancelled.")
-    cancellation_poll_seconds: float = setting(120, "Seconds between two looks for cancelled runs.")
+    enable_cancellation: bool = setting(
+        False,
+        "Let the worker itself stop runs that are cancelled.",
+        unused="workers are always told what is to be cancelled",
+    )
+    cancellation_poll_seconds: float = setting(
+        120,
+        "Seconds between two looks for cancelled runs.",
+        unused="workers are told what is to be cancelled, and need not ask",
+    )
     webserver: WorkerWebserverSettings = group(WorkerWebserverSettings)
 
 

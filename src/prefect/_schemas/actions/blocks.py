@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, HttpUrl, model_validator
@@ -10,14 +10,14 @@ from pydantic import Field, HttpUrl, model_validator
 from prefect._ids import new_uuid
 from prefect._schemas.base import ActionBaseModel
 from prefect._schemas.blocks import DEFAULT_BLOCK_SCHEMA_VERSION, refuse_self_reference, require_name
-from prefect._schemas.fields import BlockDocumentName, BlockTypeSlug
+from prefect._schemas.fields import BlockDocumentName, BlockTypeSlug, Short, ShortText
 
 
 class BlockTypeCreate(ActionBaseModel):
     """Make a block type."""
 
-    name: str = Field(min_length=1)
-    slug: BlockTypeSlug
+    name: ShortText = Field(min_length=1)
+    slug: Annotated[BlockTypeSlug, Short]
     logo_url: HttpUrl | None = None
     documentation_url: HttpUrl | None = None
     description: str | None = None
@@ -45,13 +45,13 @@ class BlockSchemaCreate(ActionBaseModel):
     fields: dict[str, Any] = Field(default_factory=dict)
     block_type_id: UUID | None = None
     capabilities: list[str] = Field(default_factory=list)
-    version: str = DEFAULT_BLOCK_SCHEMA_VERSION
+    version: ShortText = DEFAULT_BLOCK_SCHEMA_VERSION
 
 
 class BlockDocumentCreate(ActionBaseModel):
     """Keep a block."""
 
-    name: BlockDocumentName | None = None
+    name: Annotated[BlockDocumentName, Short] | None = None
     data: dict[str, Any] = Field(default_factory=dict)
     block_schema_id: UUID
     block_type_id: UUID
@@ -79,7 +79,7 @@ class BlockDocumentReferenceCreate(ActionBaseModel):
     id: UUID = Field(default_factory=new_uuid)
     parent_block_document_id: UUID
     reference_block_document_id: UUID
-    name: str
+    name: ShortText
 
     @model_validator(mode="before")
     @classmethod

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from prefect._schemas.base import ActionBaseModel
-from prefect._schemas.fields import Name, NonNegativeFloat, NonNegativeInteger
+from prefect._schemas.fields import Name, NonNegativeFloat, NonNegativeInteger, Short, ShortText
 
 
 class ConcurrencyLimitCreate(ActionBaseModel):
     """Limit the task runs with a tag."""
 
-    tag: str
+    tag: ShortText
     concurrency_limit: int
 
 
@@ -19,7 +21,7 @@ class ConcurrencyLimitV2Create(ActionBaseModel):
     """Make a global concurrency limit, with its counters."""
 
     active: bool = True
-    name: Name
+    name: Annotated[Name, Short]
     limit: NonNegativeInteger
     active_slots: NonNegativeInteger = 0
     denied_slots: NonNegativeInteger = 0
@@ -31,7 +33,7 @@ class ConcurrencyLimitV2Update(ActionBaseModel):
     """Change a global concurrency limit, or its counters."""
 
     active: bool | None = None
-    name: Name | None = None
+    name: Annotated[Name, Short] | None = None
     limit: NonNegativeInteger | None = None
     active_slots: NonNegativeInteger | None = None
     denied_slots: NonNegativeInteger | None = None
@@ -41,7 +43,7 @@ class ConcurrencyLimitV2Update(ActionBaseModel):
 class GlobalConcurrencyLimitCreate(ActionBaseModel):
     """Make a global concurrency limit."""
 
-    name: Name
+    name: Annotated[Name, Short]
     limit: NonNegativeInteger
     active: bool | None = True
     active_slots: NonNegativeInteger | None = 0
@@ -51,7 +53,7 @@ class GlobalConcurrencyLimitCreate(ActionBaseModel):
 class GlobalConcurrencyLimitUpdate(ActionBaseModel):
     """Change a global concurrency limit."""
 
-    name: Name | None = None
+    name: Annotated[Name, Short] | None = None
     limit: NonNegativeInteger | None = None
     active: bool | None = None
     active_slots: NonNegativeInteger | None = None

@@ -20,7 +20,7 @@ from prefect._rules.recurrence import with_start
 from prefect._schemas.base import ActionBaseModel
 from prefect._schemas.concurrency import ConcurrencyOptions
 from prefect._schemas.deployments import CatchUp, DeploymentBranchingOptions, VersionInfo
-from prefect._schemas.fields import KeyValueLabelsField, NameOrEmpty, PositiveInteger
+from prefect._schemas.fields import KeyValueLabelsField, NameOrEmpty, PositiveInteger, Short, ShortText
 from prefect._schemas.json_schema import check_against_schema
 from prefect._schemas.schedule_spec import Schedule
 from prefect._schemas.schedules import (
@@ -79,9 +79,9 @@ class DeploymentScheduleCreate(ActionBaseModel):
     # over those of the deployment
     parameters: dict[str, Any] = Field(default_factory=dict)
     # a name, unique within the deployment
-    slug: str | None = None
+    slug: ShortText | None = None
     # the slug of the schedule that this one takes the place of
-    replaces: str | None = None
+    replaces: ShortText | None = None
     # what becomes of instants that passed while nobody looked
     catch_up: CatchUp | None = None
 
@@ -127,8 +127,8 @@ class DeploymentScheduleUpdate(ActionBaseModel):
     active: bool | None = None
     max_scheduled_runs: PositiveInteger | None = None
     parameters: dict[str, Any] | None = None
-    slug: str | None = None
-    replaces: str | None = None
+    slug: ShortText | None = None
+    replaces: ShortText | None = None
     catch_up: CatchUp | None = None
 
     @field_validator("max_scheduled_runs")
@@ -162,7 +162,7 @@ def _check_job_variables(job_variables: dict[str, Any] | None, base_job_template
 class DeploymentCreate(ActionBaseModel):
     """Make a deployment, or change the one of that flow and name."""
 
-    name: NameOrEmpty = Field(examples=["my-deployment"])
+    name: Annotated[NameOrEmpty, Short] = Field(examples=["my-deployment"])
     flow_id: UUID
     paused: bool | None = None
     schedules: list[DeploymentScheduleCreate] = Field(default_factory=list)
@@ -174,12 +174,12 @@ class DeploymentCreate(ActionBaseModel):
     enforce_parameter_schema: bool | None = None
     parameter_openapi_schema: ParameterOpenAPISchema | None = Field(default_factory=_empty_schema)
     parameters: dict[str, Any] = Field(default_factory=dict)
-    tags: list[str] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=list)
     labels: KeyValueLabelsField
     # what a worker does to get the code
     pull_steps: list[dict[str, Any]] | None = None
-    work_queue_name: str | None = None
-    work_pool_name: str | None = None
+    work_queue_name: ShortText | None = None
+    work_pool_name: ShortText | None = None
     storage_document_id: UUID | None = None
     infrastructure_document_id: UUID | None = None
     description: str | None = None
@@ -189,10 +189,10 @@ class DeploymentCreate(ActionBaseModel):
     entrypoint: str | None = None
     # over the defaults of the work pool's job template
     job_variables: dict[str, Any] = Field(default_factory=dict)
-    version: str | None = None
+    version: ShortText | None = None
     version_info: VersionInfo | None = None
     # for a branch: its name, the deployment it was made from, and the one at the root
-    branch: str | None = None
+    branch: ShortText | None = None
     base: UUID | None = None
     root: UUID | None = None
 
@@ -220,7 +220,7 @@ class DeploymentCreate(ActionBaseModel):
 class DeploymentUpdate(ActionBaseModel):
     """Change a deployment."""
 
-    version: str | None = None
+    version: ShortText | None = None
     version_info: VersionInfo | None = None
     description: str | None = None
     parameters: dict[str, Any] | None = None
@@ -230,9 +230,9 @@ class DeploymentUpdate(ActionBaseModel):
     # a limit that is shared with others, instead of one of its own
     global_concurrency_limit_id: UUID | None = None
     concurrency_options: ConcurrencyOptions | None = None
-    tags: list[str] = Field(default_factory=list)
-    work_queue_name: str | None = None
-    work_pool_name: str | None = None
+    tags: list[ShortText] = Field(default_factory=list)
+    work_queue_name: ShortText | None = None
+    work_pool_name: ShortText | None = None
     path: str | None = None
     job_variables: dict[str, Any] | None = Field(default_factory=dict)
     entrypoint: str | None = None
@@ -260,7 +260,7 @@ class DeploymentUpdate(ActionBaseModel):
 class DeploymentBranch(ActionBaseModel):
     """Make a branch of a deployment."""
 
-    branch: str
+    branch: ShortText
     options: DeploymentBranchingOptions = Field(default_factory=DeploymentBranchingOptions)
     # what is different in the branch
     overrides: DeploymentUpdate | None = None

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
 
 from prefect._schemas.admin import SavedSearchFilter
 from prefect._schemas.base import ActionBaseModel
-from prefect._schemas.fields import ArtifactKey, StrictVariableValue, VariableName
+from prefect._schemas.fields import ArtifactKey, Short, ShortText, StrictVariableValue, VariableName
 
 
 class ArtifactCreate(ActionBaseModel):
     """Leave an artifact."""
 
     # artifacts with the same key are versions of one thing
-    key: ArtifactKey | None = None
+    key: Annotated[ArtifactKey, Short] | None = None
     # such as "table" or "markdown"
-    type: str | None = None
+    type: ShortText | None = None
     description: str | None = None
     data: dict[str, Any] | Any | None = None
     metadata_: dict[str, str] | None = None
@@ -39,7 +39,7 @@ class VariableCreate(ActionBaseModel):
 
     name: VariableName
     value: StrictVariableValue = Field(examples=["my-value"])
-    tags: list[str] | None = None
+    tags: list[ShortText] | None = None
 
 
 class VariableUpdate(ActionBaseModel):
@@ -47,11 +47,11 @@ class VariableUpdate(ActionBaseModel):
 
     name: VariableName | None = None
     value: StrictVariableValue = None
-    tags: list[str] | None = None
+    tags: list[ShortText] | None = None
 
 
 class SavedSearchCreate(ActionBaseModel):
     """Give a search a name."""
 
-    name: str
+    name: ShortText
     filters: list[SavedSearchFilter] = Field(default_factory=list)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field, field_serializer, model_validator
+from pydantic import AfterValidator, BaseModel, Field, field_serializer, model_validator
 from pydantic_core import to_jsonable_python
 
 from prefect._schemas.base import ActionBaseModel
-from prefect._schemas.fields import KeyValueLabelsField
+from prefect._schemas.fields import KeyValueLabelsField, ShortText
 from prefect._schemas.flow_runs import FlowRunPolicy
 from prefect._schemas.moments import DateTime
 from prefect._schemas.states import StateDetails, StateType
 from prefect._schemas.task_runs import Constant, FlowRunResult, Parameter, TaskRunPolicy, TaskRunResult
+from prefect.settings import get_current_settings
+
+
+def _cache_key(key: str) -> str:
+    most = get_current_settings().server.tasks.max_cache_key_length
+    if len(key) > most:
+        raise ValueError(f"can have at most {most} characters (server.tasks.max_cache_key_length), and has {len(key)}")
+    return key
 
 
 class StateCreate(ActionBaseModel):
     """Propose a state."""
 
     type: StateType
-    name: str | None = None
+    name: ShortText | None = None
     message: str | None = Field(default=None, examples=["Run started"])
     state_details: StateDetails = Field(default_factory=StateDetails)
     data: Any = None
@@ -29,48 +37,48 @@ class StateCreate(ActionBaseModel):
 class FlowCreate(ActionBaseModel):
     """Make a flow, or find the one of that name."""
 
-    name: str = Field(examples=["my-flow"])
-    tags: list[str] = Field(default_factory=list, examples=[["tag-1", "tag-2"]])
+    name: ShortText = Field(examples=["my-flow"])
+    tags: list[ShortText] = Field(default_factory=list, examples=[["tag-1", "tag-2"]])
     labels: KeyValueLabelsField
 
 
 class FlowUpdate(ActionBaseModel):
     """Change a flow."""
 
-    tags: list[str] = Field(default_factory=list, examples=[["tag-1", "tag-2"]])
+    tags: list[ShortText] = Field(default_factory=list, examples=[["tag-1", "tag-2"]])
 
 
 class FlowRunCreate(ActionBaseModel):
     """Make a run of a flow."""
 
     state: StateCreate | None = None
-    name: str | None = None
+    name: ShortText | None = None
     flow_id: UUID
     deployment_id: UUID | None = None
-    flow_version: str | None = None
+    flow_version: ShortText | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     context: dict[str, Any] = Field(default_factory=dict)
     # for a sub-flow: the task run that stands for it in its parent
     parent_task_run_id: UUID | None = None
     infrastructure_document_id: UUID | None = None
     empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
-    tags: list[str] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=list)
     # a second run with the same key is not made; the first is returned
-    idempotency_key: str | None = None
+    idempotency_key: ShortText | None = None
     labels: KeyValueLabelsField
-    work_pool_name: str | None = None
-    work_queue_name: str | None = None
+    work_pool_name: ShortText | None = None
+    work_queue_name: ShortText | None = None
     job_variables: dict[str, Any] | None = None
 
 
 class FlowRunUpdate(ActionBaseModel):
     """Change a flow run."""
 
-    name: str | None = None
-    flow_version: str | None = None
+    name: ShortText | None = None
+    flow_version: ShortText | None = None
     parameters: dict[str, Any] | None = Field(default_factory=dict)
     empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
-    tags: list[str] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=list)
     infrastructure_pid: str | None = None
     job_variables: dict[str, Any] | None = None
 
@@ -79,18 +87,18 @@ class DeploymentFlowRunCreate(ActionBaseModel):
     """Make a run of a deployment."""
 
     state: StateCreate | None = None
-    name: str | None = None
+    name: ShortText | None = None
     # over those of the deployment
     parameters: dict[str, Any] = Field(default_factory=dict)
     enforce_parameter_schema: bool | None = None
     context: dict[str, Any] = Field(default_factory=dict)
     infrastructure_document_id: UUID | None = None
     empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
-    tags: list[str] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=list)
     # a second run with the same key is not made; the first is returned
-    idempotency_key: str | None = None
+    idempotency_key: ShortText | None = None
     parent_task_run_id: UUID | None = None
-    work_queue_name: str | None = None
+    work_queue_name: ShortText | None = None
     job_variables: dict[str, Any] | None = None
     labels: KeyValueLabelsField
 
@@ -124,15 +132,15 @@ class TaskRunCreate(ActionBaseModel):
     # made up by the API unless given
     id: UUID | None = None
     state: StateCreate | None = None
-    name: str | None = None
+    name: ShortText | None = None
     flow_run_id: UUID | None = None
-    task_key: str
-    dynamic_key: str
-    cache_key: str | None = None
+    task_key: ShortText
+    dynamic_key: ShortText
+    cache_key: Annotated[str, AfterValidator(_cache_key)] | None = None
     cache_expiration: DateTime | None = None
-    task_version: str | None = None
+    task_version: ShortText | None = None
     empirical_policy: TaskRunPolicy = Field(default_factory=TaskRunPolicy)
-    tags: list[str] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=list)
     labels: KeyValueLabelsField
     task_inputs: dict[str, list[TaskRunResult | FlowRunResult | Parameter | Constant]] = Field(default_factory=dict)
 
@@ -140,7 +148,7 @@ class TaskRunCreate(ActionBaseModel):
 class TaskRunUpdate(ActionBaseModel):
     """Change a task run."""
 
-    name: str | None = None
+    name: ShortText | None = None
 
 
 class LogCreate(ActionBaseModel):

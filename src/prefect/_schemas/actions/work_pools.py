@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from prefect._schemas.base import ActionBaseModel
-from prefect._schemas.fields import NonEmptyishName, NonNegativeInteger, PositiveInteger
+from prefect._schemas.fields import NonEmptyishName, NonNegativeInteger, PositiveInteger, Short, ShortText
 from prefect._schemas.moments import DateTime
 from prefect._schemas.work_pools import QueueFilter, WorkPoolStorageConfiguration
 
@@ -15,10 +15,10 @@ from prefect._schemas.work_pools import QueueFilter, WorkPoolStorageConfiguratio
 class WorkPoolCreate(ActionBaseModel):
     """Make a work pool."""
 
-    name: NonEmptyishName
+    name: Annotated[NonEmptyishName, Short]
     description: str | None = None
     # of its workers, such as "process"
-    type: str = "prefect-agent"
+    type: ShortText = "prefect-agent"
     # {"job_configuration": ..., "variables": JSON schema}
     base_job_template: dict[str, Any] = Field(default_factory=dict)
     is_paused: bool = False
@@ -39,7 +39,7 @@ class WorkPoolUpdate(ActionBaseModel):
 class WorkQueueCreate(ActionBaseModel):
     """Make a queue of a work pool."""
 
-    name: str
+    name: ShortText
     description: str | None = None
     is_paused: bool = False
     concurrency_limit: NonNegativeInteger | None = None
@@ -51,7 +51,7 @@ class WorkQueueCreate(ActionBaseModel):
 class WorkQueueUpdate(ActionBaseModel):
     """Change a queue of a work pool."""
 
-    name: str | None = None
+    name: ShortText | None = None
     description: str | None = None
     is_paused: bool = False
     concurrency_limit: NonNegativeInteger | None = None
