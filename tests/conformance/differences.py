@@ -80,6 +80,70 @@ DIFFERENCES: dict[str, Steps] = {
         ("words_in_events", "POST /events/filter #52"): [".events: 0 items, here 1", ".total: 0, here 1"],
         ("words_in_events", "POST /events/filter #53"): [".events: 0 items, here 1", ".total: 0, here 1"],
     },
+    "`related` in the filter of `/events/out`": {
+        ("events_that_come_and_match", "COLLECT out 8"): [
+            ": 10 items, here 4",
+            "[0]: 1, here 2",
+            "[1]: 2, here 6",
+            "[2]: 3, here 7",
+            "[3]: 4, here 99",
+        ],
+        ("events_that_come_and_match", "COLLECT out 9"): [
+            ": 10 items, here 4",
+            "[0]: 1, here 2",
+            "[1]: 2, here 5",
+            "[2]: 3, here 7",
+            "[3]: 4, here 99",
+        ],
+        ("events_that_come_and_match", "COLLECT out 10"): [
+            ": 10 items, here 3",
+            "[0]: 1, here 2",
+            "[1]: 2, here 7",
+            "[2]: 3, here 99",
+        ],
+        ("events_that_come_and_match", "COLLECT out 11"): [
+            ": 10 items, here 4",
+            "[0]: 1, here 2",
+            "[1]: 2, here 6",
+            "[2]: 3, here 7",
+            "[3]: 4, here 99",
+        ],
+        ("events_that_come_and_match", "COLLECT out 12"): [
+            ": 10 items, here 2",
+            "[0]: 1, here 7",
+            "[1]: 2, here 99",
+        ],
+    },
+    "`or_` in the filter of `/logs/out`": {
+        ("logs_that_come", "COLLECT out 7"): [": 1 items, here 3", "[0]: 'end', here 'two'"],
+    },
+    "`created` and `updated` of a line of `/logs/out`": {
+        ("logs_that_come", "RECEIVE whole #2"): [
+            '.log.created: null, here "<now>"',
+            '.log.updated: null, here "<now>"',
+        ],
+    },
+    "a message over a websocket that does not fit": {
+        ("task_runs_that_are_to_run", "END other"): ["1006, here 4001"],
+        **{
+            ("what_websockets_refuse", f"END {name}"): [f"1006, here {code}"]
+            for name, code in {
+                "stranger 2": 1008,
+                "stranger 3": 1008,
+                "stranger 7": 1008,
+                "events out 2": 1002,
+                "events out 3": 1002,
+                "events out 4": 1002,
+                "logs out 7": 1002,
+                "logs out 8": 1002,
+                "logs out 9": 1002,
+                "task_runs subscriptions scheduled 14": 1002,
+            }.items()
+        },
+    },
+    "a message to `/events/in` that is no event": {
+        ("what_websockets_refuse", "POST /events/filter"): [": 1 items, here 3"],
+    },
     "spans of several units in which events are counted": {
         ("counts_of_events", "POST /events/count-by/time"): [
             "[0].label: '2024-02-29T00:00:00+00:00', here '2024-03-01T00:00:00+00:00'",

@@ -2,8 +2,9 @@
 
     python -m conformance.record URL [scenario ...]        # in the folder `tests`; URL ends in /api
 
-The server should be new: what others have done to it can be seen in few answers, but in some. What searches for words is
-recorded from one on PostgreSQL, everything else from one on SQLite (see `test_facts.py`).
+The server should be new: what others have done to it can be seen in few answers, but in some. What searches for words or
+is streamed is recorded from one on PostgreSQL with `PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED` and
+`PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED`, everything else from one on SQLite (see `test_facts.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import urllib.request
 from typing import Any
 
 from conformance import facts
-from conformance.scenarios import SCENARIOS
+from conformance.scenarios import SCENARIOS, STREAMS
 from conformance.script import Send, play
+from conformance.sockets import opened
 
 _PATIENCE = 20
 """Times that a request is sent again when a busy server puts it off."""
@@ -52,9 +54,11 @@ def read_json(raw: bytes) -> Any:
 
 
 def main(url: str, *wanted: str) -> None:
-    send = asking(url.rstrip("/"))
-    for name in wanted or SCENARIOS:
-        steps = play(SCENARIOS[name], send)
+    url = url.rstrip("/")
+    everything = SCENARIOS | STREAMS
+    for name in wanted or everything:
+        with opened(url, asking(url)) as talk:
+            steps = play(everything[name], asking(url), talk)
         facts.write(name, steps)
         print(f"{name}: {len(steps)} steps")
 

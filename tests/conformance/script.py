@@ -17,6 +17,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.sockets import RECEIVE, VERBS
+
 Request = tuple[Any, ...]
 Script = Generator[Request, Any, None]
 Scenario = Callable[[], Script]
@@ -37,7 +39,7 @@ class Step:
     """A request that was sent, and what was answered."""
 
     name: str
-    """The request with its ids left out; `#2` and so on where a scenario sends it again."""
+    """The request with its ids left out, or the step and the name of a websocket; `#2` and so on where it comes again."""
     method: str
     path: str
     status: int
@@ -45,16 +47,27 @@ class Step:
     """What is compared: the JSON of a success, or a view of it; of a request that did not fit, where it did not."""
 
 
-def play(scenario: Scenario, send: Send) -> list[Step]:
-    """Carry out a scenario."""
+def play(scenario: Scenario, send: Send, talk: Callable[..., tuple[int, Any]] | None = None) -> list[Step]:
+    """Carry out a scenario.
+
+    Args:
+        scenario: what is asked.
+        send: sends requests.
+        talk: carries out the steps that are about websockets (`conformance.sockets`).
+    """
     script = scenario()
     steps: list[Step] = []
     seen: dict[str, int] = {}
     answer: Any = None
     try:
         while True:
-            method, path, body, view, ready = (*script.send(answer), None, None)[:5]
-            status, answer = _send(send, method, path, body, ready)
+            request = script.send(answer)
+            method, path, body, view, ready = (*request, None, None, None)[:5]
+            if talk is not None and method in VERBS:
+                status, answer = talk(*request[: 2 if method == RECEIVE else None])
+                view = body if method == RECEIVE else None
+            else:
+                status, answer = _send(send, method, path, body, ready)
             plain = f"{method} {_IDS.sub('*', path)}"
             seen[plain] = seen.get(plain, 0) + 1
             name = plain if seen[plain] == 1 else f"{plain} #{seen[plain]}"
@@ -78,7 +91,7 @@ def _send(send: Send, method: str, path: str, body: Any, ready: Callable[[Any], 
 def _shown(status: int, answer: Any, view: Callable[[Any], Any] | None) -> Any:
     if status == 422 and isinstance(answer, dict) and isinstance(answer.get("exception_detail"), list):
         return sorted({".".join(map(str, fault["loc"][:2])) for fault in answer["exception_detail"]})
-    if status >= 400:
+    if 400 <= status < 1000:  # the codes that close a websocket begin there
         return None
     return answer if view is None else view(answer)
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,8 +21,9 @@ import sqlalchemy as sa
 from conformance import facts
 from conformance.differences import DIFFERENCES, NOT_EMBEDDED, Steps
 from conformance.record import asking, read_json
-from conformance.scenarios import SCENARIOS
+from conformance.scenarios import SCENARIOS, STREAMS
 from conformance.script import Send, Step, play
+from conformance.sockets import opened
 from prefect._operations.local import LocalDatabase
 from prefect._store.announcements import collected
 from prefect._store.dialects import make_engine
@@ -41,6 +43,18 @@ _CALM = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
 }
+
+
+EVERYTHING = SCENARIOS | STREAMS
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to ask."""
+
+    send: Send
+    url: str | None = None
+    """Of the server, where there is one."""
 
 
 class PostgreSQLInProcess(LocalDatabase):
@@ -83,12 +97,12 @@ class InProcess(EmbeddedTransport):
 
 
 @pytest.fixture(scope="module")
-def ways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Send]]:
+def ways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Way]]:
     """Makes what sends requests: through a server or not, to SQLite or PostgreSQL; each when it is first asked for."""
-    made: dict[str, Send] = {}
+    made: dict[str, Way] = {}
     with contextlib.ExitStack() as stack:
 
-        def sending(way: str) -> Send:
+        def sending(way: str) -> Way:
             if way not in made:
                 how, _, kind = way.partition(" ")
                 folder = tmp_path_factory.mktemp("conformance")
@@ -108,21 +122,21 @@ def _postgresql(server: PostgreSQL, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _served(folder: Path, url: str) -> Iterator[Send]:
+def _served(folder: Path, url: str) -> Iterator[Way]:
     server = Server(folder, PREFECT_SERVER_DATABASE_CONNECTION_URL=url, **_CALM).start()
     try:
-        yield asking(server.url)
+        yield Way(asking(server.url), server.url)
     finally:
         server.stop()
 
 
 @contextlib.contextmanager
-def _in_process(folder: Path, url: str) -> Iterator[Send]:
+def _in_process(folder: Path, url: str) -> Iterator[Way]:
     is_file = url.startswith("sqlite")
     database = LocalDatabase(url.removeprefix("sqlite:///")) if is_file else PostgreSQLInProcess(url, folder)
     transport = InProcess(database)
     try:
-        yield transport.ask
+        yield Way(transport.ask)
     finally:
         transport.close()
 
@@ -150,10 +164,21 @@ def unlike(scenario: str, steps: list[Step], *tables: dict[str, Steps]) -> list[
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("way", ["served sqlite", "served postgresql", "embedded sqlite", "embedded postgresql"])
-def test_answers(scenario: str, way: str, ways: Callable[[str], Send]) -> None:
-    steps = play(SCENARIOS[scenario], ways(way))
+def test_answers(scenario: str, way: str, ways: Callable[[str], Way]) -> None:
+    steps = play(SCENARIOS[scenario], ways(way).send)
     tables = (DIFFERENCES, NOT_EMBEDDED) if way.startswith("embedded") else (DIFFERENCES,)
     problems = unlike(scenario, steps, *tables)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("scenario", STREAMS)
+@pytest.mark.parametrize("way", ["served sqlite", "served postgresql"])
+def test_streams(scenario: str, way: str, ways: Callable[[str], Way]) -> None:
+    asked = ways(way)
+    assert asked.url is not None
+    with opened(asked.url, asked.send) as talk:
+        steps = play(STREAMS[scenario], asked.send, talk)
+    problems = unlike(scenario, steps, DIFFERENCES)
     assert not problems, "\n".join(problems)
 
 
@@ -181,14 +206,14 @@ def _is_for(operation: str, method: str, path: str) -> bool:
 def test_differences_have_their_reasons() -> None:
     rows = {line.split("|")[1].strip() for line in ROWS.read_text().splitlines() if line.startswith("|")}
     assert [row for row in DIFFERENCES if row not in rows] == []
-    steps = {(scenario, fact["step"]) for scenario in SCENARIOS for fact in facts.read(scenario)}
+    steps = {(scenario, fact["step"]) for scenario in EVERYTHING for fact in facts.read(scenario)}
     marked = [key for table in (DIFFERENCES, NOT_EMBEDDED) for one in table.values() for key in one]
     assert [key for key in marked if key not in steps] == []
     assert len(marked) == len(set(marked))
 
 
 def test_facts_are_kept_of_all_scenarios_and_of_nothing_else() -> None:
-    assert sorted(path.stem for path in facts.FOLDER.glob("*.json")) == sorted(SCENARIOS)
+    assert sorted(path.stem for path in facts.FOLDER.glob("*.json")) == sorted(EVERYTHING)
 
 
 _PEER = os.environ.get("PLUPERFECT_PEER", "")
@@ -201,26 +226,32 @@ class Published(Server):
     command = (str(Path(_PEER).parent / "prefect"),)
 
 
-_SEARCHES = ("logs", "events", "words_in_logs", "words_in_events")
-"""Recorded on PostgreSQL: the published server searches for words on no SQLite that is older than 3.44."""
+_ON_POSTGRESQL = ("logs", "events", "words_in_logs", "words_in_events", *STREAMS)
+"""What was recorded there: the published server searches for words on no SQLite that is older than 3.44."""
+_STREAMING = {
+    "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",
+    "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED": "true",
+}
 
 
 @pytest.mark.skipif(not _PEER, reason="PLUPERFECT_PEER names no interpreter that has Prefect 3.8")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_facts_are_still_true(kind: str, request: pytest.FixtureRequest, tmp_path: Path, soak: bool) -> None:
-    database = {}
+    settings = dict(_CALM)
     if kind == "postgresql":
-        folder = request.getfixturevalue("postgresql").folder
-        request.getfixturevalue("postgresql").run("conformance_published", "SELECT 1")
-        url = f"postgresql+asyncpg://test@/conformance_published?host={folder}"
-        database = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
-        wanted = _SEARCHES
+        wanted = _ON_POSTGRESQL
+        database: PostgreSQL = request.getfixturevalue("postgresql")
+        database.run("conformance_published", "SELECT 1")
+        url = f"postgresql+asyncpg://test@/conformance_published?host={database.folder}"
+        settings |= {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url, **_STREAMING}
     else:
-        wanted = tuple(name for name in SCENARIOS if name not in _SEARCHES) if soak else _A_FEW
-    server = Published(tmp_path, HOME=str(tmp_path), DO_NOT_TRACK="1", **_CALM, **database).start()
+        wanted = tuple(name for name in SCENARIOS if name not in _ON_POSTGRESQL) if soak else _A_FEW
+    server = Published(tmp_path, HOME=str(tmp_path), DO_NOT_TRACK="1", **settings).start()
     try:
         for scenario in wanted:
-            anew = json.loads(facts.text_of(play(SCENARIOS[scenario], asking(server.url))))
+            send = asking(server.url)
+            with opened(server.url, send) as talk:
+                anew = json.loads(facts.text_of(play(EVERYTHING[scenario], send, talk)))
             for before, now in zip(facts.read(scenario), anew, strict=True):
                 # a failure depends on what the server is installed with, and is nothing that anybody relies on
                 assert now == before or before["status"] == 500, scenario

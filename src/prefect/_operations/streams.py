@@ -10,16 +10,18 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+import orjson
 import sqlalchemy as sa
 
 from prefect._operations.events import load_events
 from prefect._schemas.enums import Operator
 from prefect._schemas.events import ReceivedEvent
+from prefect._schemas.filters.conditions import REFUSE_UNKNOWN
 from prefect._schemas.filters.events import EventFilter
 from prefect._schemas.filters.logs import LogFilter, LogFilterTimestamp
 from prefect._schemas.logs import Log
 from prefect._store import tail
-from prefect._store.events import event_matches
+from prefect._store.events import as_written, event_matches
 from prefect._store.queries import log_matches
 from prefect._store.tables import event, log
 from prefect._store.tail import Place
@@ -100,7 +102,7 @@ class LogStream:
     name, table, topic = "log", log, "logs"
 
     def parse(self, filter: Any) -> LogFilter:
-        return LogFilter.model_validate(filter)
+        return LogFilter.model_validate(filter, context=REFUSE_UNKNOWN)
 
     def wanted(self, filter: LogFilter) -> Wanted[Log]:
         return wanted_logs(filter)
@@ -143,6 +145,7 @@ def _page(
 def wanted_events(wanted: EventFilter) -> Wanted[ReceivedEvent]:
     """The events of a filter. Unless it says until when, those to come are wanted, too."""
     ends = "until" in wanted.occurred.model_fields_set
+    has_words = None if wanted.text is None else _event_words(wanted.text.query)
 
     def includes(event: ReceivedEvent) -> bool:
         # by name first: most events are ruled out by it
@@ -150,7 +153,9 @@ def wanted_events(wanted: EventFilter) -> Wanted[ReceivedEvent]:
             return False
         if event.occurred < wanted.occurred.since or (ends and event.occurred > wanted.occurred.until):
             return False
-        return all(one.includes(event) for one in wanted.get_filters() if one is not wanted.occurred)
+        if not all(one.includes(event) for one in wanted.get_filters() if one is not wanted.occurred):
+            return False
+        return has_words is None or has_words(event)
 
     return Wanted((wanted.model_dump_json(), ends), includes)
 
@@ -192,14 +197,21 @@ def _words(text: str) -> Callable[[Log], bool]:
 
     def includes(line: Log) -> bool:
         texts = (line.message.lower(), line.name.lower())
+        return query.matches(lambda part: any(part in one for one in texts))
 
-        def contains(part: str) -> bool:
-            return any(part in one for one in texts)
+    return includes
 
-        return (
-            all(map(contains, query.all))
-            and not any(map(contains, query.none))
-            and (not query.some or any(map(contains, query.some)))
-        )
+
+def _event_words(text: str) -> Callable[[ReceivedEvent], bool]:
+    """What `prefect._store.events` looks for in the database."""
+    query = parse_text_query(text.lower())
+    written = {part: as_written(part) for part in (*query.some, *query.all, *query.none)}
+
+    def includes(event: ReceivedEvent) -> bool:
+        name = event.event.lower()
+        texts = [
+            orjson.dumps(part).decode().lower() for part in (event.payload, *(r.root for r in event.involved_resources))
+        ]
+        return query.matches(lambda part: part in name or any(written[part] in one for one in texts))
 
     return includes

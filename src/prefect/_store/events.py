@@ -135,7 +135,7 @@ def _begins(column: Column, prefixes: list[str]) -> Clause:
 
 def _words(text: str) -> Clause:
     def has(part: str) -> Clause:
-        written = _written(part)
+        written = as_written(part)
         labels = contains(sa.cast(event_resource.c.labels, sa.Text), written)
         payload = contains(sa.cast(event.c.payload, sa.Text), written)
         of_resources = sa.exists().where(event_resource.c.event_id == event.c.id, labels)
@@ -144,7 +144,7 @@ def _words(text: str) -> Clause:
     return has_words(text, has)
 
 
-def _written(part: str) -> str:
+def as_written(part: str) -> str:
     """A part of a text as it is written in JSON."""
     return orjson.dumps(part).decode()[1:-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _TERM = re.compile(r"""(?P<sign>[-+!]?)(?:"(?P<phrase>(?:\\"|[^"])*)"?|(?P<word>(?:\\"|[^\s"])+))""")
@@ -18,6 +19,18 @@ class TextQuery:
     """Every one of these is in the text."""
     none: tuple[str, ...] = ()
     """None of these is in the text."""
+
+    def matches(self, contains: Callable[[str], bool]) -> bool:
+        """Whether a text is found.
+
+        Args:
+            contains: whether a term is in it.
+        """
+        return (
+            all(map(contains, self.all))
+            and not any(map(contains, self.none))
+            and (not self.some or any(map(contains, self.some)))
+        )
 
 
 def parse_text_query(query: str) -> TextQuery:

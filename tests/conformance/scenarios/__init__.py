@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import ModuleType
 
 from conformance.scenarios import (
     artifacts,
@@ -17,6 +18,7 @@ from conformance.scenarios import (
     orchestration,
     searching,
     server,
+    streams,
     task_runs,
     variables,
     words,
@@ -29,10 +31,18 @@ _MODULES = (
     server, task_runs, variables, words, work,
 )  # fmt: skip
 
-SCENARIOS: dict[str, Scenario] = {
-    name: function
-    for module in _MODULES
-    for name, function in vars(module).items()
-    if inspect.isgeneratorfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
-}
+
+def _of(*modules: ModuleType) -> dict[str, Scenario]:
+    return {
+        name: function
+        for module in modules
+        for name, function in vars(module).items()
+        if inspect.isgeneratorfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+    }
+
+
+SCENARIOS = _of(*_MODULES)
 """All scenarios by name. Each has objects of its own, so that one database can carry them all, in any order."""
+
+STREAMS = _of(streams)
+"""Those that need websockets."""

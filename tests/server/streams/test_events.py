@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from prefect._ids import new_uuid
 from prefect.server.streams import feeds, incoming
 
@@ -98,12 +100,35 @@ async def test_protocol_errors_are_told(server: Server) -> None:
         assert await out.closed() == (1008, "Expected 'auth' message")
     async with server.connect("/events/out", {"type": "hello"}) as out:
         assert await out.closed() == (1002, "Expected 'filter' message")
+    async with server.connect("/events/out", {"type": "filter"}) as out:
+        assert await out.closed() == (1002, "There is no 'filter' in the message")
+    for path in ("/events/out", "/logs/out"):
+        async with server.connect(path, {"type": "filter", "filter": {"bogus": 1}}) as out:
+            code, reason = await out.closed()
+            assert code == 1002 and "bogus" in reason
     async with server.connect("/events/out", {"type": "filter", "filter": {"bogus": 1}}) as out:
         code, reason = await out.closed()
         assert code == 1002 and "bogus" in reason
     async with server.connect("/events/in", an_event(), auth=False) as into:
         assert (await into.closed())[0] == 1008
     assert names(server) == []
+
+
+@pytest.mark.parametrize("query", ["needle", "NÄDEL -hay", '"said \\"yes\\""', "+event +label"])
+async def test_words_are_looked_for_in_what_comes_as_in_what_was(server: Server, query: str) -> None:
+    said = [
+        {"payload": {"a": ["a Needle"]}}, {"payload": {"a": "Nädel"}}, {"payload": {"a": 'she said "yes"'}}, {},
+        {"related": [{"prefect.resource.id": "s", "prefect.resource.role": "o", "label": "x"}]}, {"payload": {"a": "hay, nädel"}},
+    ]  # fmt: skip
+    server.post("/events", [an_event(f"event {number}", **one) for number, one in enumerate(said)])
+    wanted = {"type": "filter", "filter": {"text": {"query": query}}}
+    async with server.connect("/events/out", wanted) as out:
+        was = [(await out.receive())["event"]["event"]]
+        server.post("/events", [an_event(f"event {number}", **one) for number, one in enumerate(said)])
+        assert [(await out.receive())["event"]["event"]] == was
+        assert await out.is_silent()
+    found = server.post("/events/filter", {"filter": {"text": {"query": query}}})
+    assert [one["event"] for one in found["events"]] == was * 2
 
 
 async def test_one_that_is_slow_misses_nothing(server: Server, monkeypatch: Any) -> None:

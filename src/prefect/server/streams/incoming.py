@@ -20,7 +20,7 @@ from prefect._operations.events import SentEvent
 from prefect._operations.task_run_events import receive_events
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect.server.api.text import spelled_out
-from prefect.server.streams.sockets import SUBPROTOCOL, Socket, Work
+from prefect.server.streams.sockets import Socket, Work, speaks_subprotocol
 from prefect.settings.context import push_settings
 
 _log = logging.getLogger("prefect.server")
@@ -71,7 +71,7 @@ class Incoming:
         self._work = work
 
     async def __call__(self, socket: Socket, websocket: WebSocket) -> None:
-        if SUBPROTOCOL in (websocket.scope.get("subprotocols") or []):  # old clients begin with their events
+        if speaks_subprotocol(websocket):  # old clients begin with their events
             await socket.authenticate(more={"checkpoints": True})
         queue = _Waiting()
         writer = asyncio.create_task(self._write_all(socket, queue))

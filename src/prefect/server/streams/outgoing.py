@@ -69,7 +69,9 @@ class Outgoing(Generic[T]):
     def _parse(self, request: dict[str, Any]) -> tuple[Any, Place | None]:
         push_settings(self._work.settings)
         try:
-            filter = self._stream.parse(request.get("filter") or {})
+            filter = self._stream.parse(request["filter"])
+        except KeyError:
+            raise Refusal(PROTOCOL_ERROR, "There is no 'filter' in the message") from None
         except ValidationError as exc:
             fault = exc.errors(include_url=False)[0]
             where = ".".join(map(str, fault["loc"]))

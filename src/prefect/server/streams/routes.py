@@ -27,5 +27,8 @@ def routes(database: Database, *, prefix: str, settings: Settings) -> list[WebSo
         WebSocketRoute(f"{prefix}/events/out", handled(events)),
         WebSocketRoute(f"{prefix}/logs/out", handled(logs)),
         WebSocketRoute(f"{prefix}/task_runs/subscriptions/scheduled", handled(ScheduledTaskRuns(work))),
-        WebSocketRoute(f"{prefix}{WORK_POOL_WORKER_CHANNEL_ROUTE}", handled(WorkerChannel(work), authenticates=False)),
+        WebSocketRoute(
+            f"{prefix}{WORK_POOL_WORKER_CHANNEL_ROUTE}",
+            handled(WorkerChannel(work), authenticates=False, takes_old_clients=False),
+        ),
     ]

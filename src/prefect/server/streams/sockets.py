@@ -147,20 +147,31 @@ class Socket:
 Handler = Callable[[Socket, WebSocket], Awaitable[None]]
 
 
-def handled(handler: Handler, *, authenticates: bool = True) -> Callable[[WebSocket], Awaitable[None]]:
+def speaks_subprotocol(websocket: WebSocket) -> bool:
+    """Whether a client begins with an `auth` message, as those do that offer our subprotocol."""
+    return SUBPROTOCOL in (websocket.scope.get("subprotocols") or [])
+
+
+def handled(
+    handler: Handler, *, authenticates: bool = True, takes_old_clients: bool = True
+) -> Callable[[WebSocket], Awaitable[None]]:
     """An endpoint that opens a websocket, leaves it to a handler, and closes it.
 
     Args:
         handler: what to do with it.
-        authenticates: wait for the `auth` message first; otherwise the handler does that.
+        authenticates: wait for the `auth` message of a client that sends one; otherwise the handler does that.
+        takes_old_clients: also let in a client that does not offer the subprotocol, and begins with what it wants.
     """
 
     async def endpoint(websocket: WebSocket) -> None:
-        offered = websocket.scope.get("subprotocols") or []
-        await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        speaks = speaks_subprotocol(websocket)
+        if not (speaks or takes_old_clients):
+            await websocket.close(POLICY_VIOLATION)  # before it is accepted: the handshake is answered with 403
+            return
+        await websocket.accept(subprotocol=SUBPROTOCOL if speaks else None)
         socket = Socket(websocket)
         try:
-            if authenticates:
+            if authenticates and speaks:
                 await socket.authenticate()
             await handler(socket, websocket)
         except WebSocketDisconnect:

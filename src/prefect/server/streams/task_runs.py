@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from prefect._clock import now
 from prefect._ids import new_uuid
@@ -91,7 +91,7 @@ class ScheduledTaskRuns:
         except TimeoutError:
             raise Refusal(_VIOLATION, "A task run was not acknowledged in time") from None
         if answer is not None and answer.get("type") == "quit":
-            raise WebSocketDisconnect(1000)
+            raise Refusal(1000, "")
         if answer is None or answer.get("type") != "ack":
             raise Refusal(_VIOLATION, "Protocol violation: expected 'ack' message")
 
