@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 from cheatsheet_lines import COMMANDS, NO_TEST, OTHERS, SENTENCES
-from pasting import User
+from pasting import User, until
 
 from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.schedules import CronSchedule
-from served.servers import free_port, until
+from served.servers import free_port
 
 TESTS = Path(__file__).parents[1]
 PROJECT = tomllib.loads((TESTS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -171,9 +171,9 @@ flow.from_source("{working.origin.as_uri()}", entrypoint="flows.py:hello").deplo
 """
     )
     run = working.run_of("hello/from-git")
-    assert run["state_name"] == "Completed", run["state"]
-    assert run["work_pool_name"] == "default-pool"
-    lines = until(lambda: [each for each in working.server.logs(run["id"]) if "hello" in each], "The log")
+    assert run.state_name == "Completed", run.state
+    assert run.work_pool_name == "default-pool"
+    lines = until(lambda: [each for each in working.server.logs(str(run.id)) if "hello" in each], "The log")
     assert "hello git" in lines
     listed = working.ok("prefect work-pool ls")
     assert re.search(r"default-pool +process .* ready", listed), listed
@@ -281,9 +281,12 @@ if __name__ == "__main__":
     ]
     until(lambda: served.ok("prefect automation ls --output json").count("sheet.ping"), "The automation")
     served.ok("""prefect event emit sheet.ping --resource-id the.sheet --payload '{"who": "trigger"}'""")
-    assert served.ended(until(triggered, "A run of the trigger")[0]["id"])["state_name"] == "Completed"
-    asked_for = served.run_of("hello/served", "--param name=me")
-    assert asked_for["state_name"] == "Completed" and asked_for["parameters"] == {"name": "me"}
+    assert served.ended(until(triggered, "A run of the trigger")[0]["id"]).state_name == "Completed"
+    served.ok("prefect deployment run hello/served --param name=me")
+    asked_for = until(
+        lambda: [run for run in served.server.flow_runs() if run["parameters"] == {"name": "me"}], "A run"
+    )
+    assert served.ended(asked_for[0]["id"]).state_name == "Completed"
 
 
 class Inbox(BaseHTTPRequestHandler):
