@@ -17,6 +17,7 @@ from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.flow_run_control import SetState, set_flow_run_state
 from prefect._operations.leases import expire, lease_flow_run, release_flow_run, renew_flow_run_leases
 from prefect._operations.registry import NotYet
+from prefect._operations.work_pools import delete_work_pool
 from prefect._operations.work_queues import delete_pool_queue
 from prefect._rules.leases import MOST_CLAIMS
 from prefect._schemas.actions.runs import StateCreate
@@ -409,3 +410,11 @@ def test_runs_of_a_deleted_queue_go_to_the_default_one(pool: Pool) -> None:
     assert queues == {ended: pool.urgent, due: pool.queue, later: pool.queue}
     moved = pool.tx.execute(sa.select(deployment.c.work_queue_id, deployment.c.work_queue_name)).one()
     assert moved == (pool.queue, "default")
+
+
+def test_runs_of_a_deleted_pool_are_carried_out_by_who_serves_their_deployment(pool: Pool) -> None:
+    run = pool.run(-20)
+    delete_work_pool(pool.tx, "pool")
+    body = ClaimRequest(holder=WORKER, deployment_ids=[pool.deployment])
+    [claimed] = claim_flow_runs(pool.tx, body)  # type: ignore[misc]
+    assert claimed.flow_run.id == run and claimed.work_queue is None

@@ -22,6 +22,7 @@ from prefect._operations.state_changes import current_states, enter_state
 from prefect._rules.states import CRASHED, PENDING, RunState
 from prefect._schemas.deployments import DeploymentResponse
 from prefect._schemas.leases import ClaimedRun, ClaimRequest
+from prefect._schemas.work_pools import WorkQueue
 from prefect._store import leases
 from prefect._store.tables import flow_run, work_queue
 
@@ -98,7 +99,7 @@ def _claim(tx: sa.Connection, ids: list[UUID], body: ClaimRequest, moment: datet
             held[id] = _hold(tx, rows[id], states.get(id), body, moment)
     runs = flow_runs.flow_runs_by_id(tx, list(held))
     of_flow = _Once(lambda id: flows.read_flow(tx, id))
-    of_queue = _Once(lambda id: work_queues.read_work_queue(tx, id))
+    of_queue = _Once(lambda id: _queue(tx, id))
     return [
         ClaimedRun(
             flow_run=runs[id],
@@ -115,6 +116,14 @@ def _claim(tx: sa.Connection, ids: list[UUID], body: ClaimRequest, moment: datet
 def _deployment(tx: sa.Connection, id: UUID) -> DeploymentResponse | None:
     try:
         return deployments.read_deployment(tx, id)
+    except NotFound:
+        return None
+
+
+def _queue(tx: sa.Connection, id: UUID) -> WorkQueue | None:
+    """The queue of a run; None when its pool has been deleted: who asks for runs of deployments carries it out."""
+    try:
+        return work_queues.read_work_queue(tx, id)
     except NotFound:
         return None
 
