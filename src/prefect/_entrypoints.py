@@ -33,7 +33,7 @@ else:
     schema = lazy_module("prefect._parameters.schema")
 
 
-class _Entrypoint:
+class Entrypoint:
     """The two parts of an entrypoint: the file or module, and the name in it."""
 
     def __init__(self, text: str) -> None:
@@ -114,7 +114,7 @@ def load_flow_from_entrypoint(entrypoint: str, use_placeholder_flow: bool = True
         ScriptError: the file raised an exception and `use_placeholder_flow` is not set; or it is no Python.
         FileNotFoundError, ModuleNotFoundError: there is no such file or module.
     """
-    target = _Entrypoint(entrypoint)
+    target = Entrypoint(entrypoint)
     try:
         module = target.module()
     except ScriptError as error:
@@ -144,7 +144,7 @@ def load_function_and_convert_to_flow(entrypoint: str) -> Flow[..., Any]:
         MissingFlowError: there is no such function.
         ScriptError: the file raised an exception.
     """
-    target = _Entrypoint(entrypoint)
+    target = Entrypoint(entrypoint)
     module = target.module()
     try:
         found = target.find(module)
@@ -216,7 +216,7 @@ def is_entrypoint_async(entrypoint: str) -> bool:
     Raises:
         ValueError: the source does not define the function.
     """
-    return isinstance(_Entrypoint(entrypoint).definition()[0], ast.AsyncFunctionDef)
+    return isinstance(Entrypoint(entrypoint).definition()[0], ast.AsyncFunctionDef)
 
 
 def load_flow_arguments_from_entrypoint(entrypoint: str, arguments: Collection[str] | None = None) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def load_flow_arguments_from_entrypoint(entrypoint: str, arguments: Collection[s
     Raises:
         ValueError: the source does not define the function.
     """
-    definition, source, file = _Entrypoint(entrypoint).definition()
+    definition, source, file = Entrypoint(entrypoint).definition()
     found: dict[str, Any] = {}
     namespace: dict[str, Any] | None = None
     for keyword in _flow_keywords(definition):
@@ -281,9 +281,9 @@ def safe_load_flow_from_entrypoint(entrypoint: str) -> Flow[..., Any] | None:
     Raises:
         ValueError: the source does not define the function.
     """
-    definition, source, file = _Entrypoint(entrypoint).definition()
+    definition, source, file = Entrypoint(entrypoint).definition()
     namespace = safe_load_namespace(source, filepath=str(file))
-    if definition.name in namespace and "." not in _Entrypoint(entrypoint).name:
+    if definition.name in namespace and "." not in Entrypoint(entrypoint).name:
         found = namespace[definition.name]
         return found if isinstance(found, flows.Flow) else None
     with on_path(str(file.resolve().parent)):
@@ -334,7 +334,7 @@ def load_placeholder_flow(entrypoint: str, raises: BaseException) -> Flow[..., A
 
     known = inspect.signature(flows.Flow.__init__).parameters
     options = load_flow_arguments_from_entrypoint(entrypoint)
-    options.setdefault("description", ast.get_docstring(_Entrypoint(entrypoint).definition()[0]))
+    options.setdefault("description", ast.get_docstring(Entrypoint(entrypoint).definition()[0]))
     fn: Callable[..., Any] = async_placeholder if is_entrypoint_async(entrypoint) else placeholder
     return flows.Flow(fn, **{name: value for name, value in options.items() if name in known})
 
@@ -347,7 +347,7 @@ def parameter_schema_from_entrypoint(entrypoint: str) -> schema.ParameterSchema:
     Raises:
         ValueError: the source does not define the function.
     """
-    definition, source, file = _Entrypoint(entrypoint).definition()
+    definition, source, file = Entrypoint(entrypoint).definition()
     namespace = safe_load_namespace(source, filepath=str(file))
     with on_path(str(file.resolve().parent)):
         parameters = _parameters_of(definition, namespace)

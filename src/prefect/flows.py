@@ -25,7 +25,7 @@ from typing import (
 )
 
 from prefect._bridge import run as run_now
-from prefect._deploying.flow_methods import Deployable, afrom_source, aserve, from_source, serve
+from prefect._deploying.flow_methods import Deployable, afrom_source, aserve, from_source, kept_with, serve
 from prefect._engine import flow_options, flow_run, generators, outcome
 from prefect._engine.decorated import Decorated
 from prefect._engine.options import (
@@ -388,7 +388,7 @@ class Flow(Decorated, Deployable, Generic[P, R]):
         options = flow_options.varied(
             self, locals(), version=self._version if self._version_known else None, task_runner=self._task_runner
         )
-        return type(self)(**options)._from_elsewhere(self)
+        return kept_with(type(self)(**options), self)
 
     def on_completion(self, fn: StateHook) -> StateHook:
         """Register a function to be called as `fn(flow, flow_run, state)` when a run has completed."""

@@ -98,6 +98,11 @@ class Serializer(BaseModel, Generic[D], abc.ABC):
         """The object that `dumps` made `blob` from."""
 
 
+def is_known(type: Any) -> bool:
+    """Whether there is a serializer of a type here: its module has been imported."""
+    return type in Serializer._types
+
+
 def _class_of(key: Any) -> type[Serializer[Any]]:
     chosen = Serializer._types.get(key)
     if chosen is None:

@@ -189,8 +189,8 @@ def create_run(
 ) -> TaskRun:
     """Make a run of a task without carrying it out: see `Task.create_run`, and with `local` `Task.create_local_run`."""
     parameters, text_id = parameters or {}, str(id) if id is not None else None
-    flow_token = current_flow.set(within[0]._to_var()) if within[0] is not None else None
-    task_token = current_task.set(within[1]._to_var()) if within[1] is not None else None
+    flow_token = current_flow.set(within[0].to_frame()) if within[0] is not None else None
+    task_token = current_task.set(within[1].to_frame()) if within[1] is not None else None
     try:
         if deferred and not local:
             frame = defer(task, [(parameters, wait_for)], dependencies=dependencies, id=text_id)[0]

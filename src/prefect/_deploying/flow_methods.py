@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect._bridge import async_dispatch, in_async_context, run_coro_as_sync
 from prefect._lazy import lazy_module
@@ -25,6 +25,7 @@ else:
     runner_deployment = lazy_module("prefect._deploying.runner_deployment")
     serving = lazy_module("prefect._deploying.serving")
 
+D = TypeVar("D", bound="Deployable")
 
 _OF_SERVING = ("name", "global_limit", "pause_on_shutdown", "print_starting_message", "limit", "webserver")
 """Arguments of `serve` that are not those of a deployment."""
@@ -114,11 +115,6 @@ class Deployable:
     _code_folder: Path | None = None
 
     name: str
-
-    def _from_elsewhere(self, other: Any) -> Any:
-        """Take over from another flow where the code is kept."""
-        self._storage, self._entrypoint, self._code_folder = other._storage, other._entrypoint, other._code_folder
-        return self
 
     async def ato_deployment(
         self,
@@ -345,3 +341,9 @@ class Deployable:
             DeploymentApplyError: the deployment cannot be made; the message says what does not fit.
         """
         return run_coro_as_sync(self.adeploy(**_options(locals())))
+
+
+def kept_with(flow: D, other: Deployable) -> D:
+    """Let the code of a flow be where that of another one is kept; returns the flow."""
+    flow._storage, flow._entrypoint, flow._code_folder = other._storage, other._entrypoint, other._code_folder
+    return flow

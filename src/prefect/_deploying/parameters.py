@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic_core
 
-from prefect._lazy import imported
+from prefect._lazy import imported, lazy_module
 from prefect._schemas.json_schema import SchemaMismatch, check_against_schema
 
 if TYPE_CHECKING:
+    from prefect.blocks import core as blocks
     from prefect.blocks.core import Block
+else:
+    blocks = lazy_module("prefect.blocks.core")
 
 
 def is_block(value: Any) -> bool:
@@ -36,12 +39,13 @@ def with_references(value: Any) -> Any:
 
 
 def _id_of(block: Block) -> Any:
-    if block._block_document_id is None:
+    found = blocks.document_id(block)
+    if found is None:
         raise ValueError(
             f"The parameter is a {type(block).__name__} that is not saved, and a deployment can only name one that is: "
             "call its `save('a-name')` first."
         )
-    return block._block_document_id
+    return found
 
 
 def as_json(parameters: Mapping[str, Any], of: str) -> dict[str, Any]:

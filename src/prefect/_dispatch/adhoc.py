@@ -10,9 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect._dispatch import ending, identity
-from prefect._dispatch.claims import Claim
-from prefect._dispatch.starting import Job
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
 
@@ -38,138 +35,14 @@ else:
     states = lazy_module("prefect.states")
 
 AnyFlow = Any
-_CALL = "prefect._dispatch.bundling:carry_out"
 
 
-class _Told:
-    """A task status that can be awaited."""
-
-    def __init__(self) -> None:
-        self.value: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def started(self, value: Any = None) -> None:
-        if not self.value.done():
-            self.value.set_result(value)
-
-
-async def submit(
-    worker: Any,
-    flow: AnyFlow,
-    parameters: dict[str, Any] | None,
-    job_variables: dict[str, Any] | None,
-    flow_run: FlowRun | None,
-) -> PrefectFlowRunFuture[Any]:
-    """Carry out a flow by a worker of this process; see `BaseWorker.submit`."""
-    told = _Told()
-    task = asyncio.create_task(worker._submit_adhoc_run(flow, parameters, job_variables, told, flow_run))
-    worker._tasks.add(task)
-    task.add_done_callback(worker._tasks.discard)
-    await asyncio.wait({task, told.value}, return_when=asyncio.FIRST_COMPLETED)
-    if not told.value.done():
-        told.value.cancel()
-        task.result()
-        raise RuntimeError(f"The worker did not say which run of flow {flow.name!r} it has begun.")
-    run = told.value.result()
-    task.add_done_callback(lambda ended: _see_to_failure(worker, run, ended))
-    return futures.PrefectFlowRunFuture(run.id)
-
-
-def _see_to_failure(worker: Any, run: FlowRun, task: asyncio.Task[Any]) -> None:
-    exc = None if task.cancelled() else task.exception()
-    if exc is not None:
-        worker._logger.error("Flow run %r could not be carried out:", run.name, exc_info=exc)
-
-
-async def _run_for(
-    worker: Any,
-    flow: AnyFlow,
-    parameters: dict[str, Any] | None,
-    job_variables: dict[str, Any] | None,
-    flow_run: FlowRun | None,
-) -> FlowRun:
-    """The run that is to be carried out: a new one, or one that is to be tried again."""
-    client: PrefectClient = worker.client
-    if flow_run is not None:
-        await client.set_flow_run_state(flow_run.id, states.Pending(), force=True)
-        return await client.read_flow_run(flow_run.id)
-    return await client.create_flow_run(
-        flow, parameters=parameters or {}, state=states.Pending(), job_variables=job_variables or {},
-        work_pool_name=worker.work_pool.name, tags=context.TagsContext.get().current_tags,
-    )  # fmt: skip
-
-
-async def submit_to_process(
-    worker: Any,
-    flow: AnyFlow,
-    parameters: dict[str, Any] | None,
-    job_variables: dict[str, Any] | None,
-    task_status: Any,
-    flow_run: FlowRun | None,
-) -> None:
-    """Carry out a flow in a process of this machine."""
-    run = await _run_for(worker, flow, parameters, job_variables, flow_run)
-    if task_status is not None:
-        task_status.started(run)
-    claim = Claim(run)
-    try:
-        configuration = await _configuration(worker, run, job_variables or {})
-        made = bundles.create_bundle_for_flow_run(flow, run)
-        with tempfile.TemporaryDirectory(prefix="prefect-run-", ignore_cleanup_errors=True) as folder:
-            _unzip(made["zip_path"], Path(folder))
-            env = {name: value for name, value in configuration.env.items() if value is not None}
-            cwd = str(configuration.working_dir or folder)
-            child = await worker._starter.start(
-                Job(env, cwd, call=_CALL, args=[made["bundle"]], stream_output=configuration.stream_output)
-            )
-            await worker.client.update_flow_run(run.id, infrastructure_pid=identity.across_machines(child.pid))
-            status = await child.wait()
-    except Exception as exc:
-        await worker._propose_crashed_state(run, f"Flow run could not be submitted: {type(exc).__name__}: {exc}")
-        raise
-    await ending.settle(worker._source, claim, status)
-
-
-def _unzip(zip_path: Path | None, folder: Path) -> None:
-    if zip_path is not None:
-        lazy_module("prefect.bundles._zip_extractor").ZipExtractor(zip_path).extract(folder)
-
-
-async def _configuration(worker: Any, run: FlowRun, job_variables: dict[str, Any]) -> Any:
-    pool: WorkPool = worker.work_pool
-    run.job_variables = {**(run.job_variables or {}), **job_variables}
-    flow = await worker.client.read_flow(run.flow_id)
-    return await worker.job_configuration._of(run, worker.client, pool, worker.name, worker.backend_id, None, flow)
-
-
-async def submit_by_storage(
-    worker: Any,
-    flow: AnyFlow,
-    parameters: dict[str, Any] | None,
-    job_variables: dict[str, Any] | None,
-    task_status: Any,
-    flow_run: FlowRun | None,
-) -> None:
-    """Put a flow where the work pool keeps such, and start infrastructure that takes it from there.
+def steps_of(pool: WorkPool, flow: Flow[..., Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How a flow is put into the storage of a work pool, and how it is carried out from there.
 
     Raises:
-        RuntimeError: the pool has no storage, or the flow could not be put there.
+        RuntimeError: the pool has no storage.
     """
-    upload, execution = _steps(worker.work_pool, flow)
-    run = await _run_for(worker, flow, parameters, job_variables, flow_run)
-    if task_status is not None:
-        task_status.started(run)
-    try:
-        key = new_id()
-        await _upload(flow, run, upload, key)
-        command = processutils.command_to_string(bundles.step_command(execution, key))
-        configuration = await _configuration(worker, run, {**(job_variables or {}), "command": command})
-        await worker._initiate_run(run, configuration)
-    except Exception as exc:
-        await worker._propose_crashed_state(run, f"Flow run could not be submitted: {type(exc).__name__}: {exc}")
-        raise
-
-
-def _steps(pool: WorkPool, flow: Flow[..., Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     storage = pool.storage_configuration
     upload, execution = storage.bundle_upload_step, storage.bundle_execution_step
     if upload is None or execution is None:
@@ -184,7 +57,7 @@ def _steps(pool: WorkPool, flow: Flow[..., Any]) -> tuple[dict[str, Any], dict[s
     )
 
 
-async def _upload(flow: Flow[..., Any], run: FlowRun, step: dict[str, Any], key: str) -> None:
+async def upload(flow: Flow[..., Any], run: FlowRun, step: dict[str, Any], key: str) -> None:
     """Put a bundle, and its files, into storage."""
     made = bundles.create_bundle_for_flow_run(flow, run)
     with tempfile.TemporaryDirectory(prefix="prefect-bundle-") as name:
@@ -230,7 +103,7 @@ async def submit_to_pool(
         ObjectNotFound: there is no such pool.
     """
     pool = await client.read_work_pool(flow.work_pool)
-    upload, execution = _steps(pool, flow)
+    upload_step, execution = steps_of(pool, flow)
     key = new_id()
     command = processutils.command_to_string(bundles.step_command(execution, key))
     parent, stand = frames.current_flow.get(), None
@@ -244,7 +117,7 @@ async def submit_to_pool(
         tags=context.TagsContext.get().current_tags,
     )  # fmt: skip
     try:
-        await _upload(flow, run, upload, key)
+        await upload(flow, run, upload_step, key)
     except Exception as exc:
         await client.set_flow_run_state(run.id, states.Crashed(message=f"Flow run could not be submitted: {exc}"))
         raise

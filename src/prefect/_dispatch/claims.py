@@ -24,15 +24,17 @@ from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.flows import Flow
 from prefect._schemas.orchestration import OrchestrationResult
 from prefect._store.sqlite import DatabaseUnavailable
-from prefect._transport.errors import OperationUnavailable, error_of, explanation
+from prefect._transport.errors import OperationUnavailable, explanation
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
     from prefect import states
     from prefect._dispatch.children import Child
     from prefect.client import _wire as wire
+    from prefect.client import operations
     from prefect.client.orchestration import PrefectClient
 else:
+    operations = lazy_module("prefect.client.operations")
     states = lazy_module("prefect.states")
     wire = lazy_module("prefect.client._wire")
 
@@ -265,15 +267,15 @@ async def ask(client: PrefectClient, method: str, route: str, body: Any, **optio
     """
     allow = set(options.pop("allow", ()))
     try:
-        reply = await client._call(
-            method, route, body, repeatable=False, allow={*allow, *_NO_SUCH_OPERATION}, **options
+        reply = await operations.call(
+            client, method, route, body, repeatable=False, allow={*allow, *_NO_SUCH_OPERATION}, **options
         )
     except OperationUnavailable as exc:
         raise _Unknown from exc
     if reply.status in _NO_SUCH_OPERATION and explanation(reply) in _UNKNOWN_ROUTE:
         raise _Unknown
     if reply.status >= 400 and reply.status not in allow:
-        raise error_of(reply, client._transport.api_url)
+        raise operations.error(client, reply)
     return reply
 
 

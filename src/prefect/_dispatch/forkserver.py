@@ -210,7 +210,7 @@ def become(job: dict[str, Any], fds: list[int]) -> int:
     sys.path[0] = job["cwd"]
     sys.argv = ["prefect-run", *(str(argument) for argument in job.get("argv", ()))]
     context: Any = importlib.import_module("prefect.settings.context")
-    context._process.clear()  # the settings are those of the new environment
+    context.put_settings_of_process(None)  # the settings are those of the new environment
     module, _, name = job["call"].partition(":")
     return getattr(importlib.import_module(module), name)(*job["args"])
 

@@ -44,7 +44,7 @@ class ContextModel(BaseModel):
             raise RuntimeError(
                 f"This {type(self).__name__} has already been entered; enter a copy (`model_copy()`) instead."
             )
-        self._token = self.__var__.set(self._to_var())
+        self._token = self.__var__.set(self.to_frame())
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -53,7 +53,8 @@ class ContextModel(BaseModel):
         self.__var__.reset(self._token)
         self._token = None
 
-    def _to_var(self) -> Any:
+    def to_frame(self) -> Any:
+        """What the engine has for this context."""
         return self
 
     @classmethod
@@ -131,7 +132,7 @@ class EngineContext(RunContext):
         frame = current_flow.get()
         return flow_run_context(frame) if frame is not None else None  # type: ignore[return-value]
 
-    def _to_var(self) -> Any:
+    def to_frame(self) -> Any:
         if self._frame is None:
             self._frame = _flow_frame_of(self)
         return self._frame
@@ -178,7 +179,7 @@ class TaskRunContext(RunContext):
         frame = current_task.get()
         return task_run_context(frame) if frame is not None else None  # type: ignore[return-value]
 
-    def _to_var(self) -> Any:
+    def to_frame(self) -> Any:
         if self._frame is None:
             self._frame = _task_frame_of(self)
         return self._frame
@@ -199,7 +200,7 @@ class TagsContext(ContextModel):
     def get(cls) -> Self:
         return cls(current_tags=set(current_tags.get()))
 
-    def _to_var(self) -> Any:
+    def to_frame(self) -> Any:
         return frozenset(self.current_tags)
 
 

@@ -39,16 +39,12 @@ def isolated_home(**updates: Any) -> Iterator[Path]:
         }
     )
     token = push_settings(settings)
-    outer = settings_context._process.get("settings")
-    settings_context._process["settings"] = settings
+    outer = settings_context.put_settings_of_process(settings)
     pid = os.getpid()
     try:
         yield home
     finally:
-        if outer is not None:
-            settings_context._process["settings"] = outer
-        else:
-            settings_context._process.pop("settings", None)
+        settings_context.put_settings_of_process(outer)
         pop_settings(token)
         if os.getpid() == pid:
             recorder.forget_recorder(str(home / "pluperfect.db"))

@@ -101,10 +101,10 @@ def _own_state(state: Any) -> RunState:
         return RunState(FAILED, message=message)
     if light.data is None and light.type == COMPLETED:
         light.data = Value(None)  # the function returned, and there is nothing in what it returned
-        light._public = None
+        light.public = None
     elif light.data is not None and not isinstance(light.data, Value) and not hasattr(light.data, "metadata"):
         light.data = Value(light.data)
-        light._public = None
+        light.public = None
     return light
 
 

@@ -32,8 +32,14 @@ _NONE_IS_A_CHOICE = frozenset({
 })  # fmt: skip
 
 
-def varied(task: Task[..., Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that make a task like `task`, with those in `changes` that say something put in."""
+def varied(task: Task[..., Any], changes: dict[str, Any], cache_policy: Any) -> dict[str, Any]:
+    """The arguments that make a task like another one.
+
+    Args:
+        task: the other one.
+        changes: arguments; those that say something are put in.
+        cache_policy: what the other one was given.
+    """
 
     merging = Changes(changes, _NONE_IS_A_CHOICE)
     options = merging.merged(task, _PLAIN_OPTIONS, _HOOKS)
@@ -44,7 +50,7 @@ def varied(task: Task[..., Any], changes: dict[str, Any]) -> dict[str, Any]:
     elif changes.get("cache_policy", NotSet) is not NotSet:
         options["cache_policy"], options["cache_key_fn"] = changes["cache_policy"], None
     else:
-        options["cache_policy"] = NotSet if task.cache_key_fn is not None else task._cache_policy
+        options["cache_policy"] = NotSet if task.cache_key_fn is not None else cache_policy
     return options
 
 

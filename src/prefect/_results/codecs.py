@@ -130,6 +130,6 @@ def _from_spec(spec: dict[str, Any]) -> Codec:
     for default in (_PICKLE, _JSON):
         if spec == default.spec or spec == {"type": default.spec["type"]}:
             return default
-    if spec.get("type") not in serializers.Serializer._types:
+    if not serializers.is_known(spec.get("type")):
         return _from_model(serializers.UnknownSerializer(**spec))
     return _from_model(serializers.Serializer.model_validate(spec))

@@ -75,7 +75,7 @@ class RunState:
         data: the result: a value, an exception, a result record, or None.
     """
 
-    __slots__ = ("_public", "data", "details", "id", "message", "name", "timestamp", "type")
+    __slots__ = ("data", "details", "id", "message", "name", "public", "timestamp", "type")
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class RunState:
         self.details = details if details is not None else _NO_DETAILS
         self.timestamp = timestamp if timestamp is not None else now_us()
         self.id = id or new_id()
-        self._public: Any = None
+        self.public: Any = None
 
     @property
     def is_final(self) -> bool:
@@ -108,7 +108,7 @@ class RunState:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.type, self.name, self.message, self.data, self.details, self.timestamp, self.id = state
-        self._public = None
+        self.public = None
 
 
 def pending() -> RunState:

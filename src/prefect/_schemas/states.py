@@ -218,8 +218,8 @@ class State(TimeSeriesBaseModel, ObjectBaseModel, Generic[R]):
 
 def to_public(state: RunState, *, flow_run_id: str | None = None, task_run_id: str | None = None) -> State[Any]:
     """The public model of an engine state (the same object each time it is asked for)."""
-    if state._public is not None:
-        return state._public
+    if state.public is not None:
+        return state.public
     details: dict[str, Any] = dict(state.details)
     for key in _TIME_DETAILS & details.keys():
         value = details[key]
@@ -228,7 +228,7 @@ def to_public(state: RunState, *, flow_run_id: str | None = None, task_run_id: s
         details["flow_run_id"] = flow_run_id
     if task_run_id is not None:
         details["task_run_id"] = task_run_id
-    state._public = State(
+    state.public = State(
         id=UUID(state.id),
         type=StateType(state.type),
         name=state.name,
@@ -237,7 +237,7 @@ def to_public(state: RunState, *, flow_run_id: str | None = None, task_run_id: s
         state_details=StateDetails(**details),
         data=state.data,
     )
-    return state._public
+    return state.public
 
 
 AnyState = State[Any]
@@ -253,7 +253,7 @@ def from_public(state: State[Any]) -> RunState:
     light = RunState(
         state.type.value, state.name, state.message, state.data, details, to_us(state.timestamp), str(state.id)
     )
-    light._public = state
+    light.public = state
     return light
 
 

@@ -161,7 +161,7 @@ class BlockStorageAdapter(Pulled):
             raise ValueError(f"A {type(block).__name__} is no storage: it has no method `get_directory`.")
         super().__init__(pull_interval)
         self._block = block
-        name = block._block_document_name
+        name = blocks_core.document_name(block)
         slug = block.get_block_type_slug()
         self._name = f"{slug}-{name}" if name else f"{slug}-{type(block).__name__.lower()}"
 
@@ -186,14 +186,14 @@ class BlockStorageAdapter(Pulled):
         """
         if hasattr(self._block, "get_pull_step"):
             return self._block.get_pull_step()
-        if self._block._block_document_name is None:
+        if blocks_core.document_name(self._block) is None:
             raise blocks_core.BlockNotSavedError(
                 "Block must be saved with `.save()` before it can be converted to a pull step."
             )
         return {
             "prefect.deployments.steps.pull_with_block": {
                 "block_type_slug": self._block.get_block_type_slug(),
-                "block_document_name": self._block._block_document_name,
+                "block_document_name": blocks_core.document_name(self._block),
             }
         }
 
@@ -203,7 +203,7 @@ class BlockStorageAdapter(Pulled):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"BlockStorageAdapter(block={self._block._block_document_name!r})"
+        return f"BlockStorageAdapter(block={blocks_core.document_name(self._block)!r})"
 
 
 @runtime_checkable

@@ -51,5 +51,5 @@ class MaterializingTask(Task[P, R]):
             **task_kwargs: the options of a task.
         """
         by = task_kwargs.pop("materialized_by", None) or self.materialized_by
-        options = task_options.varied(self, task_kwargs)
+        options = task_options.varied(self, task_kwargs, self._cache_policy)
         return MaterializingTask(assets=self.assets if assets is None else assets, materialized_by=by, **options)

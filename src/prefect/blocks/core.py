@@ -445,6 +445,16 @@ class Block(BaseModel, ABC):
         return _delete(cls, name, client, _sync=_sync)
 
 
+def document_id(block: Block) -> UUID | None:
+    """The id that a block is saved under; None when it is not."""
+    return block._block_document_id
+
+
+def document_name(block: Block) -> str | None:
+    """The name that a block is saved under; None when it is not."""
+    return block._block_document_name
+
+
 # the class methods above as functions of the class, so that they can be dispatched by the running loop
 
 

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
     from prefect import exceptions
     from prefect._transport import errors as transport_errors
+    from prefect.client import operations
 else:
     httpx = lazy_module("httpx")
     orjson = lazy_module("orjson")
     exceptions = lazy_module("prefect.exceptions")
     transport_errors = lazy_module("prefect._transport.errors")
+    operations = lazy_module("prefect.client.operations")
 
 app = App(
     name="api",
@@ -69,7 +71,7 @@ def request(
         base = str(api.api_url).rstrip("/")
         url = f"{_base(base, root, account)}/{path.lstrip('/')}"
         try:
-            reply = api._client.request(verb, url, content=content, headers=headers)
+            reply = operations.http_client(api).request(verb, url, content=content, headers=headers)
         except exceptions.PrefectHTTPStatusError as problem:  # an answer too, and ours to print
             reply = problem.response
         except transport_errors.OperationUnavailable as problem:

@@ -323,5 +323,9 @@ def _block_classes(module: ModuleType) -> list[type[Block]]:
 
 def _candidates(module: ModuleType) -> Iterator[type[Block]]:
     for value in vars(module).values():
-        if core.Block.is_block_class(value) and not value._is_base() and not getattr(value, "__abstractmethods__", ()):
+        if (
+            core.Block.is_block_class(value)
+            and value is not core.Block
+            and not getattr(value, "__abstractmethods__", ())
+        ):
             yield value

@@ -51,7 +51,7 @@ def serve(
 def _load(text: str) -> list[Task[..., Any]]:
     """The tasks that an entrypoint names; all of a file or module when it names none."""
     try:
-        target = _entrypoints._Entrypoint(text)
+        target = _entrypoints.Entrypoint(text)
         module = target.module()
     except (ImportError, FileNotFoundError, ValueError) as problem:
         _console.fail(str(problem))

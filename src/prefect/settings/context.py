@@ -47,6 +47,19 @@ def refresh_settings() -> Settings:
     return settings
 
 
+def put_settings_of_process(settings: Settings | None) -> Settings | None:
+    """Replace the settings of the process; returns those before, None when none had been read.
+
+    Args:
+        settings: None to have them read when they are asked for next.
+    """
+    if settings is None:
+        return _process.pop("settings", None)
+    before = _process.get("settings")
+    _process["settings"] = settings
+    return before
+
+
 def push_settings(settings: Settings, profile: Profile | None = None) -> SettingsToken:
     """Put these settings, and the profile they come from, in force in this thread or task until `pop_settings`."""
     return _override.set(settings), _profile.set(profile if profile is not None else _profile.get())

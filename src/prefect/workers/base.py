@@ -51,16 +51,16 @@ if TYPE_CHECKING:
     import anyio.abc
 
     from prefect import states
-    from prefect._dispatch import adhoc, health
+    from prefect._dispatch import health
     from prefect._schemas.work_pools import WorkPool
     from prefect._schemas.worker_channel import CleanupKind
     from prefect.flows import Flow
     from prefect.futures import PrefectFlowRunFuture
-    from prefect.workers import _cleanup
+    from prefect.workers import _adhoc, _cleanup
     from prefect.workers._cleanup import CleanupHandlers
 else:
+    _adhoc = lazy_module("prefect.workers._adhoc")
     _cleanup = lazy_module("prefect.workers._cleanup")
-    adhoc = lazy_module("prefect._dispatch.adhoc")
     anyio = lazy_module("anyio")
     health = lazy_module("prefect._dispatch.health")
     states = lazy_module("prefect.states")
@@ -480,7 +480,7 @@ class BaseWorker(WorkerType, Telling, abc.ABC, Generic[C, V, R]):
         Returns:
             a future of the run.
         """
-        return await adhoc.submit(self, flow, parameters, job_variables, flow_run)
+        return await _adhoc.submit(self, flow, parameters, job_variables, flow_run)
 
     async def _submit_adhoc_run(
         self,
@@ -491,4 +491,4 @@ class BaseWorker(WorkerType, Telling, abc.ABC, Generic[C, V, R]):
         flow_run: FlowRun | None = None,
     ) -> None:
         """Make the run, put the flow where its infrastructure finds it, and start that."""
-        await adhoc.submit_by_storage(self, flow, parameters, job_variables, task_status, flow_run)
+        await _adhoc.submit_by_storage(self, flow, parameters, job_variables, task_status, flow_run)

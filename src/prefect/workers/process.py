@@ -16,12 +16,13 @@ from uuid import UUID
 from pydantic import Field, PrivateAttr, field_validator
 
 from prefect._clock import now
-from prefect._dispatch import adhoc, ending, identity, looping
+from prefect._dispatch import ending, identity, looping
 from prefect._dispatch.children import Child, end_group, is_alive
 from prefect._dispatch.starting import Job, Starter
 from prefect._schemas.flow_runs import FlowRun
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
 from prefect.utilities.processutils import command_from_string
+from prefect.workers import _adhoc
 from prefect.workers._configuration import DEFAULT_COMMAND
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
@@ -257,7 +258,7 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
         flow_run: FlowRun | None = None,
     ) -> None:
         """Make the run, and carry it out in a process of this machine: nothing needs to be stored."""
-        await adhoc.submit_to_process(self, flow, parameters, job_variables, task_status, flow_run)
+        await _adhoc.submit_to_process(self, flow, parameters, job_variables, task_status, flow_run)
 
 
 def _pid_here(run: FlowRun) -> int | None:
