@@ -17,6 +17,7 @@ from pydantic_core import to_jsonable_python
 
 from prefect._clock import from_us, now
 from prefect._ids import new_uuid
+from prefect._operations import chains
 from prefect._rules.states import PAUSED, RunState
 from prefect._store import bulk
 from prefect._store.announcements import announce
@@ -81,6 +82,9 @@ def write(tx: sa.Connection, events: Sequence[NewEvent]) -> int:
     """Write events; those that are there already are left as they are. Returns how many were new."""
     received = now()
     written = 0
+    first = chains.origin_resource()
+    if first is not None:
+        events = [one._replace(related=(*one.related, first)) for one in events]
     for start in range(0, len(events), _BATCH):
         some = {one.id: one for one in reversed(events[start : start + _BATCH])}
         # one event is looked for by writing it

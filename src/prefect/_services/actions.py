@@ -18,7 +18,7 @@ from sqlalchemy import exc as sa_exc
 
 from prefect._clock import now as clock
 from prefect._lazy import lazy_module
-from prefect._operations import automated, outbox, templates
+from prefect._operations import automated, chains, outbox, templates
 from prefect._operations.automated import ActionFailed
 from prefect._operations.block_documents import read_block_document
 from prefect._operations.errors import NotFound, refusal
@@ -75,6 +75,7 @@ class _Invocation:
         about = self.known["event"]
         self.event = None if about is None else ReceivedEvent.model_validate(about, context=STORED)
         self.action: Action = _action.validate_python(self.known["action"])
+        self.origin = UUID(self.known["origin"]) if "origin" in self.known else None
         self.is_outside = isinstance(self.action, SendNotification | CallWebhook)
 
     def tell(self, tx: sa.Connection, what: str, follows: UUID | None, **more: Any) -> UUID:
@@ -98,11 +99,12 @@ class _Invocation:
 
     def end(self, tx: sa.Connection, problem: Exception | None = None, **more: Any) -> None:
         """Tell what became of it, and forget it."""
-        triggered = self.tell(tx, "triggered", None if self.event is None else self.event.id)
-        if problem is None:
-            self.tell(tx, "executed", triggered, **more)
-        else:
-            self.tell(tx, "failed", triggered, **_explained(problem))
+        with chains.because_of(self.origin):
+            triggered = self.tell(tx, "triggered", None if self.event is None else self.event.id)
+            if problem is None:
+                self.tell(tx, "executed", triggered, **more)
+            else:
+                self.tell(tx, "failed", triggered, **_explained(problem))
         tx.execute(sa.delete(automation_action).where(automation_action.c.id == self.id))
 
 
@@ -174,7 +176,8 @@ def _inside(tx: sa.Connection, invocation: _Invocation, action: Action, now: dat
         return False  # somebody else does it
     automation = invocation.known["automation"]
     by = automated.Maker(f"automation {invocation.id}", automation["id"], automation["name"])
-    automated.carry_out(tx, action, invocation.event, by)
+    with chains.because_of(invocation.origin):
+        automated.carry_out(tx, action, invocation.event, by)
     invocation.end(tx)
     return True
 

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from prefect._operations import outbox
+from prefect._clock import now as clock
+from prefect._operations import chains, outbox
 from prefect._operations.work_pools import AGENT_TYPE
 from prefect._services.framework import Database, Round, Service
 from prefect._store.dialects import insert
@@ -87,14 +88,15 @@ def _emit(tx: sa.Connection, kind: str, id: UUID, what: str, follows: UUID | Non
     row = _row(tx, {_POOL: work_pool, _QUEUE: work_queue, _DEPLOYMENT: deployment}[kind], id)
     if row is None:
         return None  # deleted
-    if kind == _DEPLOYMENT:
-        return outbox.deployment_changed(tx, row, what)
-    if row["is_paused"]:
-        what = "paused"
-    if kind == _POOL:
-        return outbox.work_pool_changed(tx, row, what, follows=follows)
-    pool = _row(tx, work_pool, row["work_pool_id"])
-    return None if pool is None else outbox.work_queue_changed(tx, row, pool, what)
+    with chains.because_of(chains.origin_about(tx, f"prefect.{kind}.{id}", clock())):
+        if kind == _DEPLOYMENT:
+            return outbox.deployment_changed(tx, row, what)
+        if row["is_paused"]:
+            what = "paused"
+        if kind == _POOL:
+            return outbox.work_pool_changed(tx, row, what, follows=follows)
+        pool = _row(tx, work_pool, row["work_pool_id"])
+        return None if pool is None else outbox.work_queue_changed(tx, row, pool, what)
 
 
 def _row(tx: sa.Connection, table: sa.Table, id: UUID) -> Any:

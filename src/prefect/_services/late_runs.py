@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from prefect._clock import to_us
+from prefect._operations import chains
 from prefect._operations.errors import NotFound
 from prefect._operations.state_changes import enter_state, locked_flow_run
 from prefect._rules.states import SCHEDULED, RunState
@@ -60,9 +61,10 @@ def _mark(tx: sa.Connection, id: UUID, before: datetime, now: datetime) -> bool:
     due = row["next_scheduled_start_time"]
     if row["state_type"] != SCHEDULED or row["state_name"] != _ON_TIME or due is None or due > before:
         return False  # it has started, or somebody was faster
-    enter_state(
-        tx, flow_run, row, RunState(SCHEDULED, _LATE, details={"scheduled_time": to_us(due)}, timestamp=to_us(now))
-    )
+    late = RunState(SCHEDULED, _LATE, details={"scheduled_time": to_us(due)}, timestamp=to_us(now))
+    by_automation = (row["created_by"] or {}).get("type") == "AUTOMATION"
+    with chains.because_of(chains.origin_about(tx, f"prefect.flow-run.{id}", now) if by_automation else None):
+        enter_state(tx, flow_run, row, late)
     return True
 
 

@@ -8,6 +8,7 @@ however many servers look.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from pydantic_core import to_jsonable_python
 
 from prefect._clock import from_us, to_us
 from prefect._ids import new_uuid
-from prefect._operations import outbox
+from prefect._operations import chains, outbox
 from prefect._operations.automations import TOPIC
 from prefect._operations.events import load_events
 from prefect._rules import triggers as rules
@@ -37,12 +38,18 @@ from prefect._store.tables import automation, automation_action, automation_coun
 ACTIONS = "automation_actions"
 """Announced when actions are to be carried out."""
 
+_log = logging.getLogger("prefect.server.services")
+
 _BATCH = 200
 _TIMERS = 100
 _GRACE = timedelta(seconds=1)
 """How long after its time a proactive trigger still waits for events that are on their way."""
 _AGAIN = timedelta(milliseconds=50)
 _PROGRESS = 1
+_CHAIN = "chain"
+_MOST_OF_ONE_CHAIN = 20
+"""How often an automation fires because of one event, by way of what automations do."""
+_CHAIN_MEMORY = timedelta(hours=1)
 
 _trigger: TypeAdapter[ServerTriggerTypes] = TypeAdapter(ServerTriggerTypes)
 
@@ -319,6 +326,35 @@ class _Round:
         return fires
 
     def _tell(self, one: _Automation, outcome: Outcome, labels: dict[str, str], cause: ReceivedEvent | None) -> None:
+        chain = None if cause is None else chains.origin_of(one.root for one in cause.related)
+        if chain is None or not self._goes_round(one, chain, cause):
+            with chains.because_of(chain or (None if cause is None else cause.id)):
+                self._fire(one, outcome, labels, cause)
+
+    def _goes_round(self, one: _Automation, chain: UUID, cause: ReceivedEvent | None) -> bool:
+        """Whether an automation has fired so often because of one event that automations must be each other's reason."""
+        key = (one.id, chain, _CHAIN)
+        fired = ((self._get(key).state or {}).get("fired") or 0) + 1
+        if fired > _MOST_OF_ONE_CHAIN + 1:
+            return True
+        kept = self._get(key)
+        kept.state, kept.expires = {"fired": fired}, self.now + _CHAIN_MEMORY
+        self.changed.add(key)
+        if fired <= _MOST_OF_ONE_CHAIN:
+            return False
+        reason = (
+            f"It fired {_MOST_OF_ONE_CHAIN} times because of event {chain}, by what automations did because of it. It "
+            "does not fire for this reason again. Look at which automations react to what this one does, and it to them."
+        )
+        _log.warning("Automation %r (%s) goes round in circles. %s", one.row["name"], one.id, reason)
+        subject = outbox.resource("automation", one.id, one.row["name"])
+        related = [] if cause is None else [outbox.resource("event", cause.id, None, "triggering-event")]
+        payload = {"reason": reason, "firings": _MOST_OF_ONE_CHAIN}
+        with chains.because_of(chain):
+            outbox.emit(self.tx, "prefect.automation.loop-stopped", subject, related, payload, occurred=self.now)
+        return True
+
+    def _fire(self, one: _Automation, outcome: Outcome, labels: dict[str, str], cause: ReceivedEvent | None) -> None:
         self.fired += 1
         row, trigger = one.row, one.root
         subject = outbox.resource("automation", one.id, row["name"])
@@ -340,6 +376,7 @@ class _Round:
             "labels": labels,
             "triggered": self.now.isoformat(),
             "told": str(told.id),
+            "origin": str(chains.current_origin() or told.id),
         }
         if outcome is Outcome.RESOLVED:
             wanted = [(action, caused) for action in row["actions_on_resolve"]]
