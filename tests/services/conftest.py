@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ import sqlalchemy as sa
 
 from operations.conftest import World
 from prefect._ids import new_uuid
+from prefect._services.catalogue import Work
+from prefect._services.framework import Round, all_services
 from prefect._store.tables import deployment, event, flow_run, flow_run_state, task_run, work_pool, work_queue
 from prefect.server.database import Database, make_database
 from store.conftest import PostgreSQL
@@ -96,3 +99,25 @@ def database(url: str) -> Iterator[Database]:
 @pytest.fixture
 def town(database: Database) -> Town:
     return Town(database)
+
+
+@pytest.fixture(autouse=True)
+def needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a service does in a test, the catalogue would have said that it is needed: nothing waits for its import."""
+    for service in all_services():
+        work = service.run_once
+        assert isinstance(work, Work)
+        module = importlib.import_module(f"prefect._services.{service.name}")
+        monkeypatch.setattr(module, "run_once", _watched(work, module.run_once))
+
+
+def _watched(work: Work, run_once: Callable[[Database, datetime], Round]) -> Callable[[Database, datetime], Round]:
+    def watched(database: Database, now: datetime) -> Round:
+        is_needed = work.is_needed(database)
+        found = run_once(database, now)
+        assert is_needed or found == Round(
+            found.more, found.next_at if run_once.__module__.endswith("db_vacuum") else None
+        )
+        return found
+
+    return watched

@@ -27,6 +27,7 @@ from prefect._store.tables import automation, automation_action, deployment, eve
 from prefect.settings import get_current_settings
 
 from .conftest import Town
+from .named import named
 
 
 class Does:
@@ -322,7 +323,7 @@ def test_many_act_and_each_action_is_carried_out_once(town: Town, listen: Callab
 
 
 def test_services_are_woken_by_what_happens(town: Town) -> None:
-    loops = Loops(town.database, [triggers.SERVICE, actions.SERVICE], get_current_settings())
+    loops = Loops(town.database, named("triggers", "actions"), get_current_settings())
     loops.start()
     try:
         body = AutomationCreate.model_validate({

@@ -33,6 +33,7 @@ from prefect.server.database import Database, make_database
 from prefect.settings import get_current_settings
 
 from .conftest import NOON, Town, at
+from .named import named
 
 HOUR = timedelta(hours=1)
 HOURLY = {"schedule": {"cron": "0 * * * *", "timezone": "UTC"}, "slug": "hourly"}
@@ -250,7 +251,7 @@ def test_runs_of_a_range_are_made_on_request(town: Town) -> None:
 
 
 def test_the_scheduler_hears_of_changes(town: Town) -> None:
-    loops = Loops(town.database, [scheduler.SERVICE], get_current_settings())
+    loops = Loops(town.database, named("scheduler"), get_current_settings())
     loops.start()
     try:
         made = put(town)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
-from prefect._clock import now
+from prefect._clock import now, to_us
 from prefect._ids import new_uuid
-from prefect._operations import claims, leases, slots, work_pools
-from prefect._operations.state_changes import propose_flow_run_state
+from prefect._operations import claims, leases, rows, slots, work_pools
+from prefect._operations.state_changes import enter_state, locked_flow_run, propose_flow_run_state
 from prefect._rules.states import RunState
 from prefect._schemas.leases import ClaimRequest, HeldRun, LeaseHolder, LeaseRenewals, LeaseRequest
 from prefect._services import (
@@ -37,6 +40,7 @@ from prefect._store.tables import (
     event,
     event_resource,
     flow_run,
+    flow_run_state,
     log,
     run_lease,
     task_run,
@@ -52,6 +56,21 @@ HOLDER = LeaseHolder(kind="process", id=new_uuid(), name="p")
 def hold(town: Town, run: UUID, until: Any) -> None:
     town.database.write(lambda tx: leases.lease_flow_run(tx, run, LeaseRequest(holder=HOLDER)))
     town.execute(sa.update(run_lease).where(run_lease.c.flow_run_id == run).values(expires=until))
+
+
+def test_a_state_is_not_entered_before_the_one_that_it_follows(town: Town) -> None:
+    run = town.run("SCHEDULED")
+    (made,) = town.database.read(lambda tx: rows.state_history(tx, flow_run_state, run))
+
+    def enter(tx: sa.Connection) -> None:
+        row = locked_flow_run(tx, run)
+        enter_state(tx, flow_run, row, RunState("SCHEDULED", "Late", timestamp=to_us(made.timestamp) - 1000))
+
+    town.database.write(enter)
+    states = town.database.read(lambda tx: rows.state_history(tx, flow_run_state, run))
+    assert [(state.name, state.timestamp) for state in states] == [
+        (made.name, made.timestamp), ("Late", made.timestamp),
+    ]  # fmt: skip
 
 
 # -- late runs ------------------------------------------------------------------------------------------------------
@@ -430,3 +449,24 @@ def test_what_nobody_can_use_any_more_goes(town: Town) -> None:
     db_vacuum.run_once(town.database, NOON)
     assert [row["client"] for row in town.rows(sa.select(csrf_token.c.client))] == ["b"]
     assert [row["name"] for row in town.rows(sa.select(worker.c.name))] == ["b"]
+
+
+def test_a_service_is_imported_when_there_is_something_for_it(tmp_path: Path) -> None:
+    """A server that has nothing to do does not load what would do it; one that has does, and it is done."""
+    script = """
+import sys
+from prefect._clock import now, to_us
+from prefect._services.framework import all_services
+from prefect.server.database import make_database
+
+database = make_database(f"sqlite:///{sys.argv[1]}")
+database.open()
+modules = {f"prefect._services.{service.name}" for service in all_services()}
+for service in all_services():
+    if service.begin is not None:
+        service.begin(database, now())
+    assert service.run_once(database, now()).next_at is None, service.name
+print(sorted(modules & set(sys.modules)))
+"""
+    given = [sys.executable, "-c", script, str(tmp_path / "a.db")]
+    assert subprocess.run(given, capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -24,11 +24,10 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.filters.automations import AutomationFilter
 from prefect._schemas.sorting import AutomationSort
 from prefect._store import single, tail
-from prefect._store.announcements import announce
+from prefect._store.announcements import AUTOMATIONS, announce
 from prefect._store.automations import ORDERS, automation_matches
 from prefect._store.tables import automation, automation_count, automation_resource, event
 
-TOPIC = "automations"
 """Announced when what automations wait for changes."""
 
 _KIND = "automation"
@@ -238,5 +237,5 @@ def _told(tx: sa.Connection, row: sa.RowMapping, what: str) -> Automation:
     shown = Automation.model_validate(row)
     subject = outbox.resource(_KIND, row["id"], row["name"])
     outbox.emit(tx, f"prefect.automation.{what}", subject, (), to_jsonable_python(shown))
-    announce(tx, TOPIC)
+    announce(tx, AUTOMATIONS)
     return shown

@@ -21,10 +21,9 @@ from prefect._operations.state_changes import propose_flow_run_state
 from prefect._rules import schedules as rules
 from prefect._rules.states import CANCELLED, SCHEDULED, TERMINAL, RunState
 from prefect._schemas.backfills import Backfill, BackfillCreate
-from prefect._store.announcements import announce
+from prefect._store.announcements import BACKFILLS, announce
 from prefect._store.tables import backfill, backfill_run, deployment, deployment_schedule, flow_run
 
-TOPIC = "backfills"
 """Announced when a backfill was asked for."""
 
 TAG = "backfill"
@@ -63,7 +62,7 @@ def create_backfill(tx: sa.Connection, id: UUID, body: BackfillCreate) -> Backfi
         "status": _RUNNING,
     }
     made = tx.execute(sa.insert(backfill).values(**values).returning(backfill.c.id)).scalar_one()
-    announce(tx, TOPIC)
+    announce(tx, BACKFILLS)
     return read_backfill(tx, made)
 
 

@@ -12,11 +12,11 @@ from prefect._clock import now
 from prefect._operations import edits, rows
 from prefect._operations.errors import Invalid, NotFound
 from prefect._operations.registry import operation
-from prefect._operations.scheduling import TOPIC, schedules_changed
+from prefect._operations.scheduling import schedules_changed
 from prefect._schemas.actions.deployments import DeploymentScheduleCreate, DeploymentScheduleUpdate
 from prefect._schemas.deployments import DeploymentSchedule
 from prefect._schemas.schedules import NoSchedule
-from prefect._store.announcements import announce
+from prefect._store.announcements import SCHEDULES, announce
 from prefect._store.tables import deployment, deployment_schedule
 
 _SLUG_TAKEN = (
@@ -107,7 +107,7 @@ def add_schedules(
     replaced = [schedule.replaces for schedule in given if schedule.replaces is not None]
     table = deployment_schedule
     _remove(tx, deployment_id, table.c.slug.in_(replaced))
-    announce(tx, TOPIC)
+    announce(tx, SCHEDULES)
     made: list[DeploymentSchedule] = []
     with edits.conflicts(tx, _SLUG_TAKEN):
         for schedule in given:

@@ -15,7 +15,7 @@ from prefect._operations.deployment_schedules import change_schedules, replace_s
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, operation
 from prefect._operations.run_parameters import check_job_variables
-from prefect._operations.scheduling import TOPIC, cancel_runs, take_back_runs
+from prefect._operations.scheduling import cancel_runs, take_back_runs
 from prefect._operations.work_pools import make_pool, pool_row
 from prefect._operations.work_queues import ensure_queue
 from prefect._schemas.actions.deployments import DeploymentCreate, DeploymentUpdate
@@ -34,7 +34,7 @@ from prefect._schemas.sorting import DeploymentSort
 from prefect._schemas.work_pools import DEFAULT_AGENT_WORK_POOL_NAME
 from prefect._store import deployments as queries
 from prefect._store import single
-from prefect._store.announcements import announce
+from prefect._store.announcements import SCHEDULES, announce
 from prefect._store.tables import concurrency_limit, deployment, deployment_version, flow, work_pool, work_queue
 from prefect.settings import get_current_settings
 
@@ -254,7 +254,7 @@ def resume_deployment(tx: sa.Connection, id: UUID) -> None:
         NotFound: there is no such deployment.
     """
     _set_paused(tx, id, False)
-    announce(tx, TOPIC)
+    announce(tx, SCHEDULES)
 
 
 @operation("DELETE", "/deployments/{id}", writes=True, status=204)
@@ -382,7 +382,7 @@ def _renew_runs(tx: sa.Connection, before: sa.RowMapping, values: dict[str, Any]
     elif any(name in values and values[name] != before[name] for name in _IN_RUNS):
         take_back_runs(tx, [before["id"]], due_after=now())
     elif before["paused"] and values.get("paused") is False:
-        announce(tx, TOPIC)
+        announce(tx, SCHEDULES)
 
 
 def _views(tx: sa.Connection, found: list[sa.RowMapping]) -> list[DeploymentResponse]:

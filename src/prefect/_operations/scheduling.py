@@ -27,7 +27,7 @@ from prefect._operations.state_changes import propose_flow_run_state
 from prefect._rules import schedules as rules
 from prefect._rules.states import CANCELLED, SCHEDULED, RunState
 from prefect._store import bulk
-from prefect._store.announcements import announce
+from prefect._store.announcements import SCHEDULES, announce
 from prefect._store.dialects import insert
 from prefect._store.tables import (
     deployment,
@@ -39,7 +39,6 @@ from prefect._store.tables import (
 )
 from prefect.settings import get_current_settings
 
-TOPIC = "schedules"
 """Announced when the runs of a schedule may have to be made."""
 
 AUTO_TAG = "auto-scheduled"
@@ -389,7 +388,7 @@ def schedules_changed(
             where = sa.and_(where, flow_run.c.next_scheduled_start_time > due_after)
         tx.execute(sa.delete(flow_run).where(where))
         tx.execute(sa.delete(schedule_progress).where(schedule_progress.c.schedule_id.in_(schedule_ids)))
-    announce(tx, TOPIC, "scheduled")
+    announce(tx, SCHEDULES, "scheduled")
 
 
 def take_back_runs(tx: sa.Connection, deployment_ids: Sequence[UUID], *, due_after: datetime | None = None) -> None:
@@ -400,7 +399,7 @@ def take_back_runs(tx: sa.Connection, deployment_ids: Sequence[UUID], *, due_aft
     tx.execute(sa.delete(flow_run).where(where))
     of_deployments = sa.select(deployment_schedule.c.id).where(deployment_schedule.c.deployment_id.in_(deployment_ids))
     tx.execute(sa.delete(schedule_progress).where(schedule_progress.c.schedule_id.in_(of_deployments)))
-    announce(tx, TOPIC, "scheduled")
+    announce(tx, SCHEDULES, "scheduled")
 
 
 def cancel_runs(tx: sa.Connection, deployment_ids: Sequence[UUID]) -> None:

@@ -162,8 +162,13 @@ def enter_state(
         policy: members of its policy that change.
         run_count: its count of attempts before it enters the state; unless given, what it is.
     """
-    decision = Decision("ACCEPT", state, policy=policy or {}, run_count=run_count)
     current = current or current_state(tx, run, row)
+    if current is not None and state.timestamp < current.timestamp:
+        # who looks around takes the time before he looks: what he finds may be newer
+        state = RunState(
+            state.type, state.name, state.message, state.data, state.details, current.timestamp, state.id
+        )  # fmt: skip
+    decision = Decision("ACCEPT", state, policy=policy or {}, run_count=run_count)
     if run is flow_run:
         _write_flow_run(tx, row, current, decision)
     else:

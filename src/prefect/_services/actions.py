@@ -31,13 +31,11 @@ from prefect._schemas.automation_actions import (
 )
 from prefect._schemas.blocks import BlockDocument
 from prefect._schemas.events import STORED, ReceivedEvent
-from prefect._services.framework import Database, Round, Service
-from prefect._services.triggers import ACTIONS
+from prefect._services.framework import Database, Round
 from prefect._store.tables import automation_action
 
 if TYPE_CHECKING:
     from prefect.blocks import _documents, core, notifications, webhook
-    from prefect.settings import Settings
 else:
     # the blocks that users save, loaded for the actions that need one
     _documents = lazy_module("prefect.blocks._documents")
@@ -241,20 +239,3 @@ def _payload(text: str) -> Any:
         except orjson.JSONDecodeError:
             return text
     return text or None
-
-
-class _WithTriggers(Service):
-    """Part of what the setting of triggers is about."""
-
-    def enabled(self, settings: Settings) -> bool:
-        return bool(settings.server.services.triggers.enabled)
-
-
-SERVICE = _WithTriggers(
-    name="actions",
-    description="Does what automations say when they are triggered",
-    run_once=run_once,
-    topics=(ACTIONS,),
-    rest=0.01,
-    is_local=True,
-)

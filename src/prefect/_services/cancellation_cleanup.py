@@ -13,7 +13,7 @@ from prefect._operations.errors import NotFound
 from prefect._operations.run_children import end_children, is_apart
 from prefect._operations.state_changes import enter_state, locked_flow_run, propose_flow_run_state
 from prefect._rules.states import CANCELLED, CANCELLING, PAUSED, PENDING, RUNNING, SCHEDULED, TERMINAL, RunState
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, Round
 from prefect._store import leases
 from prefect._store.tables import flow_run, run_lease
 from prefect.settings import get_current_settings
@@ -106,12 +106,3 @@ def _end(tx: sa.Connection, id: UUID, now: datetime, timeout: timedelta) -> bool
     leases.forget(tx, id)
     end_children(tx, id, state)
     return True
-
-
-SERVICE = Service(
-    name="cancellation_cleanup",
-    description="Cancels what cancelled runs had started, and runs that nobody stops",
-    run_once=run_once,
-    topics=("cancelled",),
-    is_local=True,
-)

@@ -17,7 +17,7 @@ from prefect._operations import cleanup_orders
 from prefect._operations.errors import NotFound
 from prefect._operations.flow_runs import delete_flow_run
 from prefect._rules.states import TERMINAL
-from prefect._services.framework import Database, KnowsOwners, Round, Service
+from prefect._services.framework import Database, KnowsOwners, Round
 from prefect._store.tables import (
     artifact,
     artifact_collection,
@@ -131,13 +131,3 @@ def _remove_flow_run(tx: sa.Connection, id: UUID) -> None:
         delete_flow_run(tx, id)
     except NotFound:
         pass  # somebody was faster
-
-
-SERVICE = Service(
-    name="db_vacuum",
-    description="Removes old events, log lines and flow runs",
-    run_once=run_once,
-    every=3600.0,
-    first_after=60.0,
-    is_local=True,
-)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from prefect._clock import now as clock
 from prefect._operations import chains, outbox
 from prefect._operations.work_pools import AGENT_TYPE
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, Round
 from prefect._store.dialects import insert
 from prefect._store.tables import deployment, readiness, work_pool, work_queue, worker
 from prefect.settings import get_current_settings
@@ -101,13 +101,3 @@ def _emit(tx: sa.Connection, kind: str, id: UUID, what: str, follows: UUID | Non
 
 def _row(tx: sa.Connection, table: sa.Table, id: UUID) -> Any:
     return tx.execute(sa.select(table).where(table.c.id == id)).mappings().one_or_none()
-
-
-SERVICE = Service(
-    name="foreman",
-    description="Tells which work pools, queues and deployments are asked for runs",
-    run_once=run_once,
-    every=30.0,
-    topics=("polled",),
-    rest=0.5,
-)

@@ -1,15 +1,13 @@
 """What a service is.
 
-A service is a module of this package with a `SERVICE`. Its `run_once(database, now)` does what is due at `now`, a bounded
-part of it, and says when there may be more to do; `prefect._services.loops` calls it then, and when something was announced
-that the service waits for.
+Each is listed in `prefect._services.catalogue`, and has a module of this package. Its `run_once(database, now)` does what is
+due at `now`, a bounded part of it, and says when there may be more to do; `prefect._services.loops` calls it then, and when
+something was announced that the service waits for.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,9 +111,4 @@ class Service:
 
 def all_services() -> list[Service]:
     """Every service there is, by name."""
-    package = __name__.rpartition(".")[0]
-    modules = (
-        importlib.import_module(m.name) for m in pkgutil.iter_modules([os.path.dirname(__file__)], f"{package}.")
-    )
-    found = [service for module in modules if isinstance(service := getattr(module, "SERVICE", None), Service)]
-    return sorted(found, key=lambda service: service.name)
+    return list(importlib.import_module(f"{__package__}.catalogue").SERVICES)

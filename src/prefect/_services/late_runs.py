@@ -12,7 +12,7 @@ from prefect._operations import chains
 from prefect._operations.errors import NotFound
 from prefect._operations.state_changes import enter_state, locked_flow_run
 from prefect._rules.states import SCHEDULED, RunState
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, Round
 from prefect._store import leases
 from prefect._store.tables import flow_run, run_lease
 from prefect.settings import get_current_settings
@@ -66,13 +66,3 @@ def _mark(tx: sa.Connection, id: UUID, before: datetime, now: datetime) -> bool:
     with chains.because_of(chains.origin_about(tx, f"prefect.flow-run.{id}", now) if by_automation else None):
         enter_state(tx, flow_run, row, late)
     return True
-
-
-SERVICE = Service(
-    name="late_runs",
-    description="Marks runs that did not start in time",
-    run_once=run_once,
-    topics=("scheduled",),
-    rest=1.0,
-    is_local=True,
-)

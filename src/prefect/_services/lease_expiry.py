@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from prefect._operations import leases
 from prefect._schemas.leases import LEASE_SECONDS
-from prefect._services.framework import Database, KnowsOwners, Round, Service
+from prefect._services.framework import Database, KnowsOwners, Round
 from prefect._store.tables import flow_run, run_lease
 
 _log = logging.getLogger("prefect.server.services")
@@ -45,15 +45,3 @@ def begin(database: Database, now: datetime) -> None:
     """Give everybody time to renew: nobody could while no server was there, or while the machine slept."""
     until = now + timedelta(seconds=LEASE_SECONDS)
     database.write(lambda tx: tx.execute(sa.update(run_lease).where(run_lease.c.expires < until).values(expires=until)))
-
-
-SERVICE = Service(
-    name="lease_expiry",
-    description="Ends flow runs whose process is not heard of any more",
-    run_once=run_once,
-    every=15.0,
-    topics=("leases",),
-    rest=0.2,
-    begin=begin,
-    is_local=True,
-)

@@ -13,7 +13,7 @@ from prefect._operations.errors import NotFound
 from prefect._operations.run_children import end_children
 from prefect._operations.state_changes import current_state, enter_state, locked_flow_run
 from prefect._rules.states import FAILED, PAUSED, RunState
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, Round
 from prefect._store import leases
 from prefect._store.dialects import json_member
 from prefect._store.tables import flow_run, flow_run_state
@@ -59,12 +59,3 @@ def _fail(tx: sa.Connection, id: UUID, now: datetime) -> bool:
     leases.forget(tx, id)
     end_children(tx, id, state)
     return True
-
-
-SERVICE = Service(
-    name="pause_expirations",
-    description="Fails runs whose pause has expired",
-    run_once=run_once,
-    topics=("paused",),
-    is_local=True,
-)

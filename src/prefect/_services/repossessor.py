@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from prefect._operations import slot_line, slots
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, Round
 from prefect._store.tables import concurrency_lease, concurrency_waiter
 
 
@@ -25,12 +25,3 @@ def run_once(database: Database, now: datetime) -> Round:
         lambda tx: tx.execute(sa.select(sa.func.min(concurrency_lease.c.expires))).scalar_one_or_none()
     )
     return Round(next_at=first, done=done)
-
-
-SERVICE = Service(
-    name="repossessor",
-    description="Takes back concurrency slots whose lease has ended",
-    run_once=run_once,
-    every=30.0,  # no lease is shorter than a minute
-    is_local=True,
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from prefect._operations import scheduling
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, Round
 from prefect.settings import get_current_settings
 
 
@@ -17,13 +17,3 @@ def run_once(database: Database, now: datetime) -> Round:
         horizon = scheduling.horizon_of_settings()
         made = database.write(lambda tx: scheduling.make_runs(tx, now, horizon, batch))
     return Round(made.more, database.read(lambda tx: scheduling.next_look(tx, now)), made.runs)
-
-
-SERVICE = Service(
-    name="scheduler",
-    description="Makes the runs of schedules",
-    run_once=run_once,
-    topics=(scheduling.TOPIC,),
-    rest=0.05,
-    is_local=True,
-)

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from prefect._operations import deferred_runs
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, Round
 
 _log = logging.getLogger("prefect.server.services")
 
@@ -28,14 +28,3 @@ def run_once(database: Database, now: datetime) -> Round:
 def begin(database: Database, now: datetime) -> None:
     """Give everybody time to renew: nobody could while no server was there, or while the machine slept."""
     database.write(lambda tx: deferred_runs.begin(tx, now))
-
-
-SERVICE = Service(
-    name="task_run_leases",
-    description="Takes deferred task runs back from workers that are not heard of any more",
-    run_once=run_once,
-    every=60.0,
-    topics=("task_run_leases",),
-    rest=0.2,
-    begin=begin,
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from prefect._operations.run_children import MOST_AT_ONCE, end_task_runs, open_task_runs_of_ended
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, Round
 
 _GRACE = timedelta(seconds=60)
 """How long after its flow run a task run may still report: clients that tell by events are not in step."""
@@ -23,11 +23,3 @@ def run_once(database: Database, now: datetime) -> Round:
         done += ended
         more = more or ended == MOST_AT_ONCE
     return Round(more and done > 0, None, done)
-
-
-SERVICE = Service(
-    name="task_run_reconciliation",
-    description="Ends task runs that ended flow runs left open",
-    run_once=run_once,
-    first_after=5.0,
-)

@@ -22,21 +22,17 @@ from pydantic_core import to_jsonable_python
 from prefect._clock import from_us, to_us
 from prefect._ids import new_uuid
 from prefect._operations import chains, outbox
-from prefect._operations.automations import TOPIC
 from prefect._operations.events import load_events
 from prefect._rules import triggers as rules
 from prefect._rules.triggers import Count, Outcome, Rule
 from prefect._schemas.automation_requests import EventTrigger, SequenceTrigger, ServerTriggerTypes
 from prefect._schemas.automations import Posture
 from prefect._schemas.events import Event, ReceivedEvent, matches
-from prefect._services.framework import Database, Round, Service
+from prefect._services.framework import Database, Round
 from prefect._store import tail
-from prefect._store.announcements import announce
+from prefect._store.announcements import ACTIONS, announce
 from prefect._store.dialects import insert
 from prefect._store.tables import automation, automation_action, automation_count, automation_progress, event
-
-ACTIONS = "automation_actions"
-"""Announced when actions are to be carried out."""
 
 _log = logging.getLogger("prefect.server.services")
 
@@ -396,14 +392,3 @@ class _Round:
         if rows:
             self.tx.execute(sa.insert(automation_action), rows)
             announce(self.tx, ACTIONS)
-
-
-SERVICE = Service(
-    name="triggers",
-    description="Evaluates the triggers of automations",
-    run_once=run_once,
-    every=30.0,
-    topics=("events", TOPIC),
-    rest=0.02,
-    is_local=True,
-)

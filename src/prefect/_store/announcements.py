@@ -6,7 +6,7 @@ database (`prefect.server.notifications`). A topic is a hint to look again and c
 
 Topics, by convention: `events`, `logs`, `scheduled` (what is due may have changed), `flow_run:<id>`, `flow_runs`,
 `task_runs:<task key>` (a task run to be run by a task worker), `concurrency` (a slot came free), `inputs:<flow run id>`,
-`work_pool:<id>` (it was changed), `cleanup` (orders to clean up).
+`work_pool:<id>` (it was changed), `cleanup` (orders to clean up), and those that have a name below.
 """
 
 from __future__ import annotations
@@ -18,6 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+AUTOMATIONS = "automations"
+"""An automation was made, changed or deleted."""
+ACTIONS = "automation_actions"
+"""Actions of automations are to be carried out."""
+SCHEDULES = "schedules"
+"""A schedule, or what has one, was made or changed."""
+BACKFILLS = "backfills"
+"""A backfill was asked for."""
 
 _KEY = "prefect_announcements"
 
