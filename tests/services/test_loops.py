@@ -154,6 +154,18 @@ def test_a_jump_is_time_that_did_not_pass(wall: float, steady: float, jumped: bo
     assert watch.look() == (NOON + timedelta(seconds=wall), jumped)
 
 
+@pytest.mark.parametrize(("passed", "stopped"), [(15, False), (19, False), (75, True)])
+def test_who_looks_much_later_than_meant_was_stopped(passed: float, stopped: bool) -> None:
+    """As by `docker pause`, or by a host that stops its guests: both clocks go on."""
+    time = [0.0]
+    watch = ClockWatch(lambda: NOON + timedelta(seconds=time[0]), lambda: time[0])
+    watch.rests(15)
+    time[0] += passed
+    assert watch.look()[1] is stopped
+    time[0] += passed  # at work, not at rest
+    assert watch.look()[1] is False
+
+
 def test_settings_say_how_often_a_service_looks() -> None:
     late_runs, actions = (
         next(each for each in all_services() if each.name == name) for name in ("late_runs", "actions")

@@ -118,12 +118,14 @@ class Loops:
             pause = service.pause(self._settings) * random.uniform(0.9, 1.1)
             if found.next_at is not None:
                 pause = min(pause, max((found.next_at - self._clock()).total_seconds(), service.rest, 0.01))
+            watch.rests(pause + service.rest)
             if told.wait(pause):
                 self._stopping.wait(service.rest)
 
 
 class ClockWatch:
-    """Notices that the clock was set, or that the machine slept: then nobody could renew what has ended meanwhile.
+    """Notices that the clock was set, or that the machine slept or this process stood still: then nobody could renew what
+    has ended meanwhile.
 
     Args:
         clock: the time.
@@ -134,10 +136,20 @@ class ClockWatch:
         self._clock = clock
         self._steady = steady
         self._before = (clock(), steady())
+        self._rests: tuple[float, float] | None = None
+
+    def rests(self, seconds: float) -> None:
+        """Say that nobody looks for so many seconds at most; who looks later than that was stopped."""
+        self._rests = (self._steady(), seconds)
 
     def look(self) -> tuple[datetime, bool]:
-        """The time, and whether the clock jumped since the last look."""
+        """The time, and whether the clock jumped since the last look, or the process stood still."""
         moment, steady = self._before
         self._before = (self._clock(), self._steady())
         difference = (self._before[0] - moment).total_seconds() - (self._before[1] - steady)
-        return self._before[0], abs(difference) > _JUMP
+        stood_still = False
+        if self._rests is not None:
+            since, seconds = self._rests
+            stood_still = self._before[1] - since > seconds + _JUMP
+            self._rests = None
+        return self._before[0], abs(difference) > _JUMP or stood_still
