@@ -15,7 +15,7 @@ from prefect._operations import flow_runs, rows
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, Rendered, operation
 from prefect._operations.run_parameters import check_job_variables, check_parameters, make_parameters, plain
-from prefect._operations.state_changes import enter_first_state, propose_flow_run_state, state_of
+from prefect._operations.state_changes import insert_flow_run, propose_flow_run_state, state_of
 from prefect._operations.work_pools import make_pool, pool_row
 from prefect._operations.work_queues import ensure_queue
 from prefect._rules.states import SCHEDULED, RunState
@@ -149,10 +149,8 @@ def make_run(
     if body.parent_task_run_id is not None:
         parent = sa.select(task_run.c.flow_run_id).where(task_run.c.id == body.parent_task_run_id)
         values["parent_flow_run_id"] = tx.execute(parent).scalar_one_or_none()
-    row = single.insert_new(tx, flow_run, values)
-    if row is None:  # somebody else made it in the meantime
+    if not _insert(tx, values, _first_state(body)):  # somebody else made it in the meantime
         return _same(tx, of["flow_id"], body.idempotency_key) or values["id"], False
-    _enter(tx, row, body)
     announce(tx, "scheduled", "flow_runs")
     return values["id"], True
 
@@ -195,13 +193,17 @@ def _queue(tx: sa.Connection, of: sa.RowMapping, name: str | None) -> dict[str, 
     return {"work_queue_id": queue["id"], "work_queue_name": queue["name"]}
 
 
-def _enter(tx: sa.Connection, made: sa.RowMapping, body: DeploymentFlowRunCreate) -> None:
-    if body.state is None:
-        moment = now_us()
-        state = RunState(SCHEDULED, details={"scheduled_time": moment}, timestamp=moment)
-    else:
-        state = state_of(body.state)
-    if body.parent_task_run_id is None:
-        enter_first_state(tx, flow_run, made, state)
-    else:
-        propose_flow_run_state(tx, made["id"], state)  # the task run that stands for it follows
+def _first_state(body: DeploymentFlowRunCreate) -> RunState:
+    if body.state is not None:
+        return state_of(body.state)
+    moment = now_us()
+    return RunState(SCHEDULED, details={"scheduled_time": moment}, timestamp=moment)
+
+
+def _insert(tx: sa.Connection, values: dict[str, Any], state: RunState) -> bool:
+    if values["parent_task_run_id"] is None:
+        return insert_flow_run(tx, values, state) is not None
+    is_new = single.insert_if_new(tx, flow_run, single.complete(flow_run, values))
+    if is_new:
+        propose_flow_run_state(tx, values["id"], state)  # the task run that stands for it follows
+    return is_new

@@ -28,8 +28,8 @@ from prefect._operations.logs import LogLine, create_logs
 from prefect._operations.registry import operation
 from prefect._operations.state_changes import (
     current_state,
-    enter_first_state,
     has_been_in,
+    insert_flow_run,
     propose_flow_run_state,
     public_state,
 )
@@ -344,18 +344,13 @@ def _flow_id(tx: sa.Connection, record: FlowRunRecord) -> UUID:
 def _create_flow_run(tx: sa.Connection, record: FlowRunRecord, flow_id: UUID) -> bool:
     """Make a flow run; False when it is there already."""
     values = {
-        "id": record.id, "created": record.created, "updated": now(), "name": record.name, "flow_id": flow_id,
+        "id": record.id, "created": record.created, "name": record.name, "flow_id": flow_id,
         "flow_version": record.flow_version, "parameters": record.parameters, "tags": record.tags,
         "empirical_policy": record.empirical_policy, "parent_task_run_id": record.parent_task_run_id,
-        "parent_flow_run_id": record.parent_flow_run_id, "context": {}, "job_variables": {}, "auto_scheduled": False,
-        "run_count": 0, "total_run_time": timedelta(0),
+        "parent_flow_run_id": record.parent_flow_run_id,
         "labels": {**record.flow_labels, "prefect.flow.id": str(flow_id), **record.labels},
     }  # fmt: skip
-    made = single.insert_new(tx, flow_run, values)
-    if made is None:
-        return False
-    enter_first_state(tx, flow_run, made, _run_state(record.state))
-    return True
+    return insert_flow_run(tx, values, _run_state(record.state)) is not None
 
 
 def _run_state(record: StateRecord, after: RunState | None = None) -> RunState:
@@ -376,11 +371,14 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal, is_new: bool) -> Prop
         return _aborted(id, "This flow run has been deleted.", None)
     current = current_state(tx, flow_run, row)
     state = _run_state(proposal.state, current)
+    changes: dict[str, Any] = {}
     if proposal.name is not None and proposal.name != row["name"]:
-        single.update(tx, flow_run, id, {"name": proposal.name})
+        changes["name"] = proposal.name
     if proposal.policy is not None:
-        policy = {**row["empirical_policy"], **proposal.policy}
-        single.update(tx, flow_run, id, {"empirical_policy": policy})
+        changes["empirical_policy"] = {**row["empirical_policy"], **proposal.policy}
+    if changes:
+        single.update(tx, flow_run, id, changes)
+        row |= changes
     token = proposal.lease_token
     if current is not None and current.is_final and state.type == RUNNING and not proposal.force:
         return _aborted(id, f"This run has already finished in state {current.name}.", current)
@@ -402,7 +400,10 @@ def _propose(tx: sa.Connection, proposal: FlowRunProposal, is_new: bool) -> Prop
         if proposal.holder is not None and result.state is not None and result.state.id == proposal.state.id:
             token = _hold_late(tx, id, proposal.holder, token)
     else:
-        result = _answer(id, propose_flow_run_state(tx, id, state, force=proposal.force, lease_token=token)[0])
+        proposed = propose_flow_run_state(
+            tx, id, state, force=proposal.force, lease_token=token, found=(row, current)
+        )  # fmt: skip
+        result = _answer(id, proposed[0])
     result.lease_token = token
     return result
 

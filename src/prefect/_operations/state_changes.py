@@ -54,13 +54,20 @@ def state_of(body: StateCreate) -> RunState:
 
 
 def propose_flow_run_state(
-    tx: sa.Connection, id: UUID, proposed: RunState, *, force: bool = False, lease_token: int | None = None
+    tx: sa.Connection,
+    id: UUID,
+    proposed: RunState,
+    *,
+    force: bool = False,
+    lease_token: int | None = None,
+    found: tuple[Mapping[Any, Any], RunState | None] | None = None,
 ) -> tuple[OrchestrationResult[Any], bool]:
     """Let a flow run enter a state if the rules allow it.
 
     Args:
         force: whatever the rules say.
         lease_token: of the claim under which it is proposed; one that is not the last is refused, also with `force`.
+        found: the row of the run, which is locked, and the state that it is in, if they have been read already.
 
     Returns:
         the answer, and whether a state was written.
@@ -68,8 +75,8 @@ def propose_flow_run_state(
     Raises:
         NotFound: there is no such flow run.
     """
-    row = locked_flow_run(tx, id)
-    current = current_state(tx, flow_run, row)
+    row = locked_flow_run(tx, id) if found is None else found[0]
+    current = current_state(tx, flow_run, row) if found is None else found[1]
     policy = row["empirical_policy"]
     facts = FlowRunFacts(
         run_count=row["run_count"],
@@ -175,13 +182,9 @@ def enter_state(
         _write(tx, run, row, current, decision)
 
 
-def enter_first_state(tx: sa.Connection, run: sa.Table, row: Mapping[Any, Any], state: RunState) -> None:
-    """Let a run that was just made, and has no state, enter one."""
-    decision = Decision("ACCEPT", state)
-    if run is flow_run:
-        _write_flow_run(tx, row, None, decision)
-    else:
-        _write(tx, run, row, None, decision)
+def enter_first_state(tx: sa.Connection, row: Mapping[Any, Any], state: RunState) -> None:
+    """Let a task run that was just made, and has no state, enter one."""
+    _write(tx, task_run, row, None, Decision("ACCEPT", state))
 
 
 def current_state(tx: sa.Connection, run: sa.Table, row: Mapping[Any, Any]) -> RunState | None:
@@ -289,7 +292,7 @@ def _write(
 def insert_flow_run(
     tx: sa.Connection, values: Mapping[str, Any], state: RunState, around: Mapping[str, Any] | None = None
 ) -> tuple[Row, Row] | None:
-    """Insert a flow run that has no parent, and is in its first state from the beginning.
+    """Insert a flow run that is in its first state from the beginning, whatever the rules say.
 
     Args:
         values: its columns; those that follow from the state are added.

@@ -48,7 +48,7 @@ def create_task_run(tx: sa.Connection, body: TaskRunCreate) -> Answer[Rendered[T
         made = single.insert_new(tx, task_run, values)
     if made is None:
         raise Conflict(taken)
-    enter_first_state(tx, task_run, made, RunState(PENDING) if body.state is None else state_of(body.state))
+    enter_first_state(tx, made, RunState(PENDING) if body.state is None else state_of(body.state))
     return Answer(task_runs.read_task_run(tx, values["id"]), 201)
 
 
