@@ -101,7 +101,7 @@ def test_a_queue_that_is_not_there_is_made(both: sa.Connection, flow_id: UUID) -
     assert make(both, flow_id, "c", work_queue_name="q").work_pool_name == "default-agent-pool"
     assert make(both, flow_id, "d").work_queue_id is None
     work_queues.delete_work_queue(both, queue.id)
-    assert deployments.read_deployment(both, made.id).work_queue_id is None
+    assert deployments.read_deployment(both, made.id).work_queue_name == "default"
 
 
 def test_a_flow_and_a_pool_must_be_there(both: sa.Connection, flow_id: UUID) -> None:
