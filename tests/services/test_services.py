@@ -55,7 +55,7 @@ HOLDER = LeaseHolder(kind="process", id=new_uuid(), name="p")
 
 def hold(town: Town, run: UUID, until: Any) -> None:
     town.database.write(lambda tx: leases.lease_flow_run(tx, run, LeaseRequest(holder=HOLDER)))
-    town.execute(sa.update(run_lease).where(run_lease.c.flow_run_id == run).values(expires=until))
+    town.execute(sa.update(run_lease).where(run_lease.c.flow_run_id == run).values(expires=until, renewed_at=NOON))
 
 
 def test_a_state_is_not_entered_before_the_one_that_it_follows(town: Town) -> None:
@@ -148,6 +148,18 @@ def test_nobody_is_taken_for_dead_because_there_was_no_server(town: Town) -> Non
     lease_expiry.begin(town.database, at(600))
     assert lease_expiry.run_once(town.database, at(600)) == (False, at(660), 0)
     assert lease_expiry.run_once(town.database, at(661)).done == 1
+
+
+def test_a_clock_that_was_set_back_keeps_no_lease_for_longer(town: Town) -> None:
+    """Whoever lives renews it within a minute by either clock; of who does not, one need not hear an hour later."""
+    before, after = town.run(), town.run()
+    hold(town, before, at(3660))
+    town.execute(sa.update(run_lease).values(renewed_at=at(3600)))
+    hold(town, after, at(600))  # for a run that is due in nine minutes
+    lease_expiry.begin(town.database, NOON)
+    assert lease_expiry.run_once(town.database, at(59)) == (False, at(60), 0)
+    assert lease_expiry.run_once(town.database, at(61)) == (False, at(600), 1)
+    assert "61 seconds ago" in town.state(before)["message"]
 
 
 def test_two_servers_end_a_lease_once(town: Town) -> None:

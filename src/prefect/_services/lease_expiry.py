@@ -42,6 +42,15 @@ def _owner_lives(database: KnowsOwners, flow_run_id: UUID) -> bool:
 
 
 def begin(database: Database, now: datetime) -> None:
-    """Give everybody time to renew: nobody could while no server was there, or while the machine slept."""
+    """Give everybody time to renew: nobody could while no server was there, or while the machine slept.
+
+    What was renewed later than now was so by a clock that has been set back: it lasts no longer than what is renewed now.
+    """
     until = now + timedelta(seconds=LEASE_SECONDS)
-    database.write(lambda tx: tx.execute(sa.update(run_lease).where(run_lease.c.expires < until).values(expires=until)))
+    by_another_clock = sa.and_(run_lease.c.renewed_at > now, run_lease.c.expires > until)
+
+    def work(tx: sa.Connection) -> None:
+        tx.execute(sa.update(run_lease).where(by_another_clock).values(renewed_at=now, expires=until))
+        tx.execute(sa.update(run_lease).where(run_lease.c.expires < until).values(expires=until))
+
+    database.write(work)
