@@ -33,11 +33,11 @@ if TYPE_CHECKING:
         TagsContext,
         TaskRunContext,
     )
-    from prefect.assets import _context as assets
-    from prefect.assets._context import AssetContext
+    from prefect.assets import context as assets
+    from prefect.assets.context import AssetContext
     from prefect.settings.profiles import use_profile
 else:
-    assets = lazy_module("prefect.assets._context")
+    assets = lazy_module("prefect.assets.context")
     cloudpickle = lazy_module("cloudpickle")
     contexts = lazy_module("prefect._engine.contexts")
     pickle = lazy_module("pickle")
@@ -49,7 +49,7 @@ _MODELS = "prefect._engine.contexts"
 __getattr__, __dir__, _names = lazy_attributes(
     __name__,
     {
-        "AssetContext": "prefect.assets._context",
+        "AssetContext": "prefect.assets.context",
         "AsyncClientContext": _MODELS,
         "SyncClientContext": _MODELS,
         "ContextModel": _MODELS,

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from prefect._parameters import schema, serialization, validation
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.states import State
-    from prefect.bundles._bound import InfrastructureBoundFlow, bind_flow_to_infrastructure
+    from prefect.bundles.bound import InfrastructureBoundFlow, bind_flow_to_infrastructure
     from prefect.filesystems import WritableFileSystem
     from prefect.serializers import Serializer
     from prefect.task_runners import TaskRunner
@@ -101,8 +101,8 @@ __getattr__, __dir__, _loader_names = lazy_attributes(
         "load_flow_arguments_from_entrypoint": _LOADERS,
         "load_flow_from_entrypoint": _LOADERS,
         "load_flow_from_flow_run": "prefect._dispatch.loading",
-        "InfrastructureBoundFlow": "prefect.bundles._bound",
-        "bind_flow_to_infrastructure": "prefect.bundles._bound",
+        "InfrastructureBoundFlow": "prefect.bundles.bound",
+        "bind_flow_to_infrastructure": "prefect.bundles.bound",
         "load_function_and_convert_to_flow": _LOADERS,
         "load_placeholder_flow": _LOADERS,
         "safe_load_flow_from_entrypoint": _LOADERS,

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from prefect._schemas.states import State
     from prefect._schemas.task_runs import TaskRun
     from prefect.assets import core as assets
-    from prefect.assets._task import MaterializingTask
+    from prefect.assets.task import MaterializingTask
     from prefect.cache_policies import CachePolicy
     from prefect.context import FlowRunContext, TaskRunContext
     from prefect.filesystems import WritableFileSystem
@@ -89,7 +89,7 @@ RunName = str | Callable[..., str]
 WaitFor = Iterable[Any] | None
 RetryDelays = float | int | Sequence[float] | Callable[[int], list[float]] | None
 
-__getattr__, __dir__, _ = lazy_attributes(__name__, {"MaterializingTask": "prefect.assets._task"})
+__getattr__, __dir__, _ = lazy_attributes(__name__, {"MaterializingTask": "prefect.assets.task"})
 
 __all__ = ["MaterializingTask", "Task", "TaskOptions", "exponential_backoff", "task", "task_input_hash"]
 

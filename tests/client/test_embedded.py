@@ -11,8 +11,8 @@ import pytest
 
 from prefect import exceptions, flow, get_run_logger, task
 from prefect._operations.__main__ import TARGET, render
-from prefect._operations._routes import ROUTES
 from prefect._operations.registry import all_operations
+from prefect._operations.routes import ROUTES
 from prefect._transport.embedded import Dispatcher, EmbeddedTransport
 from prefect._transport.errors import OperationUnavailable
 from prefect._transport.port import Request

@@ -16,8 +16,9 @@ from prefect import flow, get_client, task
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
-from prefect.concurrency import _holding, _slots
 from prefect.concurrency import asyncio as asynchronous
+from prefect.concurrency import holding as _holding
+from prefect.concurrency import slots as _slots
 from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
 from prefect.concurrency.context import ConcurrencyContext
 from prefect.concurrency.sync import concurrency, rate_limit

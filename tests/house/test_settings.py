@@ -10,21 +10,21 @@ from pathlib import Path
 
 import prefect
 from prefect._services.framework import all_services
-from prefect.settings._fields import fields_by_path
-from prefect.settings._table import Settings
+from prefect.settings.fields import fields_by_path
+from prefect.settings.table import Settings
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(prefect.__file__).parent
 
 READ_OTHERWISE = {
-    "debug_mode": "settings/_table.py",  # root.debug_mode: other settings have their defaults from it
+    "debug_mode": "settings/table.py",  # root.debug_mode: other settings have their defaults from it
     "silence_api_url_misconfiguration": "settings/_root.py",
     "server.database.timeout": "server/database.py",  # an argument named `settings` is the group
     "server.database.connection_timeout": "server/database.py",
     "server.database.echo": "server/database.py",
     "server.services.db_vacuum.log_retention_period": "settings/_services_table.py",
     "server.services.db_vacuum.flow_run_retention_period": "settings/_services_table.py",
-    "worker.debug_mode": "settings/_table.py",
+    "worker.debug_mode": "settings/table.py",
 } | {f"server.database.sqlalchemy.connect_args.tls.{name}": "server/database.py" for name in (
     "enabled", "ca_file", "cert_file", "key_file", "check_hostname",
 )}  # fmt: skip

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from prefect._engine.frames import FlowFrame, TaskFrame, current_flow, current_task
-from prefect.logging import _sink, configuration
+from prefect.logging import configuration
+from prefect.logging import sink as _sink
 
 LOGGERS = ["", *(name for name in configuration.default_logging_config()["loggers"]), "mylib"]
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from conftest import task_frame
 from prefect._engine.frames import current_task
 from prefect.exceptions import MissingContextError
-from prefect.logging import _sink, get_logger, get_run_logger
+from prefect.logging import get_logger, get_run_logger
+from prefect.logging import sink as _sink
 from prefect.logging._colors import paint
 from prefect.logging.configuration import setup_logging
 from prefect.logging.handlers import (

@@ -23,9 +23,9 @@ from prefect.bundles import (
     extract_flow_from_bundle,
     step_command,
 )
-from prefect.bundles._launchers import get_launcher_for_side, normalize_launcher, resolve_bundle_step_with_launcher
-from prefect.bundles._zip_extractor import ZipExtractor
 from prefect.bundles.execute import execute_bundle_from_file
+from prefect.bundles.launchers import get_launcher_for_side, normalize_launcher, resolve_bundle_step_with_launcher
+from prefect.bundles.zip_extractor import ZipExtractor
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import WorkPoolStorageConfiguration

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 import prefect.settings
 from prefect.settings import Settings, SettingsError
-from prefect.settings._fields import fields_by_env_name, fields_by_path
+from prefect.settings.fields import fields_by_env_name, fields_by_path
 from prefect.settings.legacy import Setting
 
 FIELDS = list(Settings.fields())
@@ -156,7 +156,7 @@ def test_equality_is_by_content_and_survives_copies():
 
 def test_a_group_can_be_made_by_itself(monkeypatch):
     monkeypatch.setenv("PREFECT_API_REQUEST_TIMEOUT", "5")
-    group = prefect.settings._table.APISettings(url="http://a/api")
+    group = prefect.settings.table.APISettings(url="http://a/api")
     assert (group.url, group.request_timeout) == ("http://a/api", 5.0)
 
 

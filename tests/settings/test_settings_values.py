@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prefect.settings import Settings, SettingsError
-from prefect.settings._fields import fields_by_env_name
-from prefect.settings._parse import format_duration, format_value, parse_timedelta
+from prefect.settings.fields import fields_by_env_name
+from prefect.settings.parse import format_duration, format_value, parse_timedelta
 
 
 def read(name: str, raw: object) -> object:

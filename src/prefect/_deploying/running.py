@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from prefect import states
     from prefect._schemas.deployments import DeploymentResponse
     from prefect._schemas.flow_runs import FlowRun
-    from prefect.client import _wire, operations
+    from prefect.client import operations, wire
     from prefect.client.orchestration import PrefectClient
 else:
-    _wire = lazy_module("prefect.client._wire")
+    wire = lazy_module("prefect.client.wire")
     operations = lazy_module("prefect.client.operations")
     states = lazy_module("prefect.states")
 
@@ -157,5 +157,5 @@ async def stand_for(
         state=states.to_state_create(states.Pending()),
         task_inputs=links,
     )
-    await operations.call(api, "POST", "/task_runs/", _wire.changes(body, exclude_none=True))
+    await operations.call(api, "POST", "/task_runs/", wire.changes(body, exclude_none=True))
     return id

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prefect._engine import frames
     from prefect._schemas.flow_runs import FlowRun
     from prefect._schemas.work_pools import WorkPool
-    from prefect.bundles import _launchers as launchers
+    from prefect.bundles import launchers as launchers
     from prefect.client.orchestration import PrefectClient
     from prefect.flows import Flow
     from prefect.futures import PrefectFlowRunFuture
@@ -29,7 +29,7 @@ else:
     context = lazy_module("prefect.context")
     frames = lazy_module("prefect._engine.frames")
     futures = lazy_module("prefect.futures")
-    launchers = lazy_module("prefect.bundles._launchers")
+    launchers = lazy_module("prefect.bundles.launchers")
     running = lazy_module("prefect._deploying.running")
     processutils = lazy_module("prefect.utilities.processutils")
     states = lazy_module("prefect.states")

@@ -30,13 +30,13 @@ from prefect.settings import get_current_settings
 if TYPE_CHECKING:
     from prefect import states
     from prefect._dispatch.children import Child
-    from prefect.client import _wire as wire
     from prefect.client import operations
+    from prefect.client import wire as wire
     from prefect.client.orchestration import PrefectClient
 else:
     operations = lazy_module("prefect.client.operations")
     states = lazy_module("prefect.states")
-    wire = lazy_module("prefect.client._wire")
+    wire = lazy_module("prefect.client.wire")
 
 WAIT_SECONDS = 25.0
 """How long a claim waits for a run before it is made again; below what proxies bear, and below the request's own limit."""

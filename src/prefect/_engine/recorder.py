@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prefect._engine.recording.port import Recorder
 from prefect._lazy import lazy_module
 from prefect.exceptions import ConfigurationError
-from prefect.logging import _sink
+from prefect.logging import sink
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
@@ -168,4 +168,4 @@ def _after_fork_in_child() -> None:
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
-_sink.set_sink(_record_log, flush_all)
+sink.set_sink(_record_log, flush_all)

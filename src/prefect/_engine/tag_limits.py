@@ -21,13 +21,13 @@ from prefect._lazy import lazy_module
 if TYPE_CHECKING:
     from prefect._schemas import concurrency as schemas
     from prefect.client import utilities as clients
-    from prefect.concurrency import _holding as holding
-    from prefect.concurrency import _slots as slots
+    from prefect.concurrency import holding as holding
+    from prefect.concurrency import slots as slots
 else:
     schemas = lazy_module("prefect._schemas.concurrency")
     clients = lazy_module("prefect.client.utilities")
-    holding = lazy_module("prefect.concurrency._holding")
-    slots = lazy_module("prefect.concurrency._slots")
+    holding = lazy_module("prefect.concurrency.holding")
+    slots = lazy_module("prefect.concurrency.slots")
 
 PREFIX = "tag:"
 """Before a tag it is the name of the limit."""

@@ -1,6 +1,6 @@
 """Which program uploads and carries out bundles: see `prefect.bundles`."""
 
-from prefect.bundles._launchers import (
+from prefect.bundles.launchers import (
     BundleLauncher,
     BundleLauncherOverride,
     BundleLauncherSide,

@@ -1,4 +1,4 @@
-"""Writes `_routes.py`, or checks that it is current: `python -m prefect._operations --write | --check`."""
+"""Writes `routes.py`, or checks that it is current: `python -m prefect._operations --write | --check`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect._operations.registry import address_of, all_operations
 
-TARGET = Path(__file__).with_name("_routes.py")
+TARGET = Path(__file__).with_name("routes.py")
 
 _HEADER = '''"""Which module has which operation. Made by `python -m prefect._operations --write`; do not edit.
 
@@ -25,8 +25,10 @@ ROUTES: tuple[Address, ...] = (
 
 
 def render() -> str:
-    """The text of `_routes.py`: the address of every operation."""
-    addresses = sorted((address_of(operation) for operation in all_operations()), key=lambda one: (one.path, one.method))
+    """The text of `routes.py`: the address of every operation."""
+    addresses = sorted(
+        (address_of(operation) for operation in all_operations()), key=lambda one: (one.path, one.method)
+    )
     return _HEADER + "".join(f"    Address{tuple(one)!r},\n".replace("'", '"') for one in addresses) + ")\n"
 
 

@@ -35,10 +35,9 @@ from prefect._services.framework import Database, Round
 from prefect._store.tables import automation_action
 
 if TYPE_CHECKING:
-    from prefect.blocks import _documents, core, notifications, webhook
+    from prefect.blocks import core, notifications, webhook
 else:
     # the blocks that users save, loaded for the actions that need one
-    _documents = lazy_module("prefect.blocks._documents")
     core = lazy_module("prefect.blocks.core")
     notifications = lazy_module("prefect.blocks.notifications")
     webhook = lazy_module("prefect.blocks.webhook")
@@ -214,7 +213,7 @@ def _block_of(tx: sa.Connection, action: Any) -> BlockDocument:
 
 def _do(action: Action, document: BlockDocument, names: dict[str, Any]) -> dict[str, Any]:
     _ = notifications.NotificationBlock, webhook.Webhook  # loaded, so that their blocks are known
-    block: Any = _documents.from_document(core.Block, document, True)
+    block: Any = core.from_document(document)
     if isinstance(action, SendNotification):
         if not hasattr(block, "notify"):
             raise ActionFailed(f"The block {document.name!r} sends no notifications.")

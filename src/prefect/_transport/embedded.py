@@ -21,7 +21,7 @@ import pydantic
 from prefect._clock import now
 from prefect._lazy import lazy_module
 from prefect._operations import errors, local, registry
-from prefect._operations._routes import ROUTES
+from prefect._operations.routes import ROUTES
 from prefect._schemas.filters.conditions import REFUSE_UNKNOWN
 from prefect._transport.errors import OperationUnavailable
 from prefect._transport.port import Reply, Request

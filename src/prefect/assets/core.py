@@ -12,9 +12,9 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.fields import ValidAssetKey
 
 if TYPE_CHECKING:
-    from prefect.assets import _context
+    from prefect.assets import context as _context
 else:
-    _context = lazy_module("prefect.assets._context")
+    _context = lazy_module("prefect.assets.context")
 
 __all__ = ["MAX_ASSET_DESCRIPTION_LENGTH", "Asset", "AssetProperties", "add_asset_metadata"]
 

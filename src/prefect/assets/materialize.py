@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from prefect.assets._task import MaterializingTask
 from prefect.assets.core import Asset
+from prefect.assets.task import MaterializingTask
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

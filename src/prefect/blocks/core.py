@@ -445,6 +445,16 @@ class Block(BaseModel, ABC):
         return _delete(cls, name, client, _sync=_sync)
 
 
+def from_document(document: BlockDocument) -> Block:
+    """The block that a document holds, of the class of its type.
+
+    Raises:
+        UnknownBlockType: no class has that type.
+        ValidationError: it does not fit the class.
+    """
+    return _documents.from_document(Block, document, validate=True)
+
+
 def document_id(block: Block) -> UUID | None:
     """The id that a block is saved under; None when it is not."""
     return block._block_document_id

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 import prefect
 from prefect._dispatch import bundling
 from prefect._lazy import lazy_module
-from prefect.bundles._launchers import BundleLauncher, BundleLauncherOverride
+from prefect.bundles.launchers import BundleLauncher, BundleLauncherOverride
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:

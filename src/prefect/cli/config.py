@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import cyclopts
 
 from prefect.cli import _console
-from prefect.settings import _check, get_current_settings
+from prefect.settings import check as _check
+from prefect.settings import get_current_settings
 from prefect.settings import profiles as store
-from prefect.settings._fields import Field, SettingsError, field_of, fields_by_env_name
-from prefect.settings._parse import format_value, plain
-from prefect.settings._table import Settings
+from prefect.settings.fields import Field, SettingsError, field_of, fields_by_env_name
 from prefect.settings.legacy import Setting, setting_named
+from prefect.settings.parse import format_value, plain
+from prefect.settings.table import Settings
 
 app = cyclopts.App(name="config", help="See and change settings.")
 

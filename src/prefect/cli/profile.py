@@ -9,7 +9,7 @@ import cyclopts
 
 from prefect.cli import _console
 from prefect.settings import profiles as store
-from prefect.settings._parse import format_value
+from prefect.settings.parse import format_value
 from prefect.settings.profiles import Profile, ProfilesCollection
 
 app = cyclopts.App(name="profile", help="Choose between sets of settings.")

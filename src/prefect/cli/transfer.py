@@ -14,7 +14,7 @@ from prefect.cli import _api, _console, _output, _transfer
 from prefect.cli._options import Output, Yes, flag
 from prefect.settings import profiles as store
 from prefect.settings import temporary_settings
-from prefect.settings._table import Settings
+from prefect.settings.table import Settings
 
 if TYPE_CHECKING:
     from prefect._store import dialects

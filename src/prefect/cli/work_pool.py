@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas import actions, filters, sorting
     from prefect.client.schemas import objects as states
     from prefect.settings import profiles
-    from prefect.workers import _types, process
+    from prefect.workers import process
+    from prefect.workers import types as _types
 else:
     actions = lazy_module("prefect.client.schemas.actions")
     exceptions = lazy_module("prefect.exceptions")
@@ -34,7 +35,7 @@ else:
     rich_text = lazy_module("rich.text")
     sorting = lazy_module("prefect.client.schemas.sorting")
     states = lazy_module("prefect.client.schemas.objects")
-    _types = lazy_module("prefect.workers._types")
+    _types = lazy_module("prefect.workers.types")
 
 app = App(name="work-pool", help="Groups of workers, and what they start.")
 app.command(work_pool_storage.app, name="storage")

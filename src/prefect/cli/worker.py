@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from prefect import exceptions
     from prefect._dispatch import claims
     from prefect._schemas.work_pools import WorkPool
-    from prefect.workers import _types, process
+    from prefect.workers import process
+    from prefect.workers import types as _types
     from prefect.workers.base import BaseWorker
 else:
     asyncio = lazy_module("asyncio")
     claims = lazy_module("prefect._dispatch.claims")
     exceptions = lazy_module("prefect.exceptions")
-    _types = lazy_module("prefect.workers._types")
+    _types = lazy_module("prefect.workers.types")
     process = lazy_module("prefect.workers.process")
 
 app = App(name="worker", help="Carry out the runs of a work pool.")

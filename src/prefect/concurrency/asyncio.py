@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from prefect._engine.port import ASYNC
 from prefect.client.utilities import async_client
-from prefect.concurrency._holding import could_not_give_back, kept, lost_error, say_lost
-from prefect.concurrency._slots import (
+from prefect.concurrency.holding import could_not_give_back, kept, lost_error, say_lost
+from prefect.concurrency.slots import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencySlotAcquisitionError,
     Taken,

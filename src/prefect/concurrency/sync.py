@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from prefect._bridge import run
 from prefect._engine.port import SYNC
 from prefect.client.utilities import sync_client
-from prefect.concurrency._holding import LostInThread, could_not_give_back, kept, say_lost
-from prefect.concurrency._slots import (
+from prefect.concurrency.holding import LostInThread, could_not_give_back, kept, say_lost
+from prefect.concurrency.slots import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencySlotAcquisitionError,
     Wish,

@@ -13,10 +13,10 @@ from prefect._clock import from_us, to_us
 from prefect._engine.frames import current_flow, current_task
 from prefect._lazy import lazy_module
 from prefect.exceptions import MissingContextError
-from prefect.logging import _sink
+from prefect.logging import sink as _sink
 from prefect.logging._colors import paint, wants_color
-from prefect.logging._sink import LogRow
 from prefect.logging.filters import redact_secrets
+from prefect.logging.sink import LogRow
 from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:

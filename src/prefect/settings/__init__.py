@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prefect._lazy import lazy_attributes
-from prefect.settings._fields import SettingsError
-from prefect.settings._table import Settings
 from prefect.settings.context import get_current_settings, temporary_settings
+from prefect.settings.fields import SettingsError
+from prefect.settings.table import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from prefect._lazy import lazy_module
 from prefect.settings import _sources as sources
-from prefect.settings._fields import SettingsError, fields_by_env_name
-from prefect.settings._parse import format_value
-from prefect.settings._table import Settings
+from prefect.settings.fields import SettingsError, fields_by_env_name
+from prefect.settings.parse import format_value
+from prefect.settings.table import Settings
 
 if TYPE_CHECKING:
     import tempfile

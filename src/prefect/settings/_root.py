@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect._lazy import lazy_module
-from prefect.settings._fields import Group, SettingsError, SettingsWarning, field_of, fields_by_path
 from prefect.settings._sources import DotEnv, Environment, Init, Origin
+from prefect.settings.fields import Group, SettingsError, SettingsWarning, field_of, fields_by_path
 
 if TYPE_CHECKING:
     import hashlib

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prefect._lazy import lazy_module
-from prefect.settings._fields import Group, group, setting
 from prefect.settings._services_table import ServerServicesSettings
+from prefect.settings.fields import Group, group, setting
 
 if TYPE_CHECKING:
     import urllib.parse as urllib_parse
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from prefect.settings._fields import LogLevel
-    from prefect.settings._table import Settings
+    from prefect.settings.fields import LogLevel
+    from prefect.settings.table import Settings
 else:
     urllib_parse = lazy_module("urllib.parse")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prefect._lazy import lazy_module
-from prefect.settings._fields import Group, group, setting
+from prefect.settings.fields import Group, group, setting
 
 if TYPE_CHECKING:
     import datetime as dt

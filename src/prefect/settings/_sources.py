@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prefect._lazy import lazy_module
-from prefect.settings._fields import Group, SettingsError, fields_by_env_name, fields_by_path
+from prefect.settings.fields import Group, SettingsError, fields_by_env_name, fields_by_path
 
 if TYPE_CHECKING:
     import re

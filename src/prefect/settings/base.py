@@ -15,7 +15,7 @@ from typing import Any
 import pydantic
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from prefect.settings._parse import format_value
+from prefect.settings.parse import format_value
 from prefect.settings.sources import (
     EnvFilterSettingsSource,
     FilteredDotEnvSettingsSource,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from prefect.settings._table import Settings
+from prefect.settings.table import Settings
 
 if TYPE_CHECKING:
     from contextvars import Token

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from prefect.settings._fields import Field, fields_by_env_name, fields_by_path
-from prefect.settings._table import Settings
 from prefect.settings.context import get_current_settings
+from prefect.settings.fields import Field, fields_by_env_name, fields_by_path
+from prefect.settings.table import Settings
 
 if TYPE_CHECKING:
     # values by setting or by its name; a mapping's keys are invariant, so each kind of mapping is spelled out

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from prefect._lazy import lazy_module
 from prefect.settings import _profile_file, context
 from prefect.settings import _sources as sources
-from prefect.settings._fields import SettingsError
-from prefect.settings._parse import format_value
-from prefect.settings._table import Settings
 from prefect.settings.context import get_current_settings, pop_settings, push_settings
+from prefect.settings.fields import SettingsError
 from prefect.settings.legacy import Setting, setting_named
+from prefect.settings.parse import format_value
+from prefect.settings.table import Settings
 
 if TYPE_CHECKING:
     import tempfile

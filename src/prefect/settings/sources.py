@@ -14,7 +14,7 @@ from pydantic_settings.sources import ENV_FILE_SENTINEL
 
 from prefect.settings import _profile_file, profiles
 from prefect.settings import _sources as places
-from prefect.settings._table import Settings
+from prefect.settings.table import Settings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

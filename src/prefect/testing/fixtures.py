@@ -27,7 +27,7 @@ from prefect._schemas.events import Event
 from prefect.events import worker as events_worker
 from prefect.events.clients import AssertingEventsClient, AssertingPassthroughEventsClient
 from prefect.events.worker import EventsWorker
-from prefect.logging import _sink
+from prefect.logging import sink
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 from prefect.testing._hosting import hosted
 from prefect.utilities.asyncutils import sync_compatible
@@ -348,7 +348,7 @@ class EventsPipeline:
     async def process_events(self) -> None:
         """Return when all events that were emitted are where they go, and all runs that ended are recorded."""
         await asyncio.to_thread(self._worker.wait_until_empty)
-        await asyncio.to_thread(_sink.flush)
+        await asyncio.to_thread(sink.flush)
 
 
 @pytest.fixture

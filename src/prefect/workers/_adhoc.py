@@ -120,7 +120,7 @@ async def submit_to_process(
 
 def _unzip(zip_path: Path | None, folder: Path) -> None:
     if zip_path is not None:
-        lazy_module("prefect.bundles._zip_extractor").ZipExtractor(zip_path).extract(folder)
+        lazy_module("prefect.bundles.zip_extractor").ZipExtractor(zip_path).extract(folder)
 
 
 async def _configuration(worker: Any, run: FlowRun, job_variables: dict[str, Any]) -> Any:

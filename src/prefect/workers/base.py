@@ -44,7 +44,7 @@ from prefect.workers._configuration import (
 from prefect.workers._pool import Pool
 from prefect.workers._runs import GRACE_SECONDS, Held, Runs
 from prefect.workers._telling import Telling
-from prefect.workers._types import WorkerType
+from prefect.workers.types import WorkerType
 
 if TYPE_CHECKING:
     import anyio

@@ -12,7 +12,7 @@ from prefect._engine.recording.values import clean
 from prefect._lazy import lazy_module
 from prefect._rules.states import RUNNING, RunState, Value
 from prefect._rules.transitions import Verdict
-from prefect.logging._sink import LogRow
+from prefect.logging.sink import LogRow
 
 if TYPE_CHECKING:
     import json

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from prefect._engine.frames import FlowFrame, TaskFrame
 from prefect._rules.states import RunState
 from prefect._rules.transitions import Verdict
-from prefect.logging._sink import LogRow
+from prefect.logging.sink import LogRow
 
 
 class Recorder(Protocol):

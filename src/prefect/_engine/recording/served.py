@@ -27,7 +27,7 @@ from prefect._rules.transitions import Verdict, decide
 from prefect._transport.direct import Address, Answer, Connection, ServerUnreachable
 from prefect._transport.port import API_VERSION
 from prefect._transport.retries import PASSING, RetryPolicy, retry_after
-from prefect.logging._sink import LogRow
+from prefect.logging.sink import LogRow
 
 if TYPE_CHECKING:
     import orjson

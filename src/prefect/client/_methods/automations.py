@@ -10,7 +10,7 @@ from prefect._schemas.automations import Automation
 from prefect._schemas.filters.automations import AutomationFilter, AutomationFilterName
 from prefect._schemas.sorting import AutomationSort
 from prefect.client._methods.base import Asking
-from prefect.client._wire import given, read, read_all, read_id
+from prefect.client.wire import given, read, read_all, read_id
 
 
 class AutomationMethods(Asking):

@@ -21,7 +21,7 @@ from prefect._schemas.orchestration import OrchestrationResult
 from prefect._schemas.sorting import FlowRunSort
 from prefect._schemas.states import State
 from prefect.client._methods.flows import FlowMethods
-from prefect.client._wire import changes, given, listed, read, read_all
+from prefect.client.wire import changes, given, listed, read, read_all
 
 if TYPE_CHECKING:
     import httpx

@@ -13,7 +13,7 @@ from prefect._schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
 from prefect._schemas.flows import Flow
 from prefect._schemas.sorting import FlowSort
 from prefect.client._methods.base import Asking
-from prefect.client._wire import given, read, read_all, read_id
+from prefect.client.wire import given, read, read_all, read_id
 
 if TYPE_CHECKING:
     from prefect.flows import Flow as FlowObject

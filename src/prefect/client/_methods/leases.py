@@ -7,7 +7,7 @@ from uuid import UUID
 
 from prefect._schemas.leases import LEASE_SECONDS, ClaimedRun, Lease, LeaseHolder, RenewedLeases
 from prefect.client._methods.base import Asking
-from prefect.client._wire import given, read, read_all
+from prefect.client.wire import given, read, read_all
 from prefect.settings import get_current_settings
 
 

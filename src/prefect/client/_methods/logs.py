@@ -10,7 +10,7 @@ from prefect._schemas.filters.logs import LogFilter
 from prefect._schemas.logs import Log
 from prefect._schemas.sorting import LogSort
 from prefect.client._methods.base import Asking
-from prefect.client._wire import given, read_all
+from prefect.client.wire import given, read_all
 
 
 class LogMethods(Asking):

@@ -19,7 +19,7 @@ from prefect._schemas.sorting import TaskRunSort
 from prefect._schemas.states import State
 from prefect._schemas.task_runs import Constant, FlowRunResult, Parameter, TaskRun, TaskRunPolicy, TaskRunResult
 from prefect.client._methods.base import Asking
-from prefect.client._wire import changes, given, read, read_all
+from prefect.client.wire import changes, given, read, read_all
 
 if TYPE_CHECKING:
     import httpx

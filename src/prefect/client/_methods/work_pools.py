@@ -15,7 +15,7 @@ from prefect._schemas.work_pools import (
     WorkPoolConcurrencyStatus,
 )
 from prefect.client._methods.base import Asking
-from prefect.client._wire import changes, given, read, read_all
+from prefect.client.wire import changes, given, read, read_all
 
 
 class WorkPoolMethods(Asking):

@@ -14,7 +14,7 @@ from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.sorting import ArtifactCollectionSort, ArtifactSort
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import changes, given, read, read_all
+from prefect.client.wire import changes, given, read, read_all
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

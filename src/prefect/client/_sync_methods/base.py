@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prefect._lazy import lazy_module
 from prefect._transport import port
 from prefect._transport.errors import error_of
-from prefect.client._wire import encode
+from prefect.client.wire import encode
 
 if TYPE_CHECKING:
     import httpx

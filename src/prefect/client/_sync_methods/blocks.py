@@ -15,7 +15,7 @@ from prefect._schemas.actions.blocks import (
 )
 from prefect._schemas.blocks import BlockDocument, BlockSchema, BlockType
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import changes, given, read, read_all
+from prefect.client.wire import changes, given, read, read_all
 
 _KEPT_BY_API = {"id", "block_schema", "block_type"}
 

@@ -11,7 +11,7 @@ from prefect._lazy import lazy_module
 from prefect._schemas.actions.concurrency import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect._schemas.concurrency import ConcurrencyLeaseHolder, ConcurrencyLimit, GlobalConcurrencyLimitResponse
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import SlotAnswer, changes, given, read, read_all, read_id, slot_answer
+from prefect.client.wire import SlotAnswer, changes, given, read, read_all, read_id, slot_answer
 
 if TYPE_CHECKING:
     import httpx

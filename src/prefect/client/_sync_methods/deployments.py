@@ -41,7 +41,7 @@ from prefect._schemas.sorting import DeploymentSort
 from prefect._schemas.states import State
 from prefect._transport.errors import error_of
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import as_uuid, changes, given, listed, read, read_all, read_id
+from prefect.client.wire import as_uuid, changes, given, listed, read, read_all, read_id
 
 
 class DeploymentMethods(Asking):

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pydantic
 
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import given, read
 from prefect.client.schemas.events import EventPage
+from prefect.client.wire import given, read
 
 _TOKEN = "page-token"
 

@@ -15,7 +15,7 @@ from prefect._schemas.deployments import DeploymentResponse, DeploymentVersion
 from prefect._schemas.moments import DateTime
 from prefect._schemas.schedules import SCHEDULE_TYPES
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import changes, given, read, read_all
+from prefect.client.wire import changes, given, read, read_all
 
 
 class SchedulingMethods(Asking):

@@ -11,7 +11,7 @@ from prefect._lazy import lazy_module
 from prefect._schemas.admin import ServerDefaultResultStorage
 from prefect._transport.port import Request
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import read
+from prefect.client.wire import read
 
 if TYPE_CHECKING:
     import httpx

@@ -7,7 +7,7 @@ from __future__ import annotations
 from prefect._schemas.actions.records import VariableCreate, VariableUpdate
 from prefect._schemas.variables import Variable
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import changes, given, read, read_all
+from prefect.client.wire import changes, given, read, read_all
 
 
 class VariableMethods(Asking):

@@ -14,7 +14,7 @@ from prefect._schemas.filters.work_pools import WorkQueueFilter, WorkQueueFilter
 from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.work_pools import WorkQueue, WorkQueueConcurrencyStatus, WorkQueueStatusDetail
 from prefect.client._sync_methods.base import Asking
-from prefect.client._wire import changes, given, read, read_all
+from prefect.client.wire import changes, given, read, read_all
 
 _MATCHED_AT_ONCE = 100
 

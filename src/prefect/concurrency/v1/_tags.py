@@ -1,4 +1,4 @@
-"""Taking the slots of tags for a task run, and giving them back. Written once, as `prefect.concurrency._slots`."""
+"""Taking the slots of tags for a task run, and giving them back. Written once, as `prefect.concurrency.slots`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from uuid import UUID
 
 from prefect._bridge import settle
 from prefect._engine.port import Port
-from prefect.concurrency._slots import wait_for_slots
+from prefect.concurrency.slots import wait_for_slots
 from prefect.concurrency.v1.context import ConcurrencyContext
 
 if TYPE_CHECKING:
-    from prefect.client._wire import SlotAnswer
+    from prefect.client.wire import SlotAnswer
 
 
 async def acquire(io: Port, api: Any, names: list[str], task_run_id: UUID, timeout_seconds: float | None) -> SlotAnswer:

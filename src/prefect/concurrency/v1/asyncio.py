@@ -10,7 +10,7 @@ from uuid import UUID
 
 from prefect._engine.port import ASYNC
 from prefect.client.utilities import async_client
-from prefect.concurrency._slots import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError, named
+from prefect.concurrency.slots import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError, named
 from prefect.concurrency.v1 import _tags
 
 __all__ = ["AcquireConcurrencySlotTimeoutError", "ConcurrencySlotAcquisitionError", "concurrency"]

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from prefect._operations._routes import ROUTES
 from prefect._operations.block_types import install_new_system_block_types, install_system_block_types
+from prefect._operations.routes import ROUTES
 from prefect.server.api import mounting, openapi
 from prefect.server.api.auth import BasicAuthentication, OwnOrigin
 from prefect.server.api.csrf import CsrfProtection

@@ -1,5 +1,5 @@
-"""The `api` settings; the table itself is in `prefect.settings._table`."""
+"""The `api` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import APISettings
+from prefect.settings.table import APISettings
 
 __all__ = ["APISettings"]

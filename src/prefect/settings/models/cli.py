@@ -1,5 +1,5 @@
-"""The `cli` settings; the table itself is in `prefect.settings._table`."""
+"""The `cli` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import CLISettings
+from prefect.settings.table import CLISettings
 
 __all__ = ["CLISettings"]

@@ -1,5 +1,5 @@
-"""The `client` settings; the table itself is in `prefect.settings._table`."""
+"""The `client` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import ClientMetricsSettings, ClientSettings
+from prefect.settings.table import ClientMetricsSettings, ClientSettings
 
 __all__ = ["ClientMetricsSettings", "ClientSettings"]

@@ -1,5 +1,5 @@
-"""The `cloud` settings; the table itself is in `prefect.settings._table`."""
+"""The `cloud` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import CloudSettings, default_cloud_ui_url
+from prefect.settings.table import CloudSettings, default_cloud_ui_url
 
 __all__ = ["CloudSettings", "default_cloud_ui_url"]

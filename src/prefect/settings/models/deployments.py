@@ -1,5 +1,5 @@
-"""The `deployments` settings; the table itself is in `prefect.settings._table`."""
+"""The `deployments` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import DeploymentsSettings
+from prefect.settings.table import DeploymentsSettings
 
 __all__ = ["DeploymentsSettings"]

@@ -1,5 +1,5 @@
-"""The `events` settings; the table itself is in `prefect.settings._table`."""
+"""The `events` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import EventsSettings
+from prefect.settings.table import EventsSettings
 
 __all__ = ["EventsSettings"]

@@ -1,5 +1,5 @@
-"""The `experiments` settings; the table itself is in `prefect.settings._table`."""
+"""The `experiments` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import ExperimentsSettings
+from prefect.settings.table import ExperimentsSettings
 
 __all__ = ["ExperimentsSettings"]

@@ -1,5 +1,5 @@
-"""The `flows` settings; the table itself is in `prefect.settings._table`."""
+"""The `flows` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import FlowsSettings
+from prefect.settings.table import FlowsSettings
 
 __all__ = ["FlowsSettings"]

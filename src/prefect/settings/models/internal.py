@@ -1,5 +1,5 @@
-"""The `internal` settings; the table itself is in `prefect.settings._table`."""
+"""The `internal` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import InternalSettings
+from prefect.settings.table import InternalSettings
 
 __all__ = ["InternalSettings"]

@@ -1,5 +1,5 @@
-"""The `plugins` settings; the table itself is in `prefect.settings._table`."""
+"""The `plugins` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import PluginsSettings
+from prefect.settings.table import PluginsSettings
 
 __all__ = ["PluginsSettings"]

@@ -1,5 +1,5 @@
-"""The `results` settings; the table itself is in `prefect.settings._table`."""
+"""The `results` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import ResultsSettings
+from prefect.settings.table import ResultsSettings
 
 __all__ = ["ResultsSettings"]

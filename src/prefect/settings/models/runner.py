@@ -1,5 +1,5 @@
-"""The `runner` settings; the table itself is in `prefect.settings._table`."""
+"""The `runner` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import RunnerServerSettings, RunnerSettings
+from prefect.settings.table import RunnerServerSettings, RunnerSettings
 
 __all__ = ["RunnerServerSettings", "RunnerSettings"]

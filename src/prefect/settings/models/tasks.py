@@ -1,5 +1,5 @@
-"""The `tasks` settings; the table itself is in `prefect.settings._table`."""
+"""The `tasks` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import TasksRunnerSettings, TasksSchedulingSettings, TasksSettings
+from prefect.settings.table import TasksRunnerSettings, TasksSchedulingSettings, TasksSettings
 
 __all__ = ["TasksRunnerSettings", "TasksSchedulingSettings", "TasksSettings"]

@@ -1,5 +1,5 @@
-"""The `telemetry` settings; the table itself is in `prefect.settings._table`."""
+"""The `telemetry` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import TelemetrySettings
+from prefect.settings.table import TelemetrySettings
 
 __all__ = ["TelemetrySettings"]

@@ -1,5 +1,5 @@
-"""The `testing` settings; the table itself is in `prefect.settings._table`."""
+"""The `testing` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import TestingSettings
+from prefect.settings.table import TestingSettings
 
 __all__ = ["TestingSettings"]

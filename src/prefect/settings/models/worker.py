@@ -1,5 +1,5 @@
-"""The `worker` settings; the table itself is in `prefect.settings._table`."""
+"""The `worker` settings; the table itself is in `prefect.settings.table`."""
 
-from prefect.settings._table import WorkerSettings, WorkerWebserverSettings
+from prefect.settings.table import WorkerSettings, WorkerWebserverSettings
 
 __all__ = ["WorkerSettings", "WorkerWebserverSettings"]

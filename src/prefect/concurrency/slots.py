@@ -25,7 +25,7 @@ from prefect.logging.loggers import get_logger
 
 if TYPE_CHECKING:
     from prefect._schemas.events import Event
-    from prefect.client._wire import SlotAnswer
+    from prefect.client.wire import SlotAnswer
 
 Mode = Literal["concurrency", "rate_limit"]
 

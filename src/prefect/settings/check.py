@@ -8,10 +8,10 @@ from typing import Any
 
 from prefect.settings import _profile_file, profiles
 from prefect.settings import _sources as sources
-from prefect.settings._fields import SettingsError, fields_by_env_name, fields_by_path
 from prefect.settings._root import misgivings
 from prefect.settings._sources import Origin
-from prefect.settings._table import Settings
+from prefect.settings.fields import SettingsError, fields_by_env_name, fields_by_path
+from prefect.settings.table import Settings
 
 # variables that start with PREFECT_ and are no settings of ours: the profile, those of integrations, of run machinery
 _OTHER_VARIABLES = ("PREFECT_PROFILE", "PREFECT_INTEGRATIONS_", "PREFECT__")

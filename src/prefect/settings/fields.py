@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from prefect._lazy import lazy_module
-from prefect.settings._parse import EMPTY_IS_A_VALUE, PARSERS, format_value, plain
+from prefect.settings.parse import EMPTY_IS_A_VALUE, PARSERS, format_value, plain
 
 if TYPE_CHECKING:
     import re
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from prefect.settings import _sources as sources
     from prefect.settings._sources import Source
-    from prefect.settings._table import Settings
     from prefect.settings.legacy import Setting
+    from prefect.settings.table import Settings
 else:
     pydantic = lazy_module("pydantic")
     re = lazy_module("re")

@@ -19,8 +19,8 @@ from uuid import UUID
 from prefect._bridge import run
 from prefect._lazy import lazy_module
 from prefect.client.utilities import sync_client
-from prefect.concurrency._slots import ConcurrencySlotAcquisitionError, Taken, give_back
 from prefect.concurrency.context import ConcurrencyContext
+from prefect.concurrency.slots import ConcurrencySlotAcquisitionError, Taken, give_back
 from prefect.logging.loggers import get_logger
 
 ctypes = lazy_module("ctypes")  # for a rare case; loading it costs more than the slots

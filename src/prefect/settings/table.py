@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from prefect.settings._fields import Group, group, setting
 from prefect.settings._root import SettingsRoot
 from prefect.settings._server_table import ServerSettings
+from prefect.settings.fields import Group, group, setting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from prefect.settings._fields import LogLevel
+    from prefect.settings.fields import LogLevel
 
 
 class APISettings(Group, path="api"):

@@ -13,7 +13,7 @@ from prefect._bridge import run as run_now
 from prefect._bridge import run_coro_as_sync
 from prefect._engine.port import SYNC
 from prefect._lazy import lazy_module
-from prefect.bundles._launchers import BundleLauncher, normalize_launcher
+from prefect.bundles.launchers import BundleLauncher, normalize_launcher
 from prefect.flows import Flow
 from prefect.utilities.annotations import NotSet
 
