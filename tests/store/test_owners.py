@@ -16,7 +16,8 @@ import pytest
 from prefect._clock import now_us
 from prefect._ids import new_id
 from prefect._store import owners, statements
-from prefect._store.owners import Owner, dead_owners, is_alive, reconcile
+from prefect._store.owners import Owner, is_alive
+from prefect._store.reconciling import dead_owners, reconcile
 from prefect._store.sqlite import WriteLock, open_database
 
 pytestmark = pytest.mark.skipif(owners.fcntl is None, reason="needs flock")
