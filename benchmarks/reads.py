@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import logging
 import os
 import random
 import re
@@ -168,8 +169,9 @@ def main() -> None:
     parser.add_argument("--http", action="store_true")
     parser.add_argument("--plans", type=float)
     options = parser.parse_args()
+    logging.disable()  # services tell of every run that they change
     url = prepared(options)
-    registry.load_operations()
+    registry.all_operations()
     world = many_runs.look(url)
     database = make_database(url)
     database.open()

@@ -222,6 +222,20 @@ _COVERED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize("sort", ["EXPECTED_START_TIME_DESC", "EXPECTED_START_TIME_ASC"])
+@pytest.mark.parametrize("condition", [{}, {"parent_task_run_id": {"is_null_": True}}], ids=["all", "no parent"])
+def test_pages_by_expected_start_are_in_the_order_of_their_index(
+    both: sa.Connection, sort: str, condition: dict[str, Any]
+) -> None:
+    found = plans(both, asked(both, "POST", "/flow_runs/filter", body=runs(sort, **condition)), in_order=True)
+    if both.dialect.name == "sqlite":
+        assert re.search(r"COVERING INDEX ix_flow_run__expected \(expected_start_time>\?\)$", found[0], re.MULTILINE)
+        assert found[0].count("TEMP B-TREE FOR ORDER BY") == 1  # of the few rows of the page
+        assert "PART OF ORDER BY" not in found[0]
+    else:
+        assert re.search(r"Limit.*\n *->  Index Only Scan (Backward )?using ix_flow_run__expected", found[0])
+
+
 @pytest.mark.parametrize(("path", "body", "index"), _COVERED)
 def test_what_is_counted_and_added_up_is_read_from_an_index_alone(
     both: sa.Connection, path: str, body: dict[str, Any], index: str

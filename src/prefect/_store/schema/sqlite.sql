@@ -397,7 +397,7 @@ CREATE INDEX ix_flow_run__due ON flow_run (work_queue_id, next_scheduled_start_t
 
 CREATE INDEX ix_flow_run__end_time ON flow_run (end_time) WHERE end_time IS NOT NULL;
 
-CREATE INDEX ix_flow_run__expected ON flow_run (expected_start_time, parent_task_run_id, work_queue_id);
+CREATE INDEX ix_flow_run__expected ON flow_run (expected_start_time, id, parent_task_run_id, work_queue_id);
 
 CREATE INDEX ix_flow_run__owner ON flow_run (owner) WHERE owner IS NOT NULL;
 
@@ -724,4 +724,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0017');
+INSERT INTO alembic_version (version_num) VALUES ('0018');

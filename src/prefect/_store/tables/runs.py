@@ -65,11 +65,12 @@ flow_run = sa.Table(
     # one run per key of a flow; also finds the runs of a flow
     sa.UniqueConstraint("flow_id", "idempotency_key"),
 )
-# the newest runs: what every list shows first. Whether they have a parent and which queue they were sent to is there for
-# those who count; neither changes while a run goes from state to state
+# the newest runs: what every list shows first, in the order of its pages. Whether they have a parent and which queue they
+# were sent to is there for those who count; none of it changes while a run goes from state to state
 sa.Index(
     "ix_flow_run__expected",
     flow_run.c.expected_start_time,
+    flow_run.c.id,
     flow_run.c.parent_task_run_id,
     flow_run.c.work_queue_id,
 )
