@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from prefect.serializers import Serializer
     from prefect.task_runners import TaskRunner
     from prefect.testing import flow_testing
+    from prefect.types.entrypoint import EntrypointType
 else:
     _visualize = lazy_module("prefect._visualize")
     flow_testing = lazy_module("prefect.testing.flow_testing")
@@ -97,6 +98,7 @@ _LOADERS = "prefect._entrypoints"
 __getattr__, __dir__, _loader_names = lazy_attributes(
     __name__,
     {
+        "EntrypointType": "prefect.types.entrypoint",
         "is_entrypoint_async": _LOADERS,
         "load_flow_arguments_from_entrypoint": _LOADERS,
         "load_flow_from_entrypoint": _LOADERS,
@@ -111,6 +113,7 @@ __getattr__, __dir__, _loader_names = lazy_attributes(
 )
 
 __all__ = [
+    "EntrypointType",
     "Flow",
     "FlowDecorator",
     "FlowStateHook",

@@ -4,6 +4,8 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import prefect.types as types
+from prefect import flows
+from prefect.deployments import runner
 from prefect.types import Date, DateTime, SecretDict, _datetime, names
 from prefect.types.entrypoint import EntrypointType
 
@@ -122,6 +124,7 @@ def test_the_field_is_named_in_the_error():
 
 def test_entrypoint_types():
     assert EntrypointType("file_path") is EntrypointType.FILE_PATH
+    assert flows.EntrypointType is runner.EntrypointType is EntrypointType
 
 
 def test_moments():

@@ -9,11 +9,12 @@ from prefect._bridge import async_dispatch, run_coro_as_sync
 from prefect._deploying import deploying
 from prefect._deploying.applying import DeploymentApplyError
 from prefect._deploying.runner_deployment import RunnerDeployment
+from prefect.types.entrypoint import EntrypointType
 
 if TYPE_CHECKING:
     from prefect.docker.docker_image import DockerImage
 
-__all__ = ["DeploymentApplyError", "RunnerDeployment", "adeploy", "deploy"]
+__all__ = ["DeploymentApplyError", "EntrypointType", "RunnerDeployment", "adeploy", "deploy"]
 
 
 async def adeploy(
