@@ -37,6 +37,9 @@ LOOK_AGAIN_SECONDS = 30.0
 """How long a lost announcement can go unnoticed."""
 FILE_LOOK_SECONDS = 0.2
 """How often a file is looked at for what other processes wrote to it."""
+QUIET_LOOK_SECONDS = 1.0
+"""The same, when nothing was written for a while."""
+_QUIET_AFTER = 20.0
 
 _EVERYTHING = "*"
 _MOST_BYTES = 7_500  # PostgreSQL takes 8000 in one notification
@@ -180,7 +183,10 @@ class FileWatch:
 
     def _run(self) -> None:
         known: int | None = None
-        while not self._ended.wait(FILE_LOOK_SECONDS):
+        changed = time.monotonic()
+        while not self._ended.wait(
+            FILE_LOOK_SECONDS if time.monotonic() - changed < _QUIET_AFTER else QUIET_LOOK_SECONDS
+        ):
             if not self._bus.has_subscribers:
                 continue
             try:
@@ -189,6 +195,7 @@ class FileWatch:
                 continue  # told to whoever writes
             if known is not None and version != known:
                 self._bus.publish_all()
+                changed = time.monotonic()
             known = version
 
 

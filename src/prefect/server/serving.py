@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
 import logging
 import multiprocessing
 import os
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Any
@@ -34,7 +37,7 @@ Changes = Mapping[str, Any]
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which answers those who are kept waiting before it ends.
+    """uvicorn, which answers those who are kept waiting before it ends, and sleeps while there is nothing to do.
 
     Args:
         app: the application.
@@ -42,8 +45,32 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: Starlette, config: uvicorn.Config) -> None:
+        self._ends = False
+        self._wake: Callable[[], object] | None = None
         super().__init__(config)
         self._app = app
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether it is to end; set by signals, and from any thread."""
+        return self._ends
+
+    @should_exit.setter
+    def should_exit(self, ends: bool) -> None:
+        self._ends = ends
+        if ends and self._wake is not None:
+            self._wake()
+
+    async def main_loop(self) -> None:
+        """Go on until it is to end; look once a second, not ten times as uvicorn does."""
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = functools.partial(loop.call_soon_threadsafe, told.set)
+        try:
+            while not await self.on_tick(0):  # what is due each second
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(told.wait(), 1.0)
+        finally:
+            self._wake = None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End: nobody is kept waiting any more, what is being answered is answered."""
