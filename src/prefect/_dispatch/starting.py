@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import socket
 import subprocess
@@ -90,18 +91,24 @@ class Starter:
             return self._server
 
     async def _spawn(self, job: Job) -> Child:
-        command = list(job.command or ["python", "-m", "prefect._dispatch.spawned", job.call, *map(str, job.args)])
+        command = list(job.command or ["python", "-m", "prefect._dispatch.spawned", job.call])
+        # not in the command: everybody may read that, and there is not room for all
+        given = None if job.command else json.dumps(list(job.args)).encode()
         if command[:2] == ["python", "-m"] and "".join(command[2:3]).startswith("prefect."):
             command[0] = sys.executable  # which has this package; who knows which `python` comes first in the path
         where = None if job.stream_output else subprocess.DEVNULL
         env = {name: value for name, value in job.env.items() if name != identity.INFRASTRUCTURE}  # of another process
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, env=env, cwd=job.cwd, stdin=subprocess.DEVNULL, stdout=where, stderr=where,
+                *command, env=env, cwd=job.cwd, stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+                stdout=where, stderr=where,
                 **_own_group(),
             )  # fmt: skip
         except OSError as exc:
             raise StartError(f"The command {command[0]!r} could not be started in {job.cwd!r}: {exc}") from exc
+        if given is not None and process.stdin is not None:
+            process.stdin.write(given)
+            process.stdin.close()  # once it has read all
         child = Child(process.pid)
         watching = asyncio.create_task(self._watch(process, child))
         self._watching.add(watching)
