@@ -190,11 +190,15 @@ def test_a_channel_that_broke_is_made_again(
         wait_for(lambda: not worker.is_setup, "The worker stops")
 
 
-def test_a_pool_that_is_gone_is_made_again(server: Server, work: Work, api: SyncPrefectClient) -> None:
+def test_a_pool_that_is_gone_is_not_made_again(server: Server, work: Work, api: SyncPrefectClient) -> None:
     worker = connected(work(Tidy(POOL, heartbeat_interval_seconds=1)))
     api.delete_work_pool(POOL)
     wait_for(lambda: not is_connected(worker), "The channel is closed")
-    wait_for(lambda: [pool.name for pool in api.read_work_pools()] == [POOL], "The pool is there again")
+    wait_for(lambda: worker._pool.is_gone, "The worker notices")
+    assert not worker._pool.may_be_made  # neither by itself nor by what it asks of a channel
+    assert api.read_work_pools() == []
+    api.create_work_pool(WorkPoolCreate(name=POOL, type=worker.type))
+    wait_for(lambda: not worker._pool.is_gone, "The worker works for the new one")
 
 
 # -- orders ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from uuid import uuid4
 import pytest
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound
 from prefect.settings import PREFECT_WORKER_WEBSERVER_HOST, PREFECT_WORKER_WEBSERVER_PORT, temporary_settings
 from prefect.states import Cancelling
@@ -213,6 +213,27 @@ async def test_rounds_by_hand(deployments: Deployments, pool: str) -> None:
     assert sorted(first) == ["Completed", "Completed", "Scheduled"]
     await ProcessWorker(pool).start(run_once=True, printer=lambda *_: None)
     assert {deployments.api.read_flow_run(run.id).state_name for run in runs} == {"Completed"}
+
+
+def test_a_pool_that_is_deleted_is_not_made_again(
+    deployments: Deployments, pool: str, work: Work, api: SyncPrefectClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = work(ProcessWorker(pool, work_queues=["fast"]))
+    assert api.read_work_queue_by_name("fast", pool).name == "fast"
+    api.delete_work_pool(pool)
+    wait_for(lambda: "has been deleted" in caplog.text, "The worker notices")
+    wait_for(lambda: worker._pool._channel is None or not worker._pool._channel.healthy, "The channel ends")
+    for _ in range(2):
+        asyncio.run_coroutine_threadsafe(worker.sync_with_backend(), worker._loop).result(30)
+    with pytest.raises(ObjectNotFound):
+        api.read_work_pool(pool)
+    assert caplog.text.count("has been deleted") == 1
+    assert "Traceback" not in caplog.text
+
+    api.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template={}))
+    wait_for(lambda: "is there again" in caplog.text, "The worker finds the new one")
+    id = deployments.deploy(SIMPLE, work_queue_name="fast")
+    assert deployments.ended(deployments.run(id)).state_name == "Completed"
 
 
 @places("local")

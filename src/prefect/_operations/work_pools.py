@@ -158,6 +158,7 @@ def delete_work_pool(tx: sa.Connection, name: str) -> None:
         outbox.work_queue_changed(tx, queue, pool, "deleted")
     outbox.work_pool_changed(tx, pool, "deleted")
     edits.delete(tx, work_pool, work_pool.c.id == pool["id"], "work pool", name)
+    announce(tx, "scheduled")  # who waits for its runs waits in vain
 
 
 # -- workers --------------------------------------------------------------------------------------------------------

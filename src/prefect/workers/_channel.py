@@ -175,7 +175,7 @@ class Channel:
             work_queue_names=sorted(worker._work_queues),
             handled_cleanup_kinds=kinds,
             max_cleanup_concurrency=worker.max_cleanup_concurrency if kinds else 0,
-            create_pool_if_not_found=worker._create_pool_if_not_found,
+            create_pool_if_not_found=worker._pool.may_be_made,
             default_base_job_template=worker._pool.wanted_template(),
         )
 

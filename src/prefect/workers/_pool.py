@@ -1,4 +1,7 @@
-"""The work pool of a worker: found or made, with the queues that it asks for runs; kept up to date by its channel."""
+"""The work pool of a worker: found or made, with the queues that it asks for runs; kept up to date by its channel.
+
+A worker makes its pool when it starts. One that is deleted later was deleted on purpose: it is not made again.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ class Pool:
 
     Attributes:
         known: the pool as it was heard of last; None before that.
+        is_gone: whether it has been deleted since.
     """
 
     def __init__(self, worker: BaseWorker[Any, Any, Any]) -> None:
@@ -34,12 +38,39 @@ class Pool:
         self._queues_made = False
         self._channel: Channel | None = None
         self.known: WorkPool | None = None
+        self.is_gone = False
+
+    @property
+    def may_be_made(self) -> bool:
+        """Whether the worker makes the pool if it is not there."""
+        return self._worker._create_pool_if_not_found and self.known is None
 
     async def sync(self) -> None:
-        """Read the pool, make it if it is not there, and say that the worker is; the channel does that while it stands."""
-        if self._channel is not None and self._channel.healthy:
-            return
-        self.known = await self._read()
+        """Read the pool, make it if it never was there, and say that the worker is; the channel does that while it stands."""
+        if not self._is_told:
+            await self.look()
+
+    @property
+    def _is_told(self) -> bool:
+        return self._channel is not None and self._channel.healthy
+
+    async def look(self) -> None:
+        """`sync`, whatever the channel says.
+
+        Raises:
+            ObjectNotFound: there is no pool, and the worker is not to make one.
+        """
+        try:
+            pool = await self._read()
+            if not self._is_told:  # the channel, which began meanwhile, knows better
+                self._found(pool)
+                await self._beat()
+        except ObjectNotFound:
+            if self.known is None:
+                raise
+            self._tell_that_it_is_gone()
+
+    async def _beat(self) -> None:
         worker = self._worker
         id = await worker.client.send_worker_heartbeat(
             worker._work_pool_name,
@@ -48,6 +79,21 @@ class Pool:
             get_worker_id=worker.backend_id is None,
         )
         worker.backend_id = id or worker.backend_id
+
+    def _found(self, pool: WorkPool) -> None:
+        self.known = pool
+        if self.is_gone:
+            self.is_gone = False
+            self._worker._logger.info("Work pool %r is there again.", pool.name)
+
+    def _tell_that_it_is_gone(self) -> None:
+        if not self.is_gone:
+            self.is_gone, self._queues_made = True, False
+            self._worker._logger.error(
+                "Work pool %r has been deleted. This worker takes no more runs; those that it has go on. Stop it, or make "
+                "a work pool of that name again, for which it will work then.",
+                self._worker._work_pool_name,
+            )
 
     async def stay_connected(self) -> None:
         """Keep a channel to the pool until this is cancelled."""
@@ -64,7 +110,7 @@ class Pool:
         self._worker.backend_id = self._channel.worker_id or self._worker.backend_id
         if not pool.base_job_template:
             pool.base_job_template = self.wanted_template()
-        self.known = pool
+        self._found(pool)
 
     def wanted_template(self) -> dict[str, Any]:
         """The job template of the pool, if it has none."""
@@ -76,8 +122,9 @@ class Pool:
         try:
             pool = await client.read_work_pool(name)
         except ObjectNotFound:
-            if not worker._create_pool_if_not_found:
-                worker._logger.warning("Work pool %r not found!", name)
+            if not self.may_be_made:
+                if self.known is None:
+                    worker._logger.warning("Work pool %r not found!", name)
                 raise
             wanted: dict[str, Any] = {"name": name, "type": worker.type, "base_job_template": self.wanted_template()}
             pool = await client.create_work_pool(WorkPoolCreate.model_validate(wanted))

@@ -33,6 +33,7 @@ from prefect._ids import new_uuid
 from prefect._lazy import lazy_module
 from prefect._schemas.flow_runs import FlowRun
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.logging.loggers import get_logger
 from prefect.settings import get_current_settings
@@ -72,6 +73,8 @@ V = TypeVar("V", bound=BaseVariables)
 R = TypeVar("R", bound=BaseWorkerResult)
 
 _NOT_ENTERED = "Worker has not been correctly initialized. Please use the worker class as an async context manager."
+_GONE_LOOK_SECONDS = 2.0
+"""How often a worker looks whether its pool, which has been deleted, is there again."""
 _LOST_LOOK_SECONDS = 30.0
 _AT_ONCE = 50
 
@@ -359,7 +362,18 @@ class BaseWorker(WorkerType, Telling, abc.ABC, Generic[C, V, R]):
         await self._until_free()
         if self._work_pool is None:
             await self.sync_with_backend()
-        claims = await self._source.take(self._room())
+        if self._pool.is_gone:
+            await self._pool.look()
+            if self._pool.is_gone:
+                await asyncio.sleep(_GONE_LOOK_SECONDS)
+                return
+        try:
+            claims = await self._source.take(self._room())
+        except ObjectNotFound:
+            await self._pool.look()
+            if not self._pool.is_gone:
+                raise
+            return
         self._last_polled_time = now()
         self._runs.begin(claims)
 
@@ -424,7 +438,7 @@ class BaseWorker(WorkerType, Telling, abc.ABC, Generic[C, V, R]):
     # -- the API -----------------------------------------------------------------------------------------------------
 
     async def sync_with_backend(self) -> None:
-        """Read the work pool, make it if it is not there, and say that the worker is."""
+        """Read the work pool, make it if it never was there, and say that the worker is."""
         await self._pool.sync()
 
     async def _propose_crashed_state(
