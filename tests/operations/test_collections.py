@@ -8,7 +8,7 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from prefect._operations import block_documents, block_schemas, block_types, collections, work_pools
+from prefect._operations import block_documents, block_schemas, block_types, collections, system_blocks, work_pools
 from prefect._operations.errors import Forbidden, NotFound
 from prefect._schemas.actions.blocks import BlockDocumentCreate
 from prefect._schemas.actions.work_pools import WorkPoolCreate
@@ -22,8 +22,8 @@ def test_the_files_are_current() -> None:
 
 
 def test_system_block_types_are_installed_once(both: sa.Connection) -> None:
-    block_types.install_system_block_types(both)
-    block_types.install_system_block_types(both)
+    system_blocks.install(both)
+    system_blocks.install(both)
     found = {one.slug: one for one in block_types.read_block_types(both, block_types.BlockTypeQuery())}
     assert len(found) == 15 and {slug for slug, one in found.items() if one.is_protected} == {
         "local-file-system", "secret", "webhook",
@@ -35,7 +35,7 @@ def test_system_block_types_are_installed_once(both: sa.Connection) -> None:
 
 
 def test_an_installed_type_is_the_one_of_the_class(both: sa.Connection) -> None:
-    block_types.install_system_block_types(both)
+    system_blocks.install(both)
     schema = block_schemas.read_block_schema_by_checksum(both, Secret._calculate_schema_checksum())
     body = BlockDocumentCreate(
         name="mine", data={"value": "x"}, block_schema_id=schema.id, block_type_id=schema.block_type_id
@@ -71,9 +71,9 @@ def test_every_kind_of_worker_can_have_a_pool(both: sa.Connection) -> None:
 
 
 def test_what_was_installed_is_not_installed_again(both: sa.Connection) -> None:
-    block_types.install_new_system_block_types(both)
+    system_blocks.install_new(both)
     both.execute(sa.delete(block_type).where(block_type.c.slug == "webhook"))
-    block_types.install_new_system_block_types(both)
+    system_blocks.install_new(both)
     assert len(block_types.read_block_types(both, block_types.BlockTypeQuery())) == 14
-    block_types.install_system_block_types(both)
+    system_blocks.install(both)
     assert len(block_types.read_block_types(both, block_types.BlockTypeQuery())) == 15

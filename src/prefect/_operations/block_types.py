@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from importlib import resources
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import Field
 
-from prefect._operations import edits, rows
+from prefect._operations import edits, rows, system_blocks
 from prefect._operations.errors import Conflict, Forbidden, Invalid, NotFound
 from prefect._operations.registry import operation
 from prefect._schemas.actions.blocks import BlockTypeCreate, BlockTypeUpdate
@@ -21,10 +18,9 @@ from prefect._schemas.blocks import BlockType
 from prefect._schemas.filters.blocks import BlockSchemaFilter, BlockTypeFilter
 from prefect._schemas.naming import BANNED_CHARACTERS, WITHOUT_BANNED_CHARACTERS
 from prefect._store import catalogue, single
-from prefect._store.tables import block_schema, block_type, configuration
+from prefect._store.tables import block_type
 
 _RESERVED = "prefect"
-_INSTALLED = "SYSTEM_BLOCK_TYPES"
 _URLS = ("logo_url", "documentation_url")
 
 
@@ -68,34 +64,7 @@ def create_block_type(tx: sa.Connection, body: BlockTypeCreate) -> BlockType:
 @operation("POST", "/block_types/install_system_block_types", writes=True)
 def install_system_block_types(tx: sa.Connection) -> None:
     """Make the block types that come with this package, with their schemas; those that are there become as they are now."""
-    for entry in system_block_types():
-        described = {name: value for name, value in entry["block_type"].items() if name not in ("name", "slug")}
-        known = {name: entry["block_type"][name] for name in ("name", "slug")} | described
-        made = edits.upsert(tx, block_type, known, by=["slug"], change=list(described))
-        schema = {**entry["block_schema"], "block_type_id": made["id"]}
-        single.insert_new(tx, block_schema, schema)
-
-
-def install_new_system_block_types(tx: sa.Connection) -> None:
-    """`install_system_block_types`, unless the same ones were installed the last time."""
-    digest = hashlib.sha256(_system_block_types().encode()).hexdigest()
-    last = tx.execute(sa.select(configuration.c.value).where(configuration.c.key == _INSTALLED)).scalar_one_or_none()
-    if last != {"sha256": digest}:
-        install_system_block_types(tx)
-        value = {"key": _INSTALLED, "value": {"sha256": digest}}
-        edits.upsert(tx, configuration, value, by=["key"], change=["value"])
-
-
-def system_block_types() -> list[dict[str, Any]]:
-    """The block types that come with this package: each `block_type` with its `block_schema`.
-
-    They are generated: see `prefect.blocks._system_types`.
-    """
-    return json.loads(_system_block_types())
-
-
-def _system_block_types() -> str:
-    return resources.files(__package__ or "").joinpath("system_block_types.json").read_text("utf-8")
+    system_blocks.install(tx)
 
 
 @operation("GET", "/block_types/{id}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from prefect._operations.block_types import system_block_types
+from prefect._operations import system_blocks
 from prefect._operations.errors import NotFound
 from prefect._operations.registry import operation
 
@@ -40,7 +40,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _blocks() -> dict[str, Any]:
-    types = {entry["block_type"]["slug"]: _with_schema(entry) for entry in system_block_types()}
+    types = {entry["block_type"]["slug"]: _with_schema(entry) for entry in system_blocks.described()}
     return {"prefect": {"block_types": types}}
 
 

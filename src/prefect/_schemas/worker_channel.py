@@ -19,6 +19,7 @@ from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.fields import NonNegativeInteger, PositiveInteger
 from prefect._schemas.moments import DateTime
 from prefect._schemas.work_pools import WorkPool, WorkPoolStorageConfiguration
+from prefect._schemas.worker_channel_route import WORK_POOL_WORKER_CHANNEL_ROUTE
 
 WorkerChannelVersion = Literal["work_pool_worker_channel.v1"]
 WorkerChannelCapability = Literal["worker_heartbeat.v1", "work_pool_snapshot.v1", "cleanup_delivery.v1"]
@@ -40,7 +41,6 @@ WorkerChannelFrameType = Literal[
 ]
 
 WORK_POOL_WORKER_CHANNEL_VERSION: WorkerChannelVersion = "work_pool_worker_channel.v1"
-WORK_POOL_WORKER_CHANNEL_ROUTE = "/work_pools/{work_pool_name}/workers/connect"
 WORKER_CHANNEL_SUBPROTOCOL = "prefect"
 
 WORKER_HEARTBEAT_CAPABILITY: WorkerChannelCapability = "worker_heartbeat.v1"

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from prefect._operations.block_types import install_new_system_block_types, install_system_block_types
+from prefect._operations import system_blocks
 from prefect._operations.routes import ROUTES
 from prefect.server.api import mounting, openapi
 from prefect.server.api.auth import BasicAuthentication, OwnOrigin
@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None, *, services: bool = False) -> S
         await run_in_threadpool(database.open)
         if settings.server.register_blocks_on_start:
             memoize = settings.server.memoize_block_auto_registration
-            install = install_new_system_block_types if memoize else install_system_block_types
+            install = system_blocks.install_new if memoize else system_blocks.install
             await run_in_threadpool(database.write, install)
         loops = enabled_loops(database, settings) if services else None
         if loops is not None:

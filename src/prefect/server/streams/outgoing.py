@@ -21,7 +21,6 @@ from prefect._store.tail import Place
 from prefect.server.streams.feeds import Feed
 from prefect.server.streams.sockets import (
     FIRST_MESSAGE_SECONDS,
-    POLICY_VIOLATION,
     PROTOCOL_ERROR,
     Refusal,
     Socket,
@@ -103,8 +102,3 @@ class Outgoing(Generic[T]):
         standing = "" if place is None else f',"place":"{place}"'
         name = self._stream.name
         return f'{{"type":"{name}","{name}":{one.model_dump_json()}{standing}}}'
-
-
-def switched_off(socket: Socket, websocket: WebSocket) -> Any:
-    """The handler of a stream that the settings do not offer."""
-    raise Refusal(POLICY_VIOLATION, "This stream is switched off by the server's settings")

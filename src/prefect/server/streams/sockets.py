@@ -147,6 +147,11 @@ class Socket:
 Handler = Callable[[Socket, WebSocket], Awaitable[None]]
 
 
+def switched_off(socket: Socket, websocket: WebSocket) -> Any:
+    """The handler of a stream that the settings do not offer."""
+    raise Refusal(POLICY_VIOLATION, "This stream is switched off by the server's settings")
+
+
 def speaks_subprotocol(websocket: WebSocket) -> bool:
     """Whether a client begins with an `auth` message, as those do that offer our subprotocol."""
     return SUBPROTOCOL in (websocket.scope.get("subprotocols") or [])
