@@ -36,6 +36,8 @@ PLAINLY = "?plainly"
 """After a path: without the subprotocol, as old clients do."""
 
 _DEADLINE_SECONDS = 60
+_PROBE_SECONDS = 3.0
+"""How long a message may take that was said to somebody who listens."""
 
 
 class Sockets:
@@ -106,7 +108,7 @@ class Sockets:
                 if not received:
                     sent += 1
                     self._ask(*make())
-                status, message = self._receive(name, 0.5)
+                status, message = self._receive(name, _PROBE_SECONDS)
                 assert status == 200, f"{name}: {status} {message}"
                 received += 1
             except TimeoutError:
