@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -139,7 +140,10 @@ class Reader:
         self._statement = statement
         self._cut = cut
         self._present = self._of(cut.ids_of_present())
-        self._absent = self._of(cut.ids_of_absent(cut.limit, 0)) if cut.order.optional else None
+
+    @cached_property
+    def _absent(self) -> Fixed:
+        return self._of(self._cut.ids_of_absent(self._cut.limit, 0))
 
     def _of(self, ids: sa.Select[Any]) -> Fixed:
         order, on_page = self._cut.order, ids.subquery()
@@ -151,7 +155,7 @@ class Reader:
         if cut.limit == 0:
             return []
         found = self._present.rows(tx)
-        if self._absent is None or len(found) == cut.limit:
+        if not cut.order.optional or len(found) == cut.limit:
             return found
         offset = 0 if found or not cut.offset else _offset_of_absent(tx, cut)
         if offset:
