@@ -27,7 +27,7 @@ import traceback
 from typing import Any, NoReturn
 
 from prefect._dispatch import identity, lastword, wire
-from prefect.settings import SettingsError
+from prefect.settings import SettingsError, get_current_settings
 
 PRELOADED = (
     "prefect.flow_engine",
@@ -51,7 +51,6 @@ PRELOADED = (
     "prefect.flows",
     "prefect.tasks",
     "prefect._transport.direct",
-    "prefect._transport.embedded",
     "prefect._transport.http",
     "prefect.deployments.steps.core",
     "prefect.deployments.steps.pull",
@@ -75,6 +74,9 @@ PRELOADED = (
     "yaml",
 )
 """Modules that nearly every run uses. Those that a version does not have are left out."""
+
+OF_LOCAL_DATABASE = ("prefect._transport.embedded",)
+"""What runs use besides where there is no server; with one, it would be a fifth of the memory that each fork is given."""
 
 PREBUILT = (
     "prefect._schemas.flow_runs:FlowRun",
@@ -101,7 +103,7 @@ class _Fork(BaseException):
 
 def preload() -> None:
     """Load what runs will need, and keep it out of the way of the garbage collector, whose marks would copy it."""
-    for name in PRELOADED:
+    for name in (*PRELOADED, *(() if _is_served() else OF_LOCAL_DATABASE)):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     for place in PREBUILT:
@@ -114,6 +116,13 @@ def preload() -> None:
             getattr(importlib.import_module(module), name)()
     gc.collect()
     gc.freeze()
+
+
+def _is_served() -> bool:
+    try:
+        return get_current_settings().api.url is not None
+    except SettingsError:
+        return False
 
 
 class Server:
