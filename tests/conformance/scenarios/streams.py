@@ -189,8 +189,7 @@ def logs_that_come() -> Script:
         # the published server streams nothing of the past, and does not know the word
         yield CONNECT, name, _LOGS_OUT, AUTH, {"type": "filter", "filter": wanted, "backfill": False}
         yield RECEIVE, name, nothing
-        probe = {**line, "message": "probe", **needed}
-        yield PROBE, name, lambda probe=probe: (POST, "/logs/", [probe])
+        yield PROBE, name, lambda needed=needed: (POST, "/logs/", [{**line, "message": f"probe {uuid4()}", **needed}])
         yield POST, "/logs/", [*lines, {**line, "message": "end", **needed}]
         yield COLLECT, name, lambda message: said(message) == "end", said
         yield LEAVE, name
@@ -202,7 +201,7 @@ def logs_that_come() -> Script:
         {"type": "filter", "filter": {"flow_run_id": {"any_": [run]}}, "backfill": False},
     )
     yield RECEIVE, "whole"
-    yield PROBE, "whole", lambda: (POST, "/logs/", [line])
+    yield PROBE, "whole", lambda: (POST, "/logs/", [{**line, "message": f"probe {uuid4()}"}])
     yield POST, "/logs/", [{**line, "message": "whole", "task_run_id": task}]
     yield RECEIVE, "whole"
 
