@@ -231,3 +231,16 @@ def test_text_with_a_nul_is_refused_where_it_names_something_and_kept_where_it_i
     assert client.post("/api/logs/", json=[line]).status_code == 201
     wanted = {"logs": {"flow_run_id": {"any_": [run["id"]]}}}
     assert [one["message"] for one in client.post("/api/logs/filter", json=wanted).json()] == ["a\\x00b"]
+
+
+def test_floats_of_any_size(client: TestClient) -> None:
+    """PostgreSQL tells large floats as integers of many digits, and nobody may stumble over that."""
+    numbers = {"1e20": 1e20, "huge": -1.5509843522543056e275, "small": 5e-324, "int": 2**62, "1.0": 1.5}
+    made = client.post("/api/flows/", json={"name": f"numbers-{uuid4()}", "labels": numbers})
+    assert made.status_code == 201, made.text
+    run = client.post("/api/flow_runs/", json={"flow_id": made.json()["id"], "parameters": {"numbers": numbers}})
+    assert run.status_code == 201, run.text
+    read = client.get(f"/api/flow_runs/{run.json()['id']}")
+    assert read.status_code == 200, read.text
+    assert read.json()["parameters"] == {"numbers": numbers}
+    assert client.get(f"/api/flows/{made.json()['id']}").json()["labels"] == numbers

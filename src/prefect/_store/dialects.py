@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.compiler import compiles
@@ -81,7 +82,8 @@ def make_engine(
     """
     parsed = parse_url(url)
     if not is_sqlite(parsed):
-        return sa.create_engine(parsed, pool_pre_ping=True, **(pool or {}))
+        # PostgreSQL writes 1e20 as an integer, for which nothing that writes JSON after that would have room
+        return sa.create_engine(parsed, pool_pre_ping=True, json_deserializer=orjson.loads, **(pool or {}))
     path = sqlite_path(parsed)
 
     def connect() -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect._engine import task_options
+from prefect.assets import context as context  # follows the runs of such tasks from here on
 from prefect.assets.core import Asset, as_assets
 from prefect.tasks import Task
 
