@@ -66,7 +66,7 @@ def fill(world: World) -> None:
             "total_run_time": timedelta(microseconds=place * 333_333), "run_count": place, "tags": ["b", "a ü"],
         }  # fmt: skip
         run = world.flow_run(
-            flow, parameters={"x": [1.0, {"ß": None}], "big": 2**62}, empirical_policy=policy, labels={"a": 1},
+            flow, parameters={"x": [1.0, {"ß": None}], "big": [2**70, -(2**64), 1e20]}, empirical_policy=policy, labels={"a": 1},
             job_variables={"env": {}}, auto_scheduled=bool(place % 2), idempotency_key=str(place), state=type,
             state_timestamp=moment, infrastructure_pid="host:1", **times, **about,
         )  # fmt: skip

@@ -15,6 +15,7 @@ from prefect._ids import new_uuid
 from prefect._operations import flow_run_inputs, flow_runs, outbox, rows
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, Rendered, operation
+from prefect._operations.run_parameters import check_size, plain
 from prefect._operations.state_changes import current_state as recorded_state
 from prefect._operations.state_changes import insert_flow_run, propose_flow_run_state, public_state, state_of
 from prefect._rules.states import PAUSED, PENDING, RUNNING, SCHEDULED, RunState
@@ -27,8 +28,8 @@ from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.leases import Token
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails
 from prefect._store import queries, single
+from prefect._store.documents import json_text
 from prefect._store.tables import flow_run, task_run, work_pool, work_queue
-from prefect.settings import get_current_settings
 
 
 class WrongState(Invalid):
@@ -83,15 +84,15 @@ def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[Rendered[F
         Conflict: there is no such flow.
         NotFound: there is no such work pool, or no such queue in it.
     """
-    _check_size(body.parameters)
+    check_size(body.parameters)
     values = body.model_dump(
         include={
             "flow_id", "deployment_id", "flow_version", "infrastructure_document_id", "parent_task_run_id", "tags",
             "idempotency_key", "parameters", "context", "work_queue_name",
         }
     ) | {"id": new_uuid(), "name": body.name or _names.generate_slug(2), "job_variables": body.job_variables or {}}  # fmt: skip
-    values["parameters"] = _plain(body.parameters)
-    values["context"] = _plain(body.context)
+    values["parameters"] = plain(body.parameters)
+    values["context"] = plain(body.context)
     values["empirical_policy"] = body.empirical_policy.model_dump(mode="json")
     if body.parent_task_run_id is not None:
         parent = sa.select(task_run.c.flow_run_id).where(task_run.c.id == body.parent_task_run_id)
@@ -125,20 +126,6 @@ def _queue(tx: sa.Connection, pool: str, queue: str | None) -> dict[str, Any]:
     kind, key = ("work pool", pool) if queue is None else ("work queue", f"{pool}/{queue}")
     row = rows.one(tx, statement.where(work_pool.c.name == pool, wanted), kind, key)
     return {"work_queue_id": row["id"], "work_queue_name": row["name"]}
-
-
-def _plain(value: Any) -> Any:
-    return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))
-
-
-def _check_size(parameters: dict[str, Any]) -> None:
-    largest = get_current_settings().server.api.max_parameter_size
-    size = len(orjson.dumps(parameters, option=orjson.OPT_NON_STR_KEYS))
-    if size > largest:
-        raise Invalid(
-            f"The parameters are {size} bytes of JSON, more than the {largest} that a run may have. Store the data, "
-            "and pass where it is."
-        )
 
 
 @operation("PATCH", "/flow_runs/{id}", writes=True, status=204)
@@ -223,7 +210,7 @@ def resume_flow_run(tx: sa.Connection, id: UUID, body: Resume) -> Answer[Orchest
         state = RunState(RUNNING)
     result, written = propose_flow_run_state(tx, id, state)
     if keys and result.status == SetStateStatus.ACCEPT and body.run_input is not None and keys.get("response"):
-        flow_run_inputs.write(tx, id, keys["response"], orjson.dumps(body.run_input).decode())
+        flow_run_inputs.write(tx, id, keys["response"], json_text(body.run_input))
     return Answer(result, 201 if written else 200)
 
 

@@ -7,6 +7,7 @@ was taken for dead and comes back does not disturb the one that runs in its plac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -84,7 +85,7 @@ def lease_flow_run(tx: sa.Connection, id: UUID, body: LeaseRequest) -> Lease:
     return Lease(token=token, expires=expires)
 
 
-def _has_room(tx: sa.Connection, row: sa.RowMapping, moment: datetime) -> bool:
+def _has_room(tx: sa.Connection, row: Mapping[Any, Any], moment: datetime) -> bool:
     """Whether a run whose claim was given up may be gone on with: others may have taken its place since."""
     if row["state_type"] != SCHEDULED or row["deployment_id"] is None:
         return True
@@ -245,7 +246,7 @@ def expire(tx: sa.Connection, id: UUID, moment: datetime) -> RunState | None:
     return outcome.state
 
 
-def _held(row: sa.RowMapping, lease: sa.RowMapping, current: RunState, moment: datetime) -> Held:
+def _held(row: Mapping[Any, Any], lease: Mapping[Any, Any], current: RunState, moment: datetime) -> Held:
     """What the rules need to know of a run that its holder has left."""
     policy = row["empirical_policy"]
     return Held(
@@ -260,7 +261,7 @@ def _held(row: sa.RowMapping, lease: sa.RowMapping, current: RunState, moment: d
     )
 
 
-def _go_on(tx: sa.Connection, row: sa.RowMapping, current: RunState, outcome: Outcome) -> None:
+def _go_on(tx: sa.Connection, row: Mapping[Any, Any], current: RunState, outcome: Outcome) -> None:
     """Let a run whose process is gone go on without it, or end; what belongs to it ends."""
     # on a local database: who ran it does not own it any more, or what follows would be ended with him
     tx.execute(sa.update(flow_run).where(flow_run.c.id == row["id"]).values(owner=None))

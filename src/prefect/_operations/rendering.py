@@ -24,6 +24,7 @@ from prefect._operations import rows
 from prefect._rules.states import SCHEDULED
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.states import StateDetails
+from prefect._store.documents import json_bytes, json_value
 from prefect._store.types import Duration, Json, Timestamp
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
@@ -137,7 +138,7 @@ def _make_plan(
         convert = _converter(column.type, is_sqlite)
         if name.startswith(_STATE_PREFIX):
             # its documents are looked into
-            convert = orjson.loads if convert is _as_stored else convert
+            convert = json_value if convert is _as_stored else convert
             state.append((name.removeprefix(_STATE_PREFIX), place, convert))
         elif name in documents:
             own.append((name, place, None))
@@ -203,7 +204,7 @@ def _pieces(
     values["state"] = None if state is None else _state(state, values)
     values["estimated_run_time"] = orjson.Fragment(_RUN_TIME)
     values["estimated_start_time_delta"] = orjson.Fragment(_DELAY)
-    return _GAPS.split(orjson.dumps({name: values.get(name) for name in order}, option=_OPTIONS)), run
+    return _GAPS.split(json_bytes({name: values.get(name) for name in order}, _OPTIONS)), run
 
 
 def _estimates(run: Any, moment: datetime) -> tuple[timedelta, timedelta]:
@@ -267,7 +268,7 @@ def as_model(
     def show(document: Any) -> Any:
         if document in _EMPTY:
             return empty
-        stored = orjson.loads(document) if isinstance(document, str) else document
+        stored = json_value(document) if isinstance(document, str) else document
         return orjson.Fragment(adapter().dump_json(adapter().validate_python(as_read(stored) if as_read else stored)))
 
     return show

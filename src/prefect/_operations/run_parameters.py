@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import sqlalchemy as sa
 
 from prefect._lazy import lazy_module
 from prefect._operations.errors import Conflict, Invalid
+from prefect._store.documents import json_text, json_value
 from prefect._store.tables import variable
 from prefect.settings import get_current_settings
 
@@ -46,7 +46,7 @@ class ParametersNotMade(Invalid):
 
 def plain(value: Any) -> Any:
     """A value as JSON has it."""
-    return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))
+    return json_value(json_text(value))
 
 
 def check_size(parameters: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def check_size(parameters: dict[str, Any]) -> None:
         Invalid: they are.
     """
     largest = get_current_settings().server.api.max_parameter_size
-    size = len(orjson.dumps(parameters, option=orjson.OPT_NON_STR_KEYS))
+    size = len(json_text(parameters).encode())
     if size > largest:
         raise Invalid(
             f"The parameters are {size} bytes of JSON, more than the {largest} that a run may have. Store the data, "

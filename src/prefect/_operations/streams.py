@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-import orjson
 import sqlalchemy as sa
 
 from prefect._operations.events import load_events
@@ -21,6 +20,7 @@ from prefect._schemas.filters.events import EventFilter
 from prefect._schemas.filters.logs import LogFilter, LogFilterTimestamp
 from prefect._schemas.logs import Log
 from prefect._store import tail
+from prefect._store.documents import json_text
 from prefect._store.events import as_written, event_matches
 from prefect._store.queries import log_matches
 from prefect._store.tables import event, log
@@ -209,9 +209,7 @@ def _event_words(text: str) -> Callable[[ReceivedEvent], bool]:
 
     def includes(event: ReceivedEvent) -> bool:
         name = event.event.lower()
-        texts = [
-            orjson.dumps(part).decode().lower() for part in (event.payload, *(r.root for r in event.involved_resources))
-        ]
+        texts = [json_text(part).lower() for part in (event.payload, *(r.root for r in event.involved_resources))]
         return query.matches(lambda part: part in name or any(written[part] in one for one in texts))
 
     return includes

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field
 from prefect._lazy import lazy_module
 from prefect._operations.registry import Answer, operation
 from prefect._schemas.base import PrefectBaseModel
+from prefect._store.documents import json_text
 
 if TYPE_CHECKING:
     import jinja2
@@ -145,7 +146,7 @@ def evaluate(template: str, context: dict[str, Any]) -> Any:
         value = orjson.loads(render(f"{{{{ ({expression}) | tojson }}}}", context))
     except TemplateFailed as problem:
         raise TemplateFailed(f"{template!r} has no value that JSON could hold: {problem}") from problem
-    if "__prefect_kind" in orjson.dumps(value).decode():
+    if "__prefect_kind" in json_text(value):
         # what events carry is data, and not what is to be done
         raise TemplateFailed(f"{template!r} makes a value that has '__prefect_kind' in it.")
     return value

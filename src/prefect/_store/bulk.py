@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from prefect._clock import to_us
+from prefect._store.documents import json_text
 from prefect._store.types import Duration, Id, Json, Timestamp
 
 Row = dict[str, Any]
@@ -66,7 +66,7 @@ def _execute(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: S
         part = rows[start : start + _MANY]
         if durations:
             part = [{**row, **{name: row[name] // _MICROSECOND for name in durations}} for row in part]
-        document = orjson.dumps(part, option=orjson.OPT_NON_STR_KEYS).decode()
+        document = json_text(part)
         done += tx.exec_driver_sql(statement, (document,)).rowcount
     return done
 
@@ -100,9 +100,5 @@ def _converter(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], Any] | None:
     if isinstance(kind, Duration):
         return lambda value: value // _MICROSECOND
     if isinstance(kind, Json):
-        return _json_text
+        return json_text
     return None
-
-
-def _json_text(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.compiler import compiles
@@ -14,6 +13,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from prefect._lazy import lazy_module
 from prefect._store import sqlite
+from prefect._store.documents import json_value
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql as _postgresql
@@ -82,8 +82,7 @@ def make_engine(
     """
     parsed = parse_url(url)
     if not is_sqlite(parsed):
-        # PostgreSQL writes 1e20 as an integer, for which nothing that writes JSON after that would have room
-        return sa.create_engine(parsed, pool_pre_ping=True, json_deserializer=orjson.loads, **(pool or {}))
+        return sa.create_engine(parsed, pool_pre_ping=True, json_deserializer=json_value, **(pool or {}))
     path = sqlite_path(parsed)
 
     def connect() -> Any:

@@ -95,7 +95,11 @@ class Query:
             for name, convert in form.given
             for value in (parameters[name],)
         ]
-        given = {name: value for (name, _), value in zip(form.given, values, strict=True)} if form.by_name else tuple(values)
+        given = (
+            {name: value for (name, _), value in zip(form.given, values, strict=True)}
+            if form.by_name
+            else tuple(values)
+        )
         return _fetched(tx.exec_driver_sql(form.sql, given))
 
     def _form(self, dialect: Dialect) -> _Form:

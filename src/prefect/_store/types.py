@@ -16,13 +16,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from prefect._clock import from_us, to_us
 from prefect._lazy import lazy_module
+from prefect._store.documents import json_text, json_value
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -112,7 +112,7 @@ class Json(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if value is None or _is_postgresql(dialect):
             return value
-        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+        return json_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return orjson.loads(value) if isinstance(value, str) and not _is_postgresql(dialect) else value
+        return json_value(value) if isinstance(value, str) and not _is_postgresql(dialect) else value
