@@ -11,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 
 from prefect._clock import now
-from prefect._ids import new_uuid
 from prefect._operations import chains, outbox
 from prefect._operations.automations import create_automation
 from prefect._operations.events import load_events
