@@ -322,6 +322,18 @@ def test_slots_of_the_dead_come_free(town: Town) -> None:
     assert repossessor.run_once(town.database, row["expires"]) == (False, None, 1)
 
 
+def test_nobody_loses_slots_because_there_was_no_server(town: Town) -> None:
+    town.make(lambda world: world._insert(concurrency_limit, name="x", limit=9))
+    for seconds in (60, 3600):
+        terms = slots.Terms(seconds)
+        town.database.write(lambda tx, terms=terms: slots.take(tx, slots.select_limits(tx, ["x"]), 1, lease=terms))
+    short, long = sorted(row["expires"] for row in town.rows(sa.select(concurrency_lease.c.expires)))
+    later = short + timedelta(minutes=5)
+    repossessor.begin(town.database, later)
+    assert repossessor.run_once(town.database, later) == (False, later + timedelta(minutes=2), 0)
+    assert repossessor.run_once(town.database, later + timedelta(minutes=2)) == (False, long, 1)
+
+
 # -- readiness ------------------------------------------------------------------------------------------------------
 
 

@@ -175,6 +175,7 @@ SERVICES: tuple[Service, ...] = (
             "repossessor", "run_once", sa.select(concurrency_lease.c.id), sa.select(concurrency_waiter.c.waiter_id)
         ),
         every=30.0,  # no lease is shorter than a minute
+        begin=Work("repossessor", "begin", sa.select(concurrency_lease.c.id)),
         is_local=True,
     ),
     Service(

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from prefect._operations import slot_line, slots
 from prefect._services.framework import Database, Round
 from prefect._store.tables import concurrency_lease, concurrency_waiter
+
+_GRACE = timedelta(minutes=2)
+"""Holders renew three times while a lease lasts, and leases last five minutes unless somebody says otherwise."""
+
+
+def begin(database: Database, now: datetime) -> None:
+    """Give everybody time to renew: nobody could while no server was there, or by a clock that was set since."""
+    until = now + _GRACE
+    short = concurrency_lease.c.expires < until
+    if (
+        database.read(lambda tx: tx.execute(sa.select(concurrency_lease.c.id).where(short).limit(1)).first())
+        is not None
+    ):
+        database.write(lambda tx: tx.execute(sa.update(concurrency_lease).where(short).values(expires=until)))
 
 
 def run_once(database: Database, now: datetime) -> Round:
