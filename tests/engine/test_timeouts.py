@@ -162,6 +162,17 @@ class TestMainThread:
         limit.__exit__(None, None, None)
         assert signal.getsignal(signal.SIGALRM) is handler
 
+    def test_a_signal_while_another_one_is_seen_to_is_seen_to_later(self, alarms: list[float]) -> None:
+        """The other one may have come while the block was being left: an exception would keep it from being left."""
+        handler = signal.getsignal(signal.SIGALRM)
+        limit = SyncTimeout(10, Inner)
+        limit.__enter__()
+        fire: Any = signal.getsignal(signal.SIGALRM)
+        fire(signal.SIGALRM, _frame_of(fire, 2))
+        limit.__exit__(None, None, None)
+        assert signal.getsignal(signal.SIGALRM) is handler
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
     def test_limits_nest_under_the_race(self, alarms: list[float]) -> None:
         handler = signal.getsignal(signal.SIGALRM)
         for number in range(500):
@@ -174,7 +185,7 @@ class TestMainThread:
             assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def _frame_of(fn: Any) -> FrameType:
+def _frame_of(fn: Any, arguments: int = 3) -> FrameType:
     """A frame of a function, as the handler of a signal sees it that comes before the first line."""
 
     class Found(Exception): ...
@@ -190,7 +201,7 @@ def _frame_of(fn: Any) -> FrameType:
 
     sys.settrace(trace)
     try:
-        fn(None, None, None)
+        fn(*[None] * arguments)
     except Found:
         pass
     finally:

@@ -79,7 +79,8 @@ class _Alarm:
         if self._over:
             return  # the block has ended; `stop` gives an outer timer that is due its turn
         if frame is not None and frame.f_code in _OWN_CODE:
-            # on the way into the block, or out of it: an exception here would leave this handler behind
+            # on the way into the block, or out of it, or in a handler that was called there: an exception here would leave
+            # this handler behind
             signal.setitimer(signal.ITIMER_REAL, 50e-6)
             return
         if not self._armed_for_outer:
@@ -102,8 +103,11 @@ class _Alarm:
 
 
 _OWN_CODE = frozenset(
-    method.__code__ for method in (SyncTimeout.__enter__, SyncTimeout.__exit__, _Alarm.start, _Alarm._arm, _Alarm.stop)
-)
+    function.__code__
+    for function in (
+        SyncTimeout.__enter__, SyncTimeout.__exit__, _Alarm.start, _Alarm._arm, _Alarm._fire, _Alarm.stop, _said,
+    )
+)  # fmt: skip
 
 
 class _Watch:

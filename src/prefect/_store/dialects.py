@@ -13,7 +13,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from prefect._lazy import lazy_module
 from prefect._store import sqlite
-from prefect._store.documents import json_value
+from prefect._store.documents import jsonb_value
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql as _postgresql
@@ -82,7 +82,7 @@ def make_engine(
     """
     parsed = parse_url(url)
     if not is_sqlite(parsed):
-        return sa.create_engine(parsed, pool_pre_ping=True, json_deserializer=json_value, **(pool or {}))
+        return sa.create_engine(parsed, pool_pre_ping=True, json_deserializer=jsonb_value, **(pool or {}))
     path = sqlite_path(parsed)
 
     def connect() -> Any:

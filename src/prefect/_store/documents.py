@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -43,8 +44,25 @@ def json_bytes(value: Any, option: int) -> bytes:
 
 def json_value(text: str | bytes) -> Any:
     """The value that JSON is of."""
-    is_long = _LONG.search(text) if isinstance(text, str) else _LONG_BYTES.search(text)
-    return orjson.loads(text) if is_long is None else json.loads(text)
+    return json.loads(text) if _is_long(text) else orjson.loads(text)
+
+
+def jsonb_value(text: str | bytes) -> Any:
+    """The value that PostgreSQL keeps as `jsonb`: it tells large floats as integers of many digits."""
+    return json.loads(text, parse_int=_number) if _is_long(text) else orjson.loads(text)
+
+
+def _is_long(text: str | bytes) -> bool:
+    return (_LONG.search(text) if isinstance(text, str) else _LONG_BYTES.search(text)) is not None
+
+
+def _number(digits: str) -> int | float:
+    # of an integer that a float is written as, nobody could tell whether it was one: they are equal
+    try:
+        number = float(digits)
+        return number if abs(number) > _LARGEST and Decimal(repr(number)) == Decimal(digits) else int(digits)
+    except OverflowError:
+        return int(digits)
 
 
 def _spelled_out(value: Any) -> Any:
