@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +102,19 @@ def test_small_ones() -> None:
     assert validate_set_T_from_delim_string("1, 2,,3", int) == {1, 2, 3}
     assert validate_set_T_from_delim_string("a;b", str, delim=";") == {"a", "b"}
     assert validate_set_T_from_delim_string(None, str) == set() and validate_set_T_from_delim_string(5, int) == {5}
+
+
+def test_whatever_published_integrations_import_is_there() -> None:
+    """Their names are facts about those packages: `module` or `module name`."""
+    listed = Path(__file__).with_name("imported_by_integrations.txt").read_text().splitlines()
+    assert len(listed) > 100
+    missing = []
+    for line in listed:
+        module, _, name = line.partition(" ")
+        try:
+            found = importlib.import_module(module)
+            if name and not hasattr(found, name):
+                importlib.import_module(f"{module}.{name}")
+        except ImportError as problem:
+            missing.append(f"{line}: {problem}")
+    assert missing == []
