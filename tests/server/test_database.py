@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,26 @@ def test_what_the_settings_say_about_tls(tls: dict[str, str], expected: dict[str
     changes[f"{group}_STATEMENT_CACHE_SIZE"] = "0"
     settings = get_current_settings().copy_with_update(changes).server.database
     assert _connections(settings, "postgresql://x")["connect_args"]["prepare_threshold"] is None
+
+
+def test_who_reads_for_long_keeps_nobody_waiting(tmp_path: Path) -> None:
+    database = make_database(f"sqlite:///{tmp_path / 'a.db'}")
+    database.open()
+    reads, ended = threading.Event(), threading.Event()
+
+    def long(tx: sa.Connection) -> bool:
+        reads.set()
+        return ended.wait(60)
+
+    with ThreadPoolExecutor(8) as threads:
+        slow = threads.submit(database.read, long)
+        assert reads.wait(60)
+        quick = [threads.submit(database.read, lambda tx: tx.execute(sa.text("SELECT 1")).scalar()) for _ in range(20)]
+        assert [one.result(60) for one in quick] == [1] * 20
+        assert not slow.done()
+        ended.set()
+        assert slow.result(60)
+        with pytest.raises(sa_exc.OperationalError):
+            database.read(lambda tx: tx.execute(sa.text("SELECT nothing")))
+        assert database.read(lambda tx: tx.execute(sa.text("SELECT 2")).scalar()) == 2  # who failed gave his turn back
+    database.close()

@@ -7,13 +7,15 @@ connection of a pool.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import random
 import sqlite3
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -42,6 +44,9 @@ else:
 T = TypeVar("T")
 
 _READERS = 16
+_LONG_READ = 0.03
+"""Seconds after which nobody waits any more for somebody who reads."""
+_LONGEST_WAIT = 0.5
 _MORE_READERS = 48
 
 
@@ -135,6 +140,40 @@ def _connections(settings: ServerDatabaseSettings, url: str) -> dict[str, Any]:
     }
 
 
+class _Turns:
+    """Lets those who read an SQLite file do so one after the other, unless one takes long.
+
+    `sqlite3` lets go of the interpreter before each row, and whoever else wants to run then takes it: sixteen threads
+    that read at once need three times the processor time of sixteen that take turns. There is nothing to be gained from
+    reading at once, but for those who would wait for a long read: they go on beside it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since = 0.0
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """A turn, for as long as the block lasts."""
+        is_mine = self._wait()
+        try:
+            yield
+        finally:
+            if is_mine:
+                self._lock.release()
+
+    def _wait(self) -> bool:
+        """Wait for one's turn; False when somebody takes long, and one goes on without."""
+        is_mine, end = self._lock.acquire(blocking=False), time.monotonic() + _LONGEST_WAIT
+        while not is_mine:
+            left = self._since + _LONG_READ - time.monotonic()
+            if left <= 0 or time.monotonic() > end:
+                return False
+            is_mine = self._lock.acquire(timeout=left)
+        self._since = time.monotonic()
+        return True
+
+
 class SQLiteDatabase:
     """An SQLite file.
 
@@ -153,6 +192,7 @@ class SQLiteDatabase:
         self._writer = Writer(self.path)
         self._writing = _Writing(echo)
         self._watch = FileWatch(self._writer, self.bus)
+        self._turns = _Turns()
         self._readers = sa.create_engine(
             "sqlite://",
             creator=self._connect,
@@ -173,7 +213,7 @@ class SQLiteDatabase:
         self._watch.start()
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._readers.connect() as tx, tx.begin():
+        with self._turns.taken(), self._readers.connect() as tx, tx.begin():
             return work(tx)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
