@@ -173,3 +173,15 @@ def test_who_reads_for_long_keeps_nobody_waiting(tmp_path: Path) -> None:
             database.read(lambda tx: tx.execute(sa.text("SELECT nothing")))
         assert database.read(lambda tx: tx.execute(sa.text("SELECT 2")).scalar()) == 2  # who failed gave his turn back
     database.close()
+
+
+def test_what_is_written_once_a_file_is_open_is_noticed(tmp_path: Path) -> None:
+    """Whoever looks right after that, and then waits to be told, misses nothing."""
+    database, other = (make_database(f"sqlite:///{tmp_path / 'a.db'}") for _ in range(2))
+    other.open()
+    database.open()
+    with database.bus.subscribe("flows") as told:
+        other.write(lambda tx: tx.execute(sa.insert(flow).values(name="f")))
+        assert told.wait(30)
+    database.close()
+    other.close()

@@ -171,9 +171,12 @@ class FileWatch:
         self._writer = writer
         self._bus = bus
         self._ended = threading.Event()
+        self._known: int | None = None
         self._thread = threading.Thread(target=self._run, name="prefect-file-watch", daemon=True)
 
     def start(self) -> None:
+        """Notice what is written from now on."""
+        self._known = self._version()
         self._thread.start()
 
     def close(self) -> None:
@@ -181,22 +184,26 @@ class FileWatch:
         if self._thread.ident is not None:
             self._thread.join(timeout=5)
 
+    def _version(self) -> int | None:
+        try:
+            return self._writer.read(_data_version)
+        except (DatabaseUnavailable, sqlite3.Error):
+            return None  # told to whoever writes
+
     def _run(self) -> None:
-        known: int | None = None
         changed = time.monotonic()
         while not self._ended.wait(
             FILE_LOOK_SECONDS if time.monotonic() - changed < _QUIET_AFTER else QUIET_LOOK_SECONDS
         ):
             if not self._bus.has_subscribers:
                 continue
-            try:
-                version = self._writer.read(_data_version)
-            except (DatabaseUnavailable, sqlite3.Error):
-                continue  # told to whoever writes
-            if known is not None and version != known:
+            version = self._version()
+            if version is None:
+                continue
+            if self._known is not None and version != self._known:
                 self._bus.publish_all()
                 changed = time.monotonic()
-            known = version
+            self._known = version
 
 
 def _data_version(connection: sqlite3.Connection) -> int:
