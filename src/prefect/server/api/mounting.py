@@ -71,7 +71,8 @@ class Endpoint:
         self._lock = threading.Lock()
         self._ready = False
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Import the operation, and build what its requests and answers need; the first request does so otherwise."""
         with self._lock:
             if self._ready:
                 return
@@ -103,7 +104,7 @@ class Endpoint:
 
     def _begin(self, request: Request, body: bytes) -> tuple[dict[str, Any], Response | NotYet]:
         if not self._ready:
-            self._prepare()
+            self.prepare()
         push_settings(self._settings)
         address.asked_by(request.scope)
         arguments = self._parameters(request)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from prefect._operations import system_blocks
 from prefect._operations.routes import ROUTES
@@ -30,6 +31,8 @@ from prefect.settings import get_current_settings
 
 if TYPE_CHECKING:
     from prefect.settings import Settings
+
+_SOON_SECONDS = 0.5
 
 
 def create_app(settings: Settings | None = None, *, services: bool = False) -> Starlette:
@@ -56,9 +59,13 @@ def create_app(settings: Settings | None = None, *, services: bool = False) -> S
         loops = enabled_loops(database, settings) if services else None
         if loops is not None:
             loops.start()
+        soon = threading.Timer(_SOON_SECONDS, _prepare_recording, [routes])
+        soon.daemon = True
+        soon.start()
         try:
             yield
         finally:
+            soon.cancel()
             if loops is not None:
                 await run_in_threadpool(loops.stop)
             await run_in_threadpool(database.close)
@@ -79,6 +86,17 @@ def create_app(settings: Settings | None = None, *, services: bool = False) -> S
     app.state.database = database
     app.state.waits = waits
     return app
+
+
+def _prepare_recording(routes: Iterable[BaseRoute]) -> None:
+    """Have what flows report by ready before the first one comes: nobody waits for it then."""
+    for route in routes:
+        if (
+            isinstance(route, Route)
+            and route.path.endswith("/runs/record")
+            and isinstance(route.app, mounting.Endpoint)
+        ):
+            route.app.prepare()
 
 
 def _middleware(settings: Settings, prefix: str, database: Database) -> list[Middleware]:
