@@ -8,6 +8,7 @@ want of a package that only the flow's own environment has, the source is read a
 from __future__ import annotations
 
 import ast
+import gc
 import hashlib
 import importlib
 import importlib.util
@@ -106,10 +107,32 @@ def on_path(directory: str | None) -> Iterator[None]:
 # ── looking into source ──
 
 
+def syntax_tree(source: str) -> ast.Module:
+    """Parse a module, also beside other threads that parse.
+
+    CPython 3.11 counts how deep a tree is in one place for all threads. If the collector of garbage lets another thread in
+    while a tree is made, and that thread makes one as well, it finds the count wrong and raises `SystemError`.
+
+    Raises:
+        SyntaxError: it is not Python.
+        ValueError: it has null characters.
+    """
+    try:
+        return ast.parse(source)
+    except SystemError:
+        collected = gc.isenabled()
+        gc.disable()  # without it no other thread comes in between
+        try:
+            return ast.parse(source)
+        finally:
+            if collected:
+                gc.enable()
+
+
 def find_definition(source: str, qualified_name: str) -> Definition | None:
     """Find the function of that name (`function`, or `Class.method`) at the top level of a module's source."""
     *classes, name = qualified_name.split(".")
-    body: list[ast.stmt] = ast.parse(source).body
+    body: list[ast.stmt] = syntax_tree(source).body
     for class_name in classes:
         found = [node for node in body if isinstance(node, ast.ClassDef) and node.name == class_name]
         if not found:
@@ -140,7 +163,7 @@ def safe_load_namespace(source_code: str, filepath: str | None = None) -> dict[s
     with on_path(directory), _loading:
         sys.modules[module.__name__] = module
         try:
-            for statement in _naming_statements(ast.parse(source_code).body):
+            for statement in _naming_statements(syntax_tree(source_code).body):
                 run_statement(statement, namespace, filepath)
         finally:
             del sys.modules[module.__name__]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +24,7 @@ def url(request: pytest.FixtureRequest, clean_home: Path, monkeypatch: pytest.Mo
         yield f"sqlite:///{clean_home}/pluperfect.db"
         return
     server: PostgreSQL = request.getfixturevalue("postgresql")
-    name = re.sub(r"\W", "_", request.node.name)[:50].lower()
-    server.run(name, "SELECT 1")
-    address = f"postgresql+asyncpg://test@/{name}?host={server.folder}"
+    address = server.database("cli", driver="postgresql+asyncpg")
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", address)
     yield address
 

@@ -108,17 +108,13 @@ def ways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 folder = tmp_path_factory.mktemp("conformance")
                 url = f"sqlite:///{folder}/pluperfect.db"
                 if kind == "postgresql":
-                    url = _postgresql(request.getfixturevalue("postgresql"), f"conformance_{how}")
+                    server: PostgreSQL = request.getfixturevalue("postgresql")
+                    url = server.database(how, "" if how == "served" else read_script(POSTGRESQL_SCRIPT))
                 opened = _served(folder, url) if how == "served" else _in_process(folder, url)
                 made[way] = stack.enter_context(opened)
             return made[way]
 
         yield sending
-
-
-def _postgresql(server: PostgreSQL, name: str) -> str:
-    server.run(name, "" if name.endswith("served") else read_script(POSTGRESQL_SCRIPT))
-    return f"postgresql://test@/{name}?host={server.folder}"
 
 
 @contextlib.contextmanager
@@ -241,8 +237,7 @@ def test_facts_are_still_true(kind: str, request: pytest.FixtureRequest, tmp_pat
     if kind == "postgresql":
         wanted = _ON_POSTGRESQL
         database: PostgreSQL = request.getfixturevalue("postgresql")
-        database.run("conformance_published", "SELECT 1")
-        url = f"postgresql+asyncpg://test@/conformance_published?host={database.folder}"
+        url = database.database("published", driver="postgresql+asyncpg")
         settings |= {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url, **_STREAMING}
     else:
         wanted = tuple(name for name in SCENARIOS if name not in _ON_POSTGRESQL) if soak else _A_FEW

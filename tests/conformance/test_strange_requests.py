@@ -32,9 +32,7 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     url = f"sqlite:///{tmp_path_factory.mktemp('strange')}/pluperfect.db"
     if request.param == "postgresql":
         postgresql: PostgreSQL = request.getfixturevalue("postgresql")
-        name = f"strange_{uuid4().hex}"  # the fixture may be made twice, with tests that need the other one in between
-        postgresql.run(name, "")
-        url = f"postgresql://test@/{name}?host={postgresql.folder}"
+        url = postgresql.database("strange")
     settings = get_current_settings().copy_with_update({"PREFECT_SERVER_DATABASE_CONNECTION_URL": url})
     with TestClient(create_app(settings), raise_server_exceptions=False) as made:
         yield made

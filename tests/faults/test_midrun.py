@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -64,9 +63,7 @@ def test_a_flow_survives_the_kills_of_its_server(
     more = {}
     if kind == "postgresql":
         database: PostgreSQL = request.getfixturevalue("postgresql")
-        name = f"midrun_{uuid4().hex[:8]}"
-        database.run(name, "")
-        more["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"postgresql://test@/{name}?host={database.folder}"
+        more["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.database("midrun")
     server = Server(tmp_path / "server", **more).start()
     dice = random.Random(None if soak else 11)
     (tmp_path / "program.py").write_text(PROGRAM)

@@ -27,8 +27,6 @@ from served.servers import DEADLINE_SECONDS, Server, until
 from store.conftest import PostgreSQL
 from store.conftest import postgresql as postgresql
 
-from .test_server_databases import url_of
-
 pytestmark = [pytest.mark.faults, pytest.mark.soak, pytest.mark.timeout(600)]
 
 REPLICAS = 3
@@ -215,7 +213,7 @@ class Crowd:
 
 @pytest.fixture
 def servers(tmp_path: Path, postgresql: PostgreSQL) -> Iterator[list[Server]]:
-    url = url_of(postgresql, "replicas")
+    url = postgresql.database("replicas")
     made = [
         Server(
             tmp_path / str(number), PREFECT_SERVER_DATABASE_CONNECTION_URL=url,

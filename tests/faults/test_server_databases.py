@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -74,12 +73,6 @@ def all_flows(server: Server) -> set[str]:
     return {flow["name"] for flow in server._pages("/flows/filter", {"sort": "NAME_ASC"})}
 
 
-def url_of(postgresql: PostgreSQL, name: str) -> str:
-    database = f"{name}_{uuid4().hex[:8]}"
-    postgresql.run(database, "")
-    return f"postgresql://test@/{database}?host={postgresql.folder}"
-
-
 @pytest.fixture
 def servers() -> Iterator[list[Server]]:
     started: list[Server] = []
@@ -89,7 +82,7 @@ def servers() -> Iterator[list[Server]]:
 
 
 def test_postgresql_is_started_again_under_load(tmp_path: Path, servers: list[Server], postgresql: PostgreSQL) -> None:
-    url = url_of(postgresql, "restart")
+    url = postgresql.database("restart")
     server = Server(tmp_path, PREFECT_SERVER_DATABASE_CONNECTION_URL=url).start()
     servers.append(server)
     with Writers(lambda: server.url, 8) as writers:

@@ -389,9 +389,7 @@ def test_whatever_happens_every_run_ends_and_none_runs_twice(
     url, restart = None, None
     if kind == "postgresql":
         database: PostgreSQL = request.getfixturevalue("postgresql")
-        name = f"soak_{uuid4().hex[:8]}"
-        database.run(name, "")
-        url, restart = f"postgresql://test@/{name}?host={database.folder}", database.restart
+        url, restart = database.database("soak"), database.restart
     seed = 7 if soak_seconds is None else random.randrange(10**6)
     print(f"seed {seed}")
     scene = Scene(tmp_path, url, SCHEDULE)

@@ -96,8 +96,7 @@ def sqlite_engine() -> Iterator[sa.Engine]:
 @pytest.fixture(scope="session")
 def postgresql_engine(postgresql: PostgreSQL) -> Iterator[sa.Engine]:
     pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
-    postgresql.run("operations", read_script(POSTGRESQL_SCRIPT))
-    engine = make_engine(f"postgresql://test@/operations?host={postgresql.folder}")
+    engine = make_engine(postgresql.database("operations", read_script(POSTGRESQL_SCRIPT)))
     yield engine
     engine.dispose()
 

@@ -37,9 +37,7 @@ def replicas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Da
         url = f"sqlite:///{tmp_path}/pluperfect.db"
     else:
         server: PostgreSQL = request.getfixturevalue("postgresql")
-        name = f"claims_{new_uuid().hex}"
-        server.run(name, "")
-        url = f"postgresql://test@/{name}?host={server.folder}"
+        url = server.database("claims")
     databases = [make_database(url), make_database(url)]
     for database in databases:
         database.open()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -180,9 +180,7 @@ def _reads() -> list[Any]:
 def postgresql_engine(postgresql: PostgreSQL) -> Iterator[sa.Engine]:
     # a database of its own: what other tests wrote and took back makes tables larger, and plans depend on that
     pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
-    name = f"plans_{uuid4().hex[:8]}"  # it is made again when tests of other modules come in between
-    postgresql.run(name, read_script(POSTGRESQL_SCRIPT))
-    engine = make_engine(f"postgresql://test@/{name}?host={postgresql.folder}")
+    engine = make_engine(postgresql.database("plans", read_script(POSTGRESQL_SCRIPT)))
     yield engine
     engine.dispose()
 

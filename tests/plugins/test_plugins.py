@@ -146,7 +146,6 @@ def test_a_command_runs_in_the_environment_that_plugins_prepared(
 
 
 def test_plugins_add_to_the_connections_of_the_server(install: Any, postgresql: PostgreSQL) -> None:
-    postgresql.run("plugins", "SELECT 1")
     install(
         "names_itself",
         "prefect.plugins",
@@ -156,7 +155,7 @@ def test_plugins_add_to_the_connections_of_the_server(install: Any, postgresql: 
         """,
     )
     with temporary_settings({PREFECT_PLUGINS_ENABLED: True}):
-        database = make_database(f"postgresql://test@/plugins?host={postgresql.folder}")
+        database = make_database(postgresql.database("plugins"))
         try:
             name = database.read(lambda tx: tx.execute(sa.text("SHOW application_name")).scalar_one())
         finally:

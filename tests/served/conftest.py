@@ -24,8 +24,7 @@ def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL) -> Iterator[Server]:
-    postgresql.run("served", "")
-    url = f"postgresql://test@/served?host={postgresql.folder}"
+    url = postgresql.database("served")
     server = Server(tmp_path_factory.mktemp("server"), PREFECT_API_DATABASE_CONNECTION_URL=url).start()
     yield server
     server.stop()

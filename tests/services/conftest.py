@@ -13,7 +13,6 @@ import pytest
 import sqlalchemy as sa
 
 from operations.conftest import World
-from prefect._ids import new_uuid
 from prefect._services.catalogue import Work
 from prefect._services.framework import Round, all_services
 from prefect._store.tables import deployment, event, flow_run, flow_run_state, task_run, work_pool, work_queue
@@ -83,9 +82,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/pluperfect.db"
     server: PostgreSQL = request.getfixturevalue("postgresql")
-    name = f"services_{new_uuid().hex}"
-    server.run(name, "")
-    return f"postgresql://test@/{name}?host={server.folder}"
+    return server.database("services")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import re
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
+
+_numbers = itertools.count()
 
 
 def _binary(name: str) -> str | None:
@@ -32,14 +36,23 @@ class PostgreSQL:
     restart: Callable[[], None] = lambda: None
     """Ends it, those that are connected first, and starts it again."""
 
-    def run(self, database: str, sql: str) -> None:
-        """Make a database and run statements in it."""
-        self._client("psql", "--dbname=postgres", f"--command=CREATE DATABASE {database}")
-        self._client("psql", f"--dbname={database}", "--set=ON_ERROR_STOP=1", "--quiet", stdin=sql)
+    def database(self, what: str, sql: str = "", driver: str = "postgresql") -> str:
+        """Make a database that nobody else has, run statements in it, and give its address.
 
-    def dump(self, database: str) -> str:
+        Args:
+            what: the beginning of its name.
+            sql: the statements.
+            driver: the scheme of the address.
+        """
+        name = f"{what}_{next(_numbers)}"  # a fixture of a module may be made twice, with other tests in between
+        self._client("psql", "--dbname=postgres", f"--command=CREATE DATABASE {name}")
+        if sql:
+            self._client("psql", f"--dbname={name}", "--set=ON_ERROR_STOP=1", "--quiet", stdin=sql)
+        return f"{driver}://test@/{name}?host={self.folder}"
+
+    def dump(self, url: str) -> str:
         """The schema and the rows of a database as statements."""
-        text = self._client("pg_dump", "--no-owner", database)
+        text = self._client("pg_dump", "--no-owner", make_url(url).database or "")
         return re.sub(r"(?m)^(--.*|\\(un)?restrict.*)?\n", "", text)
 
     def _client(self, program: str, *arguments: str, stdin: str | None = None) -> str:

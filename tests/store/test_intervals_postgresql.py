@@ -83,4 +83,4 @@ def test_on_postgresql(postgresql: PostgreSQL) -> None:
         f"DO $$ BEGIN IF EXISTS ((SELECT * FROM ({question}) q) EXCEPT ({expected})) "
         f"OR (SELECT count(*) FROM ({question}) q) <> {len(_ANSWER)} THEN RAISE EXCEPTION 'differs'; END IF; END $$;"
     )
-    postgresql.run("intervals", creation + made + rows + same)
+    postgresql.database("intervals", creation + made + rows + same)

@@ -77,7 +77,7 @@ def test_postgresql_accepts_the_queries(postgresql: PostgreSQL) -> None:
         return f"{compiled};\n"
 
     script = "".join(sql(statement) for statement in _statements())
-    postgresql.run("queries", read_script(POSTGRESQL_SCRIPT) + script)
+    postgresql.database("queries", read_script(POSTGRESQL_SCRIPT) + script)
 
 
 def test_every_sort_order_of_the_api_is_known() -> None:

@@ -93,6 +93,6 @@ def test_the_revision_of_a_missing_file_is_an_error_that_makes_no_file(tmp_path:
 
 
 def test_postgresql_migrations_give_the_ready_schema(postgresql: PostgreSQL) -> None:
-    postgresql.run("ready", read_script(POSTGRESQL_SCRIPT))
-    postgresql.run("migrated", migrate.offline_sql("postgresql"))
-    assert postgresql.dump("migrated") == postgresql.dump("ready")
+    ready = postgresql.database("ready", read_script(POSTGRESQL_SCRIPT))
+    migrated = postgresql.database("migrated", migrate.offline_sql("postgresql"))
+    assert postgresql.dump(migrated) == postgresql.dump(ready)

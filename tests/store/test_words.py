@@ -54,8 +54,7 @@ def test_on_sqlite() -> None:
 
 def test_on_postgresql(postgresql: PostgreSQL) -> None:
     pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
-    postgresql.run("words", "SELECT 1")
-    engine = make_engine(f"postgresql://test@/words?host={postgresql.folder}")
+    engine = make_engine(postgresql.database("words"))
     with engine.connect() as tx:
         _fill(tx)
         assert {query: sorted(_found(tx, query)) for query in _QUERIES} == {q: sorted(t) for q, t in _QUERIES.items()}

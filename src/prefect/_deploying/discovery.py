@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect._lazy import lazy_module
+from prefect._scripts import syntax_tree
 
 if TYPE_CHECKING:
     from prefect.utilities import filesystem
@@ -36,7 +37,7 @@ def find_flows(folder: Path) -> list[str]:
 
 def _flows_in(file: Path) -> Iterator[str]:
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        tree = syntax_tree(file.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, ValueError):
         return
     for node in tree.body:

@@ -6,7 +6,6 @@ descriptions are data, whatever they contain.
 
 from __future__ import annotations
 
-import ast
 import keyword
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -125,7 +124,7 @@ def module_text(deployments: Iterable[Described], origin: str) -> str:
     classes = [(one.name, _deployment_class(module, one)) for one in deployments]
     text = "\n\n\n".join([_docstring(f"Typed runs of the deployments of {origin}, made by `prefect sdk generate`.", 0)
                         + "\n" + _HEAD.rstrip("\n"), *module.pieces, _catalogue(classes)]) + "\n"  # fmt: skip
-    ast.parse(text)  # a mistake of ours is found here, not by those who import it
+    compile(text, "<sdk>", "exec", dont_inherit=True)  # a mistake of ours is found here, not by those who import it
     return text
 
 

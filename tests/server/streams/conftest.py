@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import threading
 import time
@@ -25,15 +24,11 @@ from prefect.settings import get_current_settings
 from store.conftest import PostgreSQL
 from store.conftest import postgresql as postgresql
 
-_numbers = itertools.count()
-
 
 @pytest.fixture
 def postgresql_url(postgresql: PostgreSQL) -> str:
     """An empty PostgreSQL database."""
-    name = f"streams_{next(_numbers)}"
-    postgresql.run(name, "SELECT 1")
-    return f"postgresql://test@/{name}?host={postgresql.folder}"
+    return postgresql.database("streams")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
