@@ -15,7 +15,7 @@ from prefect._operations import flow_runs, rows
 from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, Rendered, operation
 from prefect._operations.run_parameters import check_job_variables, check_parameters, make_parameters, plain
-from prefect._operations.state_changes import insert_flow_run, propose_flow_run_state, state_of
+from prefect._operations.state_changes import insert_flow_run, insert_flow_run_of_task_run, state_of
 from prefect._operations.work_pools import make_pool, pool_row
 from prefect._operations.work_queues import ensure_queue
 from prefect._rules.states import SCHEDULED, RunState
@@ -24,7 +24,6 @@ from prefect._schemas.actions.work_pools import WorkPoolCreate
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.work_pools import DEFAULT_AGENT_WORK_POOL_NAME
-from prefect._store import single
 from prefect._store.announcements import announce
 from prefect._store.tables import deployment, flow_run, task_run, work_pool, work_queue
 
@@ -203,7 +202,4 @@ def _first_state(body: DeploymentFlowRunCreate) -> RunState:
 def _insert(tx: sa.Connection, values: dict[str, Any], state: RunState) -> bool:
     if values["parent_task_run_id"] is None:
         return insert_flow_run(tx, values, state) is not None
-    is_new = single.insert_if_new(tx, flow_run, single.complete(flow_run, values))
-    if is_new:
-        propose_flow_run_state(tx, values["id"], state)  # the task run that stands for it follows
-    return is_new
+    return insert_flow_run_of_task_run(tx, values, state)

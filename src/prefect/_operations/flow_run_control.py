@@ -17,7 +17,13 @@ from prefect._operations.errors import Conflict, Invalid, NotFound
 from prefect._operations.registry import Answer, Rendered, operation
 from prefect._operations.run_parameters import check_size, plain
 from prefect._operations.state_changes import current_state as recorded_state
-from prefect._operations.state_changes import insert_flow_run, propose_flow_run_state, public_state, state_of
+from prefect._operations.state_changes import (
+    insert_flow_run,
+    insert_flow_run_of_task_run,
+    propose_flow_run_state,
+    public_state,
+    state_of,
+)
 from prefect._rules.states import PAUSED, PENDING, RUNNING, SCHEDULED, RunState
 from prefect._schemas import json_schema
 from prefect._schemas.actions.runs import FlowRunCreate, FlowRunUpdate, StateCreate
@@ -27,7 +33,7 @@ from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.flow_runs import FlowRun
 from prefect._schemas.leases import Token
 from prefect._schemas.orchestration import OrchestrationResult, StateAbortDetails
-from prefect._store import queries, single
+from prefect._store import queries
 from prefect._store.documents import json_text
 from prefect._store.tables import flow_run, task_run, work_pool, work_queue
 
@@ -110,8 +116,7 @@ def create_flow_run(tx: sa.Connection, body: FlowRunCreate) -> Answer[Rendered[F
             row, entered = made
             pool = {"work_pool_id": around["pool_id"], "work_pool_name": around["pool"]}
             return Answer(Rendered(flow_runs.reads().written(row | pool, entered)), 201)
-    elif single.insert_if_new(tx, flow_run, single.complete(flow_run, values)):
-        propose_flow_run_state(tx, values["id"], state)  # the task run that stands for it follows
+    elif insert_flow_run_of_task_run(tx, values, state):
         return Answer(flow_runs.read_flow_run(tx, values["id"]), 201)
     where = sa.and_(flow_run.c.flow_id == body.flow_id, flow_run.c.idempotency_key == body.idempotency_key)
     return Answer(flow_runs.read_flow_run(tx, tx.execute(sa.select(flow_run.c.id).where(where)).scalar_one()), 200)

@@ -310,6 +310,22 @@ def insert_flow_run(
     return row, state_row
 
 
+def insert_flow_run_of_task_run(tx: sa.Connection, values: Mapping[str, Any], state: RunState) -> bool:
+    """Insert a flow run that a task run stands for; the task run follows it into its first state.
+
+    Args:
+        values: its columns; those that follow from the state are added.
+        state: the state that is proposed to it.
+
+    Returns:
+        whether there was no run with the same unique values.
+    """
+    is_new = single.insert_if_new(tx, flow_run, single.complete(flow_run, values))
+    if is_new:
+        propose_flow_run_state(tx, values["id"], state)
+    return is_new
+
+
 def _insert_state(tx: sa.Connection, run: sa.Table, run_id: UUID, entered: RunState) -> Row:
     states, run_column = _STATES[run]
     row: Row = {

@@ -90,129 +90,86 @@ def _in_state(*types: str) -> sa.Select[Any]:
     return sa.select(flow_run.c.id).where(flow_run.c.state_type.in_(types))
 
 
-_LEASED = sa.select(run_lease.c.flow_run_id).where(run_lease.c.expires.is_not(None))
-_LEASED_TASK_RUNS = sa.select(task_run_lease.c.task_run_id)
+def _service(
+    name: str, description: str, *rows: sa.Select[Any], begins: bool = False, setting: str | None = None, **more: Any
+) -> Service:
+    """A service, whose module has its name.
+
+    Args:
+        name: of it.
+        description: what it does, in a line.
+        rows: what it is about.
+        begins: whether its module has something to do once, when the services start.
+        setting: the name of the service that switches it, when that is another one.
+        more: other fields of `Service`.
+    """
+    more |= {"name": name, "description": description, "run_once": Work(name, "run_once", *rows)}
+    if begins:
+        more["begin"] = Work(name, "begin", *rows)
+    return Service(**more) if setting is None else _PartOf(**more, setting=setting)
+
 
 SERVICES: tuple[Service, ...] = (
-    _PartOf(
-        name="actions",
-        description="Does what automations say when they are triggered",
-        run_once=Work("actions", "run_once", sa.select(automation_action.c.id)),
-        topics=(ACTIONS,),
-        rest=0.01,
-        is_local=True,
-        setting="triggers",
+    _service(
+        "actions", "Does what automations say when they are triggered", sa.select(automation_action.c.id),
+        topics=(ACTIONS,), rest=0.01, is_local=True, setting="triggers",
     ),
-    _PartOf(
-        name="backfills",
-        description="Makes the runs of backfills",
-        run_once=Work("backfills", "run_once", sa.select(backfill.c.id)),
-        # a run that ends makes room, and is announced as `scheduled`
-        topics=(BACKFILLS, "scheduled"),
-        rest=0.1,
-        is_local=True,
-        setting="scheduler",
+    _service(
+        "backfills", "Makes the runs of backfills", sa.select(backfill.c.id),
+        topics=(BACKFILLS, "scheduled"),  # a run that ends makes room, and is announced as `scheduled`
+        rest=0.1, is_local=True, setting="scheduler",
     ),
-    Service(
-        name="cancellation_cleanup",
-        description="Cancels what cancelled runs had started, and runs that nobody stops",
-        run_once=Work("cancellation_cleanup", "run_once", _in_state(CANCELLED, CANCELLING)),
-        topics=("cancelled",),
-        is_local=True,
+    _service(
+        "cancellation_cleanup", "Cancels what cancelled runs had started, and runs that nobody stops",
+        _in_state(CANCELLED, CANCELLING), topics=("cancelled",), is_local=True,
     ),
-    Service(
-        name="db_vacuum",
-        description="Removes old events, log lines and flow runs",
-        run_once=Work(
-            "db_vacuum", "run_once",
-            *(sa.select(table.c.id) for table in (event, log, flow_run, csrf_token, cleanup_message, worker, owner)),
-        ),
-        every=3600.0,
-        first_after=60.0,
-        is_local=True,
+    _service(
+        "db_vacuum", "Removes old events, log lines and flow runs",
+        *(sa.select(table.c.id) for table in (event, log, flow_run, csrf_token, cleanup_message, worker, owner)),
+        every=3600.0, first_after=60.0, is_local=True,
     ),
-    Service(
-        name="foreman",
-        description="Tells which work pools, queues and deployments are asked for runs",
-        run_once=Work(
-            "foreman", "run_once", sa.select(worker.c.id), sa.select(readiness.c.id),
-            sa.select(work_queue.c.id).where(work_queue.c.last_polled.is_not(None)),
-            sa.select(deployment.c.id).where(deployment.c.last_polled.is_not(None)),
-        ),
-        every=30.0,
-        topics=("polled",),
-        rest=0.5,
+    _service(
+        "foreman", "Tells which work pools, queues and deployments are asked for runs",
+        sa.select(worker.c.id), sa.select(readiness.c.id),
+        sa.select(work_queue.c.id).where(work_queue.c.last_polled.is_not(None)),
+        sa.select(deployment.c.id).where(deployment.c.last_polled.is_not(None)),
+        every=30.0, topics=("polled",), rest=0.5,
     ),
-    Service(
-        name="late_runs",
-        description="Marks runs that did not start in time",
-        run_once=Work("late_runs", "run_once", _in_state(SCHEDULED)),
-        topics=("scheduled",),
-        rest=1.0,
-        is_local=True,
+    _service(
+        "late_runs", "Marks runs that did not start in time", _in_state(SCHEDULED),
+        topics=("scheduled",), rest=1.0, is_local=True,
     ),
-    Service(
-        name="lease_expiry",
-        description="Ends flow runs whose process is not heard of any more",
-        run_once=Work("lease_expiry", "run_once", _LEASED),
-        every=15.0,
-        topics=("leases",),
-        rest=0.2,
-        begin=Work("lease_expiry", "begin", _LEASED),
-        is_local=True,
+    _service(
+        "lease_expiry", "Ends flow runs whose process is not heard of any more",
+        sa.select(run_lease.c.flow_run_id).where(run_lease.c.expires.is_not(None)),
+        begins=True, every=15.0, topics=("leases",), rest=0.2, is_local=True,
     ),
-    Service(
-        name="pause_expirations",
-        description="Fails runs whose pause has expired",
-        run_once=Work("pause_expirations", "run_once", _in_state(PAUSED)),
-        topics=("paused",),
-        is_local=True,
+    _service(
+        "pause_expirations", "Fails runs whose pause has expired", _in_state(PAUSED),
+        topics=("paused",), is_local=True,
     ),
-    Service(
-        name="repossessor",
-        description="Takes back concurrency slots whose lease has ended",
-        run_once=Work(
-            "repossessor", "run_once", sa.select(concurrency_lease.c.id), sa.select(concurrency_waiter.c.waiter_id)
-        ),
-        every=30.0,  # no lease is shorter than a minute
-        begin=Work("repossessor", "begin", sa.select(concurrency_lease.c.id)),
-        is_local=True,
+    _service(
+        "repossessor", "Takes back concurrency slots whose lease has ended",
+        sa.select(concurrency_lease.c.id), sa.select(concurrency_waiter.c.waiter_id),
+        begins=True, every=30.0, is_local=True,  # no lease is shorter than a minute
     ),
-    Service(
-        name="scheduler",
-        description="Makes the runs of schedules",
-        run_once=Work("scheduler", "run_once", sa.select(deployment_schedule.c.id)),
-        topics=(SCHEDULES,),
-        rest=0.05,
-        is_local=True,
+    _service(
+        "scheduler", "Makes the runs of schedules", sa.select(deployment_schedule.c.id),
+        topics=(SCHEDULES,), rest=0.05, is_local=True,
     ),
-    Service(
-        name="task_run_leases",
-        description="Takes deferred task runs back from workers that are not heard of any more",
-        run_once=Work("task_run_leases", "run_once", _LEASED_TASK_RUNS),
-        every=60.0,
-        topics=("task_run_leases",),
-        rest=0.2,
-        begin=Work("task_run_leases", "begin", _LEASED_TASK_RUNS),
+    _service(
+        "task_run_leases", "Takes deferred task runs back from workers that are not heard of any more",
+        sa.select(task_run_lease.c.task_run_id),
+        begins=True, every=60.0, topics=("task_run_leases",), rest=0.2,
     ),
-    Service(
-        name="task_run_reconciliation",
-        description="Ends task runs that ended flow runs left open",
-        run_once=Work(
-            "task_run_reconciliation", "run_once",
-            sa.select(task_run.c.id).where(task_run.c.flow_run_id.is_not(None), task_run.c.end_time.is_(None)),
-        ),
+    _service(
+        "task_run_reconciliation", "Ends task runs that ended flow runs left open",
+        sa.select(task_run.c.id).where(task_run.c.flow_run_id.is_not(None), task_run.c.end_time.is_(None)),
         first_after=5.0,
     ),
-    _PartOf(
-        name="triggers",
-        description="Evaluates the triggers of automations",
-        run_once=Work("triggers", "run_once", sa.select(automation.c.id)),
-        every=30.0,
-        topics=("events", AUTOMATIONS),
-        rest=0.02,
-        is_local=True,
-        setting="triggers",
+    _service(
+        "triggers", "Evaluates the triggers of automations", sa.select(automation.c.id),
+        every=30.0, topics=("events", AUTOMATIONS), rest=0.02, is_local=True, setting="triggers",
     ),
 )  # fmt: skip
 """Every service there is, by name."""
