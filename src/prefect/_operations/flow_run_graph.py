@@ -97,7 +97,7 @@ class DependencyResult(PrefectBaseModel):
     untrackable_result: bool
 
 
-@operation("GET", "/flow_runs/{id}/graph-v2")
+@operation("GET", "/flow_runs/{id}/graph-v2", lengthy=True)
 def read_flow_run_graph_v2(tx: sa.Connection, id: UUID, since: DateTime = _EVER) -> Graph:
     """The graph of a flow run: what began, of what was running at `since` or later.
 
@@ -201,7 +201,7 @@ def _states(tx: sa.Connection, id: UUID) -> list[GraphState]:
     return [GraphState(id=row["id"], timestamp=row["timestamp"], type=row["type"], name=row["name"]) for row in found]
 
 
-@operation("GET", "/flow_runs/{id}/graph")
+@operation("GET", "/flow_runs/{id}/graph", lengthy=True)
 def read_flow_run_graph_v1(tx: sa.Connection, id: UUID) -> list[DependencyResult]:
     """The task runs of a flow run, each with the task runs whose results it takes.
 

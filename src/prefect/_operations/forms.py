@@ -66,7 +66,7 @@ def count_deployments_by_flow(tx: sa.Connection, body: FlowsToCount) -> dict[UUI
     return {id: found.get(id, 0) for id in body.flow_ids}
 
 
-@operation("POST", "/ui/schemas/validate")
+@operation("POST", "/ui/schemas/validate", lengthy=True)
 def validate_values(tx: sa.Connection, body: SchemaValues) -> SchemaValuesValidationResponse:
     """Whether values fit a schema; templates are not rendered, and fit whatever is asked for.
 

@@ -69,7 +69,7 @@ def create_logs(tx: sa.Connection, body: list[LogLine]) -> None:
     announce(tx, "logs")
 
 
-@operation("GET", "/flow_runs/{id}/logs/download")
+@operation("GET", "/flow_runs/{id}/logs/download", lengthy=True)
 def download_flow_run_logs(tx: sa.Connection, id: UUID) -> PlainText:
     """The log of a flow run as a table with commas (RFC 4180).
 

@@ -135,6 +135,8 @@ class Operation:
     """Whether it needs a transaction that may write."""
     status: int
     """The HTTP status of success."""
+    lengthy: bool
+    """Whether it may take long even where the database answers at once."""
     function: Callable[..., Any]
 
     @cached_property
@@ -227,13 +229,16 @@ def all_operations() -> list[Operation]:
     return list(OPERATIONS.values())
 
 
-def operation(method: Method, path: str, *, writes: bool = False, status: int = 200) -> Callable[[F], F]:
+def operation(
+    method: Method, path: str, *, writes: bool = False, lengthy: bool = False, status: int = 200
+) -> Callable[[F], F]:
     """Declare a function `(tx, ...) -> result` as an operation of the API.
 
     Args:
         method: the HTTP method.
         path: the route below `/api`; names in braces are parameters of the function.
         writes: whether it needs a transaction that may write.
+        lengthy: whether it may take long even where the database answers at once.
         status: the HTTP status of success.
 
     Raises:
@@ -249,7 +254,7 @@ def operation(method: Method, path: str, *, writes: bool = False, status: int = 
         other = OPERATIONS.get(function.__name__) or BY_ROUTE.get((method, path))
         if other is not None:
             raise ValueError(f"{method} {path} ({function.__name__!r}) is declared already, as {other.name!r}.")
-        made = Operation(function.__name__, method, path, writes, status, function)
+        made = Operation(function.__name__, method, path, writes, status, lengthy, function)
         OPERATIONS[made.name] = BY_ROUTE[method, path] = made
         return function
 

@@ -182,7 +182,7 @@ def schedule_deployment(tx: sa.Connection, id: UUID, body: ScheduleRuns | None =
     scheduling.make_between(tx, id, start, end, horizon, moment)
 
 
-@operation("POST", "/schedules/preview")
+@operation("POST", "/schedules/preview", lengthy=True)
 def preview_schedule(tx: sa.Connection, body: Preview) -> list[DateTime]:
     """The next instants of a schedule, which need not belong to a deployment.
 

@@ -60,14 +60,14 @@ class TemplateFailed(ValueError):
 _Template = Annotated[str, BeforeValidator(lambda given: "" if given == {} or given is None else given)]
 
 
-@operation("POST", "/templates/validate")
+@operation("POST", "/templates/validate", lengthy=True)
 def validate_template(tx: sa.Connection, body: _Template) -> Answer[TemplateRefused | None]:
     """Whether a template can be read (204); otherwise (422), what is wrong with it."""
     problem = problem_with(body)
     return Answer(None, 204) if problem is None else Answer(TemplateRefused(error=problem), 422)
 
 
-@operation("POST", "/automations/templates/validate")
+@operation("POST", "/automations/templates/validate", lengthy=True)
 def validate_automation_template(tx: sa.Connection, body: _Template) -> Answer[TemplateRefused | None]:
     """Whether a template of an automation can be read (204); otherwise (422), what is wrong with it."""
     return validate_template(tx, body)

@@ -46,11 +46,22 @@ class WriteLock:
         self._fd = -1
 
     def __enter__(self) -> None:
-        if fcntl is None:
-            return
+        if fcntl is not None:
+            fcntl.flock(self._open(), fcntl.LOCK_EX)
+
+    def take_if_free(self) -> bool:
+        """Take the lock if nobody has it; taking it again later, and giving it back then, is what gives it back."""
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._open(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def _open(self) -> int:
         if self._fd < 0:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        return self._fd
 
     def __exit__(self, *exc_info: object) -> None:
         if fcntl is not None and self._fd >= 0:

@@ -15,14 +15,17 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from prefect._store.sqlite import DatabaseUnavailable, WriteLock, open_database
+from prefect._store.sqlite import BUSY_TIMEOUT_SECONDS, DatabaseUnavailable, WriteLock, open_database
 
 T = TypeVar("T")
 
 _log = logging.getLogger("prefect.recorder")
+
+_CHECKPOINT_PAGES = 1000
+"""After so many pages the log of the database is moved to its file, which is SQLite's own default."""
 
 FLUSH_SECONDS = 0.1
 """How long a record of a stream waits, at most, before the background thread writes it."""
@@ -41,7 +44,16 @@ class Stream(Protocol):
         """Put a batch back, before anything newer: its transaction was rolled back."""
 
 
-class _Unit:
+class Unit:
+    """Work that is done as a whole or not at all.
+
+    Attributes:
+        work: is called with the connection.
+        done: whether it was written, or could not be.
+        error: why it could not be.
+        value: what the work returned.
+    """
+
     __slots__ = ("done", "error", "value", "work")
 
     def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
@@ -71,10 +83,11 @@ class Writer:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._units: deque[_Unit] = deque()
+        self._units: deque[Unit] = deque()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._retry_at = 0.0
+        self._is_patient = True
         self.failure: BaseException | None = None
         """The error that kept the latest batch of stream records from being written, or None."""
 
@@ -97,14 +110,46 @@ class Writer:
             DatabaseUnavailable: the database cannot be opened or written; nothing of this unit was written.
             Exception: whatever `work` raised; nothing it wrote is kept, other units are not affected.
         """
-        unit = _Unit(work)
-        self._units.append(unit)
-        with self._lock:
-            if not unit.done:
-                self._drain(now=now)
+        unit = Unit(work)
+        self.commit_all([unit], now=now)
         if unit.error is not None:
             raise unit.error
         return unit.value
+
+    def commit_all(self, units: Sequence[Unit], *, now: bool = False) -> None:
+        """Commit units together, as `commit` does with one; all are done afterwards, and say themselves what came of them.
+
+        Args:
+            units: one or more.
+            now: try also when it is soon after a failure.
+        """
+        self._units.extend(units)
+        with self._lock:
+            if not units[-1].done:
+                self._drain(now=now)
+
+    def commit_at_once(self, units: Sequence[Unit]) -> bool:
+        """Commit units as `commit_all` does, unless that means to wait.
+
+        It means to wait while somebody else writes, in this process or in another one, while the file is not open yet
+        and after a failure. What such commits add to the log of the database is moved to its file by `commit_all`.
+
+        Returns:
+            whether they are done; otherwise nothing was begun.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self._connection is None or self._units or self.failure is not None or not self._begin_if_free():
+                return False
+            self._units.extend(units)
+            self._drain()
+            return True
+        finally:
+            if self._connection is not None and self._connection.in_transaction:  # interrupted before it was done
+                self._connection.execute("ROLLBACK")
+                self._write_lock.__exit__()
+            self._lock.release()
 
     def flush(self, *, now: bool = True) -> None:
         """Write everything that is pending.
@@ -161,7 +206,28 @@ class Writer:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = open_database(self.path, self._write_lock)
+            self._is_patient = True
         return self._connection
+
+    def _begin_if_free(self) -> bool:
+        connection = self._open()
+        try:
+            if not self._write_lock.take_if_free():
+                return False
+            self._set_patience(False)
+            connection.execute("BEGIN IMMEDIATE")
+        except (OSError, sqlite3.OperationalError):
+            # a program that does not know our lock writes; or something is wrong, which whoever waits is told
+            self._write_lock.__exit__()
+            return False
+        return True
+
+    def _set_patience(self, patient: bool) -> None:
+        """Whether the next commits wait for programs that do not know our lock, and for the disk."""
+        if self._connection is not None and patient is not self._is_patient:
+            self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000 if patient else 0:.0f}")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES if patient else 0}")
+            self._is_patient = patient
 
     def _drain(self, *, now: bool = False) -> None:
         """Write all that is pending in one transaction. Called with the lock held."""
@@ -169,7 +235,7 @@ class Writer:
         if self.failure is not None and began < self._retry_at and not now:
             self._refuse(self.failure)
             return
-        units: list[_Unit] = []
+        units: list[Unit] = []
         batches: list[tuple[Stream, Any]] = []
         try:
             while self._units:
@@ -206,10 +272,12 @@ class Writer:
             )
             unit.done = True
 
-    def _write(self, units: list[_Unit], batches: list[tuple[Stream, Any]]) -> None:
+    def _write(self, units: list[Unit], batches: list[tuple[Stream, Any]]) -> None:
         connection = self._open()
         with self._write_lock:
-            connection.execute("BEGIN IMMEDIATE")
+            if not connection.in_transaction:
+                self._set_patience(True)
+                connection.execute("BEGIN IMMEDIATE")
             try:
                 for stream, batch in batches:
                     _write_batch(connection, stream, batch)
@@ -296,7 +364,7 @@ def _is_the_databases_fault(exc: Exception) -> bool:
     return isinstance(exc, (sqlite3.Error, OSError, MemoryError)) and not isinstance(exc, at_fault)
 
 
-def _run_unit(connection: sqlite3.Connection, unit: _Unit, *, alone: bool) -> None:
+def _run_unit(connection: sqlite3.Connection, unit: Unit, *, alone: bool) -> None:
     """Run one unit under its own savepoint, so that its failure undoes nothing of the others'."""
     if alone:
         try:

@@ -8,6 +8,7 @@ connection of a pool.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import random
@@ -15,7 +16,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -28,7 +29,7 @@ from prefect._store import sqlite
 from prefect._store.announcements import Bus, collected
 from prefect._store.dialects import is_sqlite, make_engine, parse_url, sqlite_path
 from prefect._store.schema import POSTGRESQL_SCRIPT, read_script, statements
-from prefect._store.writer import Writer
+from prefect._store.writer import Unit, Writer
 from prefect.server.notifications import FileWatch, PostgreSQLAnnouncements
 from prefect.settings import get_current_settings
 
@@ -44,10 +45,16 @@ else:
 T = TypeVar("T")
 
 _READERS = 16
+_STEPS = 10_000
+"""So many steps SQLite takes, in some tenths of a millisecond, before a read that is to be brief is asked whether it still is."""
 _LONG_READ = 0.03
 """Seconds after which nobody waits any more for somebody who reads."""
 _LONGEST_WAIT = 0.5
 _MORE_READERS = 48
+
+
+class TookLong(Exception):
+    """A read was broken off."""
 
 
 class Database(Protocol):
@@ -190,9 +197,10 @@ class SQLiteDatabase:
             path = os.path.join(self._folder.name, "pluperfect.db")
         self.path = path
         self._writer = Writer(self.path)
-        self._writing = _Writing(echo)
+        self._writing = _View(echo)
         self._watch = FileWatch(self._writer, self.bus)
         self._turns = _Turns()
+        self._brief = _BriefReads(self._connect, echo)
         self._readers = sa.create_engine(
             "sqlite://",
             creator=self._connect,
@@ -216,27 +224,75 @@ class SQLiteDatabase:
         with self._turns.taken(), self._readers.connect() as tx, tx.begin():
             return work(tx)
 
+    def read_briefly(self, work: Callable[[sa.Connection], T], seconds: float) -> T:
+        """As `read`, by a connection that is kept for this, if the database has answered within `seconds`.
+
+        Raises:
+            TookLong: it has not, or somebody else reads in this way just now.
+        """
+        return self._brief.read(work, seconds)
+
     def write(self, work: Callable[[sa.Connection], T]) -> T:
+        (outcome,) = self.write_together([work])
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value
+
+    def write_together(self, works: Sequence[Callable[[sa.Connection], Any]]) -> list[Unit]:
+        """Write, as `write` does, several pieces of work in one transaction; what fails of them undoes nothing else.
+
+        Returns:
+            what came of each, in their order.
+        """
         topics: set[str] = set()
+        units = self._units(works, topics)
+        try:
+            self._writer.commit_all(units)
+        except Exception as error:  # each tells it to whoever waits for it
+            for unit in units:
+                unit.error = unit.error or error
+        self._publish(units, topics)
+        return units
 
-        def unit(connection: sqlite3.Connection) -> T:
-            tx = self._writing.on(connection)
-            collected(tx)  # of a unit before this one, whose work failed
-            try:
-                value = work(tx)
-                topics.update(collected(tx))
-                return value
-            except sa_exc.OperationalError as exc:
-                if isinstance(exc.orig, sqlite3.OperationalError) and _is_about_the_file(exc.orig):
-                    raise exc.orig from exc  # nobody in this commit can go on
-                raise
+    def write_at_once(self, works: Sequence[Callable[[sa.Connection], Any]]) -> list[Unit] | None:
+        """As `write_together`, unless that means to wait for others; None then: nothing was begun.
 
-        value = self._writer.commit(unit)
-        self.bus.publish(topics)
-        return value
+        Somebody should call one of the others now and then: only they wait until SQLite has moved to the file what was
+        written.
+        """
+        topics: set[str] = set()
+        units = self._units(works, topics)
+        try:
+            if not self._writer.commit_at_once(units):
+                return None
+        except Exception as error:
+            for unit in units:
+                unit.error = unit.error or error
+        self._publish(units, topics)
+        return units
+
+    def _units(self, works: Iterable[Callable[[sa.Connection], Any]], topics: set[str]) -> list[Unit]:
+        return [Unit(functools.partial(self._do, work, topics)) for work in works]
+
+    def _publish(self, units: Iterable[Unit], topics: set[str]) -> None:
+        if any(unit.error is None for unit in units):
+            self.bus.publish(topics)
+
+    def _do(self, work: Callable[[sa.Connection], T], topics: set[str], connection: sqlite3.Connection) -> T:
+        tx = self._writing.on(connection)
+        collected(tx)  # of a unit before this one, whose work failed
+        try:
+            value = work(tx)
+            topics.update(collected(tx))
+            return value
+        except sa_exc.OperationalError as exc:
+            if isinstance(exc.orig, sqlite3.OperationalError) and _is_about_the_file(exc.orig):
+                raise exc.orig from exc  # nobody in this commit can go on
+            raise
 
     def close(self) -> None:
         self._watch.close()
+        self._brief.close()
         self._readers.dispose()
         self._writer.close()
         if self._folder is not None:
@@ -253,8 +309,57 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
+class _BriefReads:
+    """Reads that are broken off when they take long.
+
+    Args:
+        connect: opens the connection that they use.
+        echo: log every statement.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], echo: bool) -> None:
+        self._connect = connect
+        self._view = _View(echo)
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._end = 0.0
+
+    def read(self, work: Callable[[sa.Connection], T], seconds: float) -> T:
+        if not self._lock.acquire(blocking=False):
+            raise TookLong
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+                self._connection.set_progress_handler(self._is_late, _STEPS)
+            self._end = time.monotonic() + seconds
+            return self._in_transaction(self._connection, work)
+        except sa_exc.OperationalError as exc:
+            if getattr(exc.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise TookLong from exc
+            raise
+        finally:
+            self._lock.release()
+
+    def _in_transaction(self, connection: sqlite3.Connection, work: Callable[[sa.Connection], T]) -> T:
+        connection.execute("BEGIN")
+        try:
+            return work(self._view.on(connection))
+        finally:
+            self._end = math.inf
+            connection.execute("ROLLBACK")
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._end
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
 class _Borrowed:
-    """The writer's connection, lent to SQLAlchemy: the writer alone begins, commits and closes."""
+    """A connection that is lent to SQLAlchemy: its owner alone begins, commits and closes."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -269,8 +374,8 @@ class _Borrowed:
     def close(self) -> None: ...
 
 
-class _Writing:
-    """SQLAlchemy's view of the connection that the writer has open. Used by one thread at a time."""
+class _View:
+    """SQLAlchemy's view of a connection that somebody else has open. Used by one thread at a time."""
 
     def __init__(self, echo: bool) -> None:
         self._echo = echo

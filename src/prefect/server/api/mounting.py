@@ -1,6 +1,6 @@
 """From operations to routes.
 
-A request is handled in a thread of the pool: parse, transaction, serialise; the event loop only moves bytes. What a
+A request is parsed in the event loop, unless it is large; `prefect.server.calls` knows where its transaction takes place. What a
 route needs to parse and to serialise is built when it is used first, so that a server with two hundred routes starts
 at once.
 """
@@ -28,7 +28,7 @@ from prefect._schemas.filters.conditions import REFUSE_UNKNOWN
 from prefect.server.api import text
 from prefect.server.api.errors import BadRequest, problems_of, response_for
 from prefect.server.api.waiting import Waits
-from prefect.server.database import Database
+from prefect.server.calls import Calls, Pace
 from prefect.settings.context import push_settings
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Larger requests are refused."""
+
+_SMALL_BODY = 64 * 1024
 
 _CUTS = ("limit", "offset", "page", "sort")
 
@@ -55,17 +57,18 @@ class Endpoint:
 
     Args:
         where: where the operation is; it is imported with the first request.
-        database: what it works on.
+        calls: has work done on the database.
         settings: the server's settings, which are in force while an operation runs.
         waits: keeps the requests that have no answer yet.
     """
 
     operation: Operation
 
-    def __init__(self, where: Address, database: Database, settings: Settings, waits: Waits) -> None:
+    def __init__(self, where: Address, calls: Calls, settings: Settings, waits: Waits) -> None:
         self._where = where
         self._waits = waits
-        self._database = database
+        self._calls = calls
+        self._pace = Pace()
         self._settings = settings
         self._default_limit = settings.server.api.default_limit
         self._lock = threading.Lock()
@@ -93,7 +96,15 @@ class Endpoint:
     async def _response(self, request: Request) -> Response:
         try:
             body = await _read_body(request)
-            arguments, answer = await run_in_threadpool(self._begin, request, body)
+            if not self._ready:
+                await run_in_threadpool(self.prepare)
+            push_settings(self._settings)  # a request has a task, and a context, of its own
+            address.asked_by(request.scope)
+            if len(body) <= _SMALL_BODY:
+                arguments = self._arguments(request, body)
+            else:
+                arguments = await run_in_threadpool(self._arguments, request, body)
+            answer = await self._answer(arguments)
             if isinstance(answer, NotYet):
                 answer = await self._wait(request, arguments, answer)
             return answer
@@ -102,26 +113,20 @@ class Endpoint:
         except Exception as error:
             return response_for(error)
 
-    def _begin(self, request: Request, body: bytes) -> tuple[dict[str, Any], Response | NotYet]:
-        if not self._ready:
-            self.prepare()
-        push_settings(self._settings)
-        address.asked_by(request.scope)
+    def _arguments(self, request: Request, body: bytes) -> dict[str, Any]:
         arguments = self._parameters(request)
         if self._body is not None:
             arguments["body"] = self._parse(self._body, text.storable(self.operation, body))
-        return arguments, self._answer(arguments)
+        return arguments
 
-    def _answer(self, arguments: dict[str, Any]) -> Response | NotYet:
-        push_settings(self._settings)  # in the context of this call alone: each has a copy
-        run = self._database.write if self.operation.writes else self._database.read
-
+    async def _answer(self, arguments: dict[str, Any]) -> Response | NotYet:
         def work(tx: sa.Connection) -> Response | NotYet:
             value, status = self.operation.call(tx, **arguments)
             # serialised inside: what is returned may still be read from the database
             return value if isinstance(value, NotYet) else self._respond(value, status)
 
-        return run(work)
+        call = self._calls.write if self.operation.writes else self._calls.read
+        return await call(work, None if self.operation.lengthy else self._pace)
 
     async def _wait(self, request: Request, arguments: dict[str, Any], first: NotYet) -> Response:
         seconds = waiting_seconds(arguments)
@@ -131,16 +136,16 @@ class Endpoint:
                 last = await self._waits.wait(request, first, seconds, lambda last: self._look(arguments, last))
             except ClientDisconnect:
                 if first.abandon is not None:
-                    await run_in_threadpool(self._database.write, first.abandon)
+                    await self._calls.write(first.abandon)
                 raise
         return self._respond(last.final(), self.operation.status) if isinstance(last, NotYet) else last
 
     async def _look(self, arguments: dict[str, Any], last: NotYet) -> Response | NotYet:
         if last.look is not None:
-            waits = await run_in_threadpool(self._database.read, last.look)
+            waits = await self._calls.read(last.look, self._pace)
             if waits is not None:
                 return waits
-        return await run_in_threadpool(self._answer, arguments)
+        return await self._answer(arguments)
 
     def _respond(self, value: Any, status: int) -> Response:
         if isinstance(value, PlainText):
@@ -247,14 +252,12 @@ def route_path(where: Address) -> str:
     return path
 
 
-def routes(
-    addresses: Iterable[Address], database: Database, *, prefix: str, settings: Settings, waits: Waits
-) -> list[Route]:
+def routes(addresses: Iterable[Address], calls: Calls, *, prefix: str, settings: Settings, waits: Waits) -> list[Route]:
     """The routes of operations, exact ones before those with parameters."""
     ordered = sorted(addresses, key=lambda where: [part[:1] == "{" for part in where.path.split("/")])
     return [
         Route(
-            prefix + route_path(where), Endpoint(where, database, settings, waits), methods=[where.method],
+            prefix + route_path(where), Endpoint(where, calls, settings, waits), methods=[where.method],
             name=f"{where.method} {where.path}",
         )
         for where in ordered

@@ -24,7 +24,8 @@ from prefect.server.api.auth import BasicAuthentication, OwnOrigin
 from prefect.server.api.csrf import CsrfProtection
 from prefect.server.api.routing import Table
 from prefect.server.api.waiting import Waits
-from prefect.server.database import Database, database_of
+from prefect.server.calls import Calls, calls_of
+from prefect.server.database import database_of
 from prefect.server.services import enabled_loops
 from prefect.server.streams import routes as streams
 from prefect.settings import get_current_settings
@@ -68,18 +69,19 @@ def create_app(settings: Settings | None = None, *, services: bool = False) -> S
             soon.cancel()
             if loops is not None:
                 await run_in_threadpool(loops.stop)
+            await run_in_threadpool(calls.close)
             await run_in_threadpool(database.close)
 
-    waits = Waits(database.bus)
+    waits, calls = Waits(database.bus), calls_of(database)
     description = _Description(prefix)
     routes = [
-        *mounting.routes(ROUTES, database, prefix=prefix, settings=settings, waits=waits),
-        *streams.routes(database, prefix=prefix, settings=settings),
+        *mounting.routes(ROUTES, calls, prefix=prefix, settings=settings, waits=waits),
+        *streams.routes(calls, prefix=prefix, settings=settings),
         Route(f"{prefix}/openapi.json", description.as_json),
         *([Route("/docs", description.as_page)] if settings.server.ui.enabled else []),
     ]
     app = Starlette(
-        middleware=_middleware(settings, prefix, database),
+        middleware=_middleware(settings, prefix, calls),
         exception_handlers={404: _no_such_route, 405: _no_such_method},
     )
     app.router = Table(routes, prefix, lifespan)
@@ -99,7 +101,7 @@ def _prepare_recording(routes: Iterable[BaseRoute]) -> None:
             route.app.prepare()
 
 
-def _middleware(settings: Settings, prefix: str, database: Database) -> list[Middleware]:
+def _middleware(settings: Settings, prefix: str, calls: Calls) -> list[Middleware]:
     """What stands in front of the routes, outermost first."""
     api = settings.server.api
     stack: list[Middleware] = []
@@ -120,7 +122,7 @@ def _middleware(settings: Settings, prefix: str, database: Database) -> list[Mid
         exempt = frozenset({f"{prefix}/health", f"{prefix}/ready"})
         stack.append(Middleware(BasicAuthentication, auth_string=api.auth_string.get_secret_value(), exempt=exempt))
     if api.csrf_protection_enabled:
-        stack.append(Middleware(CsrfProtection, database=database))
+        stack.append(Middleware(CsrfProtection, calls=calls))
     return stack
 
 

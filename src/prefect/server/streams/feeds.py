@@ -161,7 +161,7 @@ class Feed(Generic[T]):
     async def _read(self) -> None:
         told = asyncio.Event()
         wake = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, told.set)
-        with self._work.database.bus.subscribe(self._topic, wake=wake):
+        with self._work.calls.bus.subscribe(self._topic, wake=wake):
             while True:
                 told.clear()
                 try:

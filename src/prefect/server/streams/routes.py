@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 
 from prefect._lazy import lazy_module
 from prefect._schemas.worker_channel_route import WORK_POOL_WORKER_CHANNEL_ROUTE
-from prefect.server.database import Database
+from prefect.server.calls import Calls
 from prefect.server.streams.sockets import Handler, Socket, Work, handled, switched_off
 from prefect.settings import Settings
 
@@ -48,9 +48,9 @@ class _Later:
             return self._made
 
 
-def routes(database: Database, *, prefix: str, settings: Settings) -> list[WebSocketRoute]:
+def routes(calls: Calls, *, prefix: str, settings: Settings) -> list[WebSocketRoute]:
     """The websockets, as routes."""
-    work = Work(database, settings)
+    work = Work(calls, settings)
     events: Handler = switched_off
     if settings.server.events.stream_out_enabled:
         events = _Later(lambda: outgoing.Outgoing(work, streams.EventStream()))

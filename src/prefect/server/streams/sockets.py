@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from prefect.server.database import Database
+from prefect.server.calls import Calls
 from prefect.settings import Settings
 from prefect.settings.context import push_settings
 
@@ -47,21 +46,24 @@ class Refusal(Exception):
 class Work:
     """Runs work on the database for code in the event loop, under the server's settings."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self.database = database
+    def __init__(self, calls: Calls, settings: Settings) -> None:
+        self.calls = calls
         self.settings = settings
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         """As `Database.read`."""
-        return await run_in_threadpool(self._in_settings, self.database.read, work)
+        return await self.calls.read(self._in_settings(work))
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
         """As `Database.write`."""
-        return await run_in_threadpool(self._in_settings, self.database.write, work)
+        return await self.calls.write(self._in_settings(work))
 
-    def _in_settings(self, run: Callable[[Callable[[sa.Connection], T]], T], work: Callable[[sa.Connection], T]) -> T:
-        push_settings(self.settings)  # in the context of this call alone: each has a copy
-        return run(work)
+    def _in_settings(self, work: Callable[[sa.Connection], T]) -> Callable[[sa.Connection], T]:
+        def run(tx: sa.Connection) -> T:
+            push_settings(self.settings)  # in the context of this call alone: each has a copy
+            return work(tx)
+
+        return run
 
 
 class Socket:

@@ -62,7 +62,7 @@ class ScheduledTaskRuns:
     ) -> None:
         told = asyncio.Event()
         wake = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, told.set)
-        with self._work.database.bus.subscribe(*map(deliveries.topic, keys), wake=wake):
+        with self._work.calls.bus.subscribe(*map(deliveries.topic, keys), wake=wake):
             while True:
                 told.clear()
                 due = await self._work.read(lambda tx: deliveries.next_due(tx, keys, now()))

@@ -235,7 +235,7 @@ class WorkerChannel:
     def _woken(self, topic: str) -> Any:
         told = asyncio.Event()
         wake = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, told.set)
-        with self._work.database.bus.subscribe(topic, wake=wake):
+        with self._work.calls.bus.subscribe(topic, wake=wake):
             yield told
 
 
