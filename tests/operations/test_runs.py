@@ -220,9 +220,20 @@ def test_logs_in_either_order_and_in_pages(world: World) -> None:
     assert lines() == list("01234")
     assert lines(sort="TIMESTAMP_DESC") == list("43210")
     assert lines(limit=2, offset=1) == list("12")
-    streamed = logs.iterate_logs(world.tx, of_run, LogSort.TIMESTAMP_DESC, limit=3)
-    assert [line.message[-1] for line in streamed] == list("432")
     assert len(logs.read_logs(world.tx, logs.LogQuery())) == 6
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 500])
+@pytest.mark.parametrize("limit", [None, 0, 1, 4, 9])
+def test_logs_are_read_bit_by_bit(world: World, monkeypatch: pytest.MonkeyPatch, batch: int, limit: int | None) -> None:
+    monkeypatch.setattr(logs, "_BATCH", batch)
+    run_id = world.flow_run(world.flow())
+    for i in range(7):
+        world.log(f"line {i}", timestamp=after(i // 3), flow_run_id=run_id)
+    of_run = LogFilter.model_validate({"flow_run_id": {"any_": [run_id]}})
+    for sort, expected in ((LogSort.TIMESTAMP_ASC, "0123456"), (LogSort.TIMESTAMP_DESC, "6543210")):
+        read = logs.iterate_logs(world.tx, of_run, sort, limit)
+        assert "".join(line.message[-1] for line in read) == expected[:limit]
 
 
 def test_deleting_a_flow_run_leaves_nothing_of_it_and_everything_else(world: World) -> None:

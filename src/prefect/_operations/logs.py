@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from urllib.parse import quote
 from uuid import UUID
@@ -90,6 +91,24 @@ def iterate_logs(
     tx: sa.Connection, logs: LogFilter, sort: LogSort = LogSort.TIMESTAMP_ASC, limit: int | None = None
 ) -> Iterator[Log]:
     """All log lines that match, read as they are used: memory does not grow with the log."""
-    result = tx.execution_options(yield_per=_BATCH).execute(_select(logs, sort).limit(limit))
-    for row in result.mappings():
-        yield _log(row)
+    statement, left = _select(logs, sort), math.inf if limit is None else limit
+    while left > 0:
+        size = int(min(left, _BATCH))
+        found = tx.execute(statement.limit(size)).mappings().all()
+        for row in found:
+            yield _log(row)
+        if len(found) < size:
+            return
+        left -= size
+        statement = _select(logs, sort).where(_comes_after(found[-1], sort))
+
+
+def _comes_after(row: sa.RowMapping, sort: LogSort) -> sa.ColumnElement[bool]:
+    """Of which lines a line that was read is followed."""
+    ascends = sort is LogSort.TIMESTAMP_ASC
+    time, id = row["timestamp"], row["id"]
+    # the first part alone says where an index begins
+    return sa.and_(
+        log.c.timestamp >= time if ascends else log.c.timestamp <= time,
+        sa.or_(log.c.timestamp != time, log.c.id > id if ascends else log.c.id < id),
+    )

@@ -4,7 +4,7 @@ A list of runs is what is asked for most. Making a model of each row, with its s
 several times as long as reading it; and nobody looks at those models before they are written as JSON. What is written
 here is what `FlowRun` and `TaskRun` would write: their fields decide what is rendered and in which order.
 
-Documents are JSON in SQLite: they are sent as they are stored, without being parsed.
+Documents are JSON: they are sent as the database has them, without being parsed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from prefect._operations import rows
 from prefect._rules.states import SCHEDULED
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.states import StateDetails
-from prefect._store.documents import json_bytes, json_value
+from prefect._store.documents import has_long_numbers, json_bytes, json_value, jsonb_value
 from prefect._store.types import Duration, Json, Timestamp
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
@@ -138,7 +138,7 @@ def _make_plan(
         convert = _converter(column.type, is_sqlite)
         if name.startswith(_STATE_PREFIX):
             # its documents are looked into
-            convert = json_value if convert is _as_stored else convert
+            convert = json_value if convert is _as_stored else jsonb_value if convert is _as_kept else convert
             state.append((name.removeprefix(_STATE_PREFIX), place, convert))
         elif name in documents:
             own.append((name, place, None))
@@ -155,8 +155,8 @@ def _converter(kind: sa.types.TypeEngine[Any], is_sqlite: bool) -> Callable[[Any
         return from_us if is_sqlite else _in_utc
     if isinstance(kind, Duration):
         return _span
-    if is_sqlite and isinstance(kind, Json):
-        return _as_stored
+    if isinstance(kind, Json):
+        return _as_stored if is_sqlite else _as_kept
     if is_sqlite and isinstance(kind, sa.Boolean):
         return bool
     return None
@@ -172,6 +172,11 @@ def _span(microseconds: int) -> timedelta:
 
 def _as_stored(text: str) -> orjson.Fragment:
     return orjson.Fragment(text)
+
+
+def _as_kept(text: str) -> Any:
+    # PostgreSQL writes large floats as integers, which nobody would know any more for what they were
+    return jsonb_value(text) if has_long_numbers(text) else orjson.Fragment(text)
 
 
 def _written(row: Sequence[Any], plan: Plan, moment: datetime) -> Written:

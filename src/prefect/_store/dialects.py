@@ -13,12 +13,13 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from prefect._lazy import lazy_module
 from prefect._store import sqlite
-from prefect._store.documents import jsonb_value
 
 if TYPE_CHECKING:
+    from psycopg.types import string as _psycopg_strings
     from sqlalchemy.dialects import postgresql as _postgresql
     from sqlalchemy.dialects import sqlite as _sqlite
 else:
+    _psycopg_strings = lazy_module("psycopg.types.string")
     _postgresql = lazy_module("sqlalchemy.dialects.postgresql")  # who looks at SQLite does not wait for it
     _sqlite = lazy_module("sqlalchemy.dialects.sqlite")
 
@@ -82,7 +83,9 @@ def make_engine(
     """
     parsed = parse_url(url)
     if not is_sqlite(parsed):
-        return sa.create_engine(parsed, pool_pre_ping=True, json_deserializer=jsonb_value, **(pool or {}))
+        engine = sa.create_engine(parsed, **{"pool_pre_ping": True, **(pool or {})})
+        event.listen(engine, "connect", _leave_documents)
+        return engine
     path = sqlite_path(parsed)
 
     def connect() -> Any:
@@ -94,6 +97,11 @@ def make_engine(
     engine = sa.create_engine("sqlite://", creator=connect, poolclass=StaticPool if path == ":memory:" else NullPool)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _leave_documents(connection: Any, record: Any) -> None:
+    # JSON comes as text: whoever only passes it on need not parse it, and the type `Json` knows how
+    connection.adapters.register_loader("jsonb", _psycopg_strings.TextLoader)
 
 
 def _begin(connection: sa.Connection) -> None:

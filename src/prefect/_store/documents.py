@@ -44,15 +44,16 @@ def json_bytes(value: Any, option: int) -> bytes:
 
 def json_value(text: str | bytes) -> Any:
     """The value that JSON is of."""
-    return json.loads(text) if _is_long(text) else orjson.loads(text)
+    return json.loads(text) if has_long_numbers(text) else orjson.loads(text)
 
 
 def jsonb_value(text: str | bytes) -> Any:
     """The value that PostgreSQL keeps as `jsonb`: it tells large floats as integers of many digits."""
-    return json.loads(text, parse_int=_number) if _is_long(text) else orjson.loads(text)
+    return json.loads(text, parse_int=_number) if has_long_numbers(text) else orjson.loads(text)
 
 
-def _is_long(text: str | bytes) -> bool:
+def has_long_numbers(text: str | bytes) -> bool:
+    """Whether JSON has numbers that `orjson` may not know; or digits that look so."""
     return (_LONG.search(text) if isinstance(text, str) else _LONG_BYTES.search(text)) is not None
 
 

@@ -6,6 +6,7 @@ longer than most of them run. What every run does, and what is asked for again a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -30,6 +31,9 @@ def from_driver(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Converter:
     return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
+_WORD = re.compile("[A-Za-z_]+")
+
+
 class Fixed:
     """A statement that reads, with its values.
 
@@ -46,10 +50,24 @@ class Fixed:
         if self._given is None:
             result = tx.execute(self._statement)
             context: Any = result.context
-            self._given = context.statement, context.parameters[0]
+            self._given = _spelled_out(context.statement, context.parameters[0])
         else:
             result = tx.exec_driver_sql(*self._given)
         return _fetched(result)
+
+
+def _spelled_out(sql: str, parameters: Any) -> tuple[str, Any]:
+    """A statement for PostgreSQL with its whole numbers and plain words, such as the types of states, written out.
+
+    It is planned once then, for just these: how many rows are wanted, and how many there are in these states.
+    """
+    if isinstance(parameters, Mapping):
+        for name, value in parameters.items():
+            if type(value) is int:
+                sql = sql.replace(f"%({name})s", str(value))
+            elif isinstance(value, str) and _WORD.fullmatch(value):
+                sql = sql.replace(f"%({name})s", f"'{value}'")
+    return sql, parameters
 
 
 class _Form(NamedTuple):

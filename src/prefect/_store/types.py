@@ -22,7 +22,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from prefect._clock import from_us, to_us
 from prefect._lazy import lazy_module
-from prefect._store.documents import json_text, json_value
+from prefect._store.documents import json_text, json_value, jsonb_value
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -115,4 +115,6 @@ class Json(TypeDecorator[Any]):
         return json_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return json_value(value) if isinstance(value, str) and not _is_postgresql(dialect) else value
+        if not isinstance(value, str):
+            return value
+        return jsonb_value(value) if _is_postgresql(dialect) else json_value(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 import random
@@ -67,11 +68,13 @@ class Database(Protocol):
         """Connect, and bring the schema up to date."""
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work(tx)` in a transaction that sees one moment of the database."""
+        """Run `work(tx)`, which reads. On SQLite it sees one moment of the database, elsewhere each of its statements does."""
         ...
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work(tx)` in a transaction and return its value once it is committed.
+
+        It may be run more than once, if the database takes back what it wrote.
 
         Raises:
             DatabaseUnavailable: the database cannot be opened or written; nothing of this work was written.
@@ -406,7 +409,11 @@ class PostgreSQLDatabase:
         self.bus = Bus()
         self.url = url
         self._migrate_on_start = migrate_on_start
-        self._engine = make_engine(url, pool=pool)
+        # a connection that was lost is noticed by who uses it, and what it was used for is done again
+        self._engine = make_engine(url, pool={**(pool or {}), **_all_kept(pool or {}), "pool_pre_ping": False})
+        self._surplus = _Surplus(self._engine, (pool or {}).get("pool_size", _KEPT))
+        # a statement sees one moment anyway: to begin and to end a transaction around it would be two more questions
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine, "do_connect", self._add_arguments)
         self._announcements = PostgreSQLAnnouncements(self._engine, self.bus)
 
@@ -433,7 +440,14 @@ class PostgreSQLDatabase:
         migrate.upgrade(self.url)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._engine.connect() as tx, tx.begin():
+        self._surplus.close_unused()
+        try:
+            with self._reading.connect() as tx:
+                return work(tx)
+        except sa_exc.DBAPIError as exc:
+            if not exc.connection_invalidated:
+                raise
+        with self._reading.connect() as tx:
             return work(tx)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
@@ -443,27 +457,68 @@ class PostgreSQLDatabase:
         return value
 
     def _until_done(self, work: Callable[[sa.Connection], T]) -> tuple[T, Collection[str]]:
-        for attempt in range(1, _MOST_ATTEMPTS):
+        for attempt in itertools.count(1):
+            is_done = False
             try:
-                return self._try(work)
-            except sa_exc.OperationalError as exc:
-                # rolled back by the database, because of others: nothing stands in the way of doing it again
-                if getattr(exc.orig, "sqlstate", None) not in _TRY_AGAIN:
+                with self._engine.begin() as tx:
+                    collected(tx)  # of an earlier transaction on this connection, which failed
+                    value = work(tx)
+                    is_done = True  # but for the commit
+                    topics = collected(tx)
+                return value, topics
+            except sa_exc.DBAPIError as exc:
+                # rolled back by the database, because of others; or the connection was lost before the commit
+                is_lost = exc.connection_invalidated and not is_done
+                refused = getattr(exc.orig, "sqlstate", None) in _TRY_AGAIN
+                if not (is_lost or refused) or attempt == _MOST_ATTEMPTS:
                     raise
-                time.sleep(random.uniform(0, 0.02 * attempt))  # the others do so, too
-        return self._try(work)
-
-    def _try(self, work: Callable[[sa.Connection], T]) -> tuple[T, Collection[str]]:
-        with self._engine.begin() as tx:
-            collected(tx)  # of an earlier transaction on this connection, which failed
-            value = work(tx)
-            return value, collected(tx)
+                if refused:
+                    time.sleep(random.uniform(0, 0.02 * attempt))  # the others do so, too
+        raise AssertionError("Nobody counts so far.")
 
     def close(self) -> None:
         self._announcements.close()
         self._engine.dispose()
 
 
+def _all_kept(pool: Mapping[str, Any]) -> dict[str, int]:
+    """A pool that keeps all the connections that it may open: to open one takes longer than most of what it is used for."""
+    kept, more = pool.get("pool_size", _KEPT), pool.get("max_overflow", 0)
+    return {} if kept <= 0 or more <= 0 else {"pool_size": kept + more, "max_overflow": 0}
+
+
+class _Surplus:
+    """Closes the connections that were opened when there was much to do, once there has been less for a while.
+
+    Args:
+        engine: whose connections.
+        kept: how many stay open in any case.
+    """
+
+    def __init__(self, engine: sa.Engine, kept: int) -> None:
+        self._engine = engine
+        self._kept = kept
+        self._most = 0
+        self._since = time.monotonic()
+        event.listen(engine, "checkout", self._count)
+
+    def _count(self, connection: Any, record: Any, proxy: Any) -> None:
+        self._most = max(self._most, _in_use(self._engine))
+
+    def close_unused(self) -> None:
+        """Close them, if for some minutes nobody needed them."""
+        if (now := time.monotonic()) - self._since > _SURPLUS_SECONDS:
+            most, self._most, self._since = self._most, _in_use(self._engine), now
+            if most <= self._kept < self._engine.pool.checkedin():  # type: ignore[attr-defined]
+                self._engine.dispose()  # those in use are closed when they come back
+
+
+def _in_use(engine: sa.Engine) -> int:
+    return engine.pool.checkedout()  # type: ignore[attr-defined, no-any-return]
+
+
+_KEPT = 5
+_SURPLUS_SECONDS = 300.0
 _FOR_EVER = 1e6
 _MOST_ATTEMPTS = 5
 _TRY_AGAIN = ("40001", "40P01")  # a serialisation failure, a deadlock

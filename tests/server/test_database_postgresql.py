@@ -1,0 +1,152 @@
+"""The server's database on PostgreSQL: connections that are lost, and those that are no longer needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from prefect._store.types import Json
+from prefect.server import database as databases
+from prefect.server.database import PostgreSQLDatabase, make_database
+from store.conftest import PostgreSQL
+from store.conftest import postgresql as postgresql
+
+_PID = "SELECT pg_backend_pid()"
+_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+
+
+@pytest.fixture
+def url(postgresql: PostgreSQL) -> str:
+    pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
+    return postgresql.database("lost", "CREATE TABLE note (text text);")
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[PostgreSQLDatabase]:
+    pool = {"pool_size": 2, "max_overflow": 6}
+    database = make_database(url, migrate_on_start=False, pool=pool)
+    assert isinstance(database, PostgreSQLDatabase)
+    database.open()
+    yield database
+    database.close()
+
+
+def notes(tx: sa.Connection) -> list[str]:
+    return list(tx.exec_driver_sql("SELECT text FROM note ORDER BY text").scalars())
+
+
+def together(database: PostgreSQLDatabase, count: int) -> set[int]:
+    """Use so many connections at the same time; gives the processes at their other ends."""
+    barrier, found = threading.Barrier(count), set[int]()
+
+    def work(tx: sa.Connection) -> None:
+        found.add(tx.exec_driver_sql(_PID).scalar_one())
+        barrier.wait(30)
+
+    threads = [threading.Thread(target=database.read, args=(work,)) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def end_connections(url: str) -> None:
+    other = make_database(url, migrate_on_start=False)
+    other.read(lambda tx: tx.exec_driver_sql(_OTHERS).all())
+    other.close()
+
+
+def test_connections_that_were_lost_meanwhile_are_no_matter(database: PostgreSQLDatabase, url: str) -> None:
+    before = together(database, 4)
+    end_connections(url)
+    after = {database.read(lambda tx: tx.exec_driver_sql(_PID).scalar_one()) for _ in range(4)}
+    assert not before & after
+    end_connections(url)
+    database.write(lambda tx: tx.exec_driver_sql("INSERT INTO note VALUES ('a')"))
+    assert database.read(notes) == ["a"]
+
+
+def test_what_was_begun_when_the_connection_was_lost_is_done_again(database: PostgreSQLDatabase) -> None:
+    attempts: list[str] = []
+
+    def work(tx: sa.Connection) -> list[str]:
+        tx.exec_driver_sql("INSERT INTO note VALUES ('once')")
+        attempts.append("write")
+        if len(attempts) == 1:
+            tx.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+        return notes(tx)
+
+    assert database.write(work) == ["once"]
+    assert len(attempts) == 2
+
+    def read(tx: sa.Connection) -> list[str]:
+        attempts.append("read")
+        if len(attempts) == 3:
+            tx.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+        return notes(tx)
+
+    assert database.read(read) == ["once"]
+    assert len(attempts) == 4
+
+
+def test_a_database_that_always_hangs_up_is_told(database: PostgreSQLDatabase) -> None:
+    def work(tx: sa.Connection) -> None:
+        tx.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    for run in (database.read, database.write):
+        with pytest.raises(sa.exc.OperationalError, match="terminating connection"):
+            run(work)
+
+
+def test_what_may_have_been_committed_is_not_done_again(database: PostgreSQLDatabase, url: str) -> None:
+    calls: list[int] = []
+
+    def work(tx: sa.Connection) -> None:
+        tx.exec_driver_sql("INSERT INTO note VALUES ('maybe')")
+        calls.append(1)
+        end_connections(url)  # so that it is the commit that fails
+
+    with pytest.raises(sa.exc.OperationalError):
+        database.write(work)
+    assert len(calls) == 1
+
+
+def test_a_value_is_what_it_was(database: PostgreSQLDatabase) -> None:
+    table = sa.Table("document", sa.MetaData(), sa.Column("value", Json))
+    values: list[Any] = [
+        {"a": [1, 2.5, None, "x"]},
+        [],
+        "text",
+        5,
+        10**30,
+        1e300,
+        True,
+        {"b": "1234567890123456789012"},
+    ]
+
+    def work(tx: sa.Connection) -> list[Any]:
+        table.create(tx)
+        for value in values:
+            tx.execute(table.insert().values(value=value))
+        return list(tx.execute(sa.select(table.c.value)).scalars())
+
+    assert database.write(work) == values
+
+
+def test_connections_of_a_busy_time_are_closed_when_it_is_over(
+    database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = together(database, 8)
+    assert together(database, 8) == many  # all are kept for now
+    database.read(notes)
+    assert together(database, 8) == many
+    monkeypatch.setattr(databases, "_SURPLUS_SECONDS", 0.0)
+    database.read(notes)  # more than two were needed in the time that ends here
+    database.read(notes)
+    database.read(notes)
+    assert not together(database, 2) & many
