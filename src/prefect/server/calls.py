@@ -183,7 +183,12 @@ class _Near:
             self._come_back(loop)
         else:  # what comes in meanwhile waits here: it is written in the loop again when these are done
             self._left = _MOST_IN_LOOP
-            self._lane.put(together, self._go_on)
+            try:
+                self._lane.put(together, self._go_on)
+            except RuntimeError as error:  # the system has no thread left
+                for one in together:
+                    one.future.set_exception(error)
+                self._go_on(loop)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         self._comes_back = False
@@ -208,12 +213,16 @@ class _Lane:
         Args:
             waiting: the work, of callers in one event loop.
             then: called in the loop when it is done.
+
+        Raises:
+            RuntimeError: there is no thread, and none can be started.
         """
-        self._calls.put(_Call(waiting, then))
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="prefect-writes", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="prefect-writes", daemon=True)
+                thread.start()
+                self._thread = thread
+        self._calls.put(_Call(waiting, then))
 
     def _run(self) -> None:
         while (first := self._calls.get()) is not None:

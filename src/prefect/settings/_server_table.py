@@ -108,7 +108,9 @@ class SQLAlchemySettings(Group, path="server.database.sqlalchemy"):
     pool_recycle: int = setting(3600, "Seconds after which a connection is replaced.")
     pool_timeout: float | None = setting(30.0, "Seconds to wait for a free connection. None waits for ever.")
     max_overflow: int = setting(
-        10, "Connections opened beyond pool_size when all are in use.", aliases=("PREFECT_SQLALCHEMY_MAX_OVERFLOW",)
+        10,
+        "Connections opened beyond pool_size when all are in use; they are kept for some minutes.",
+        aliases=("PREFECT_SQLALCHEMY_MAX_OVERFLOW",),
     )
 
 
