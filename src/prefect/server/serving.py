@@ -66,12 +66,14 @@ class Server(uvicorn.Server):
         """Go on until it is to end; look once a second, not ten times as uvicorn does."""
         loop, told = asyncio.get_running_loop(), asyncio.Event()
         self._wake = functools.partial(loop.call_soon_threadsafe, told.set)
+        begins = True
         try:
             while not await self.on_tick(0):  # what is due each second
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(told.wait(), 1.0)
-                if not gc.get_freeze_count():
+                if begins:
                     gc.freeze()  # what is imported stays: to look through it for garbage takes 40 ms each time
+                    begins = False
         finally:
             self._wake = None
 
