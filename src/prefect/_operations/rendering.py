@@ -182,10 +182,17 @@ def _as_kept(text: str) -> Any:
 def _written(row: Sequence[Any], plan: Plan, moment: datetime) -> Written:
     own, state = _converted(row, plan.columns), _converted(row, plan.state)
     pieces, run = _pieces(own, None if state["id"] is None else state, plan.documents, plan.order)
-    # what grows with the time, and is the same at its end, never changes
-    if _NOW not in pieces and _estimates(run, moment) == _estimates(run, _END_OF_TIME):
-        return Written(row, None, [_filled(pieces, run, moment)])
-    return Written(row, {name: run[name] for name in _ESTIMATED_FROM}, pieces)
+    complete: list[bytes] = []
+    for piece in pieces:
+        is_gap = piece in _FILLINGS
+        # what grows with the time, and is the same at its end, never changes
+        if is_gap and _FILLINGS[piece](run, moment) == _FILLINGS[piece](run, _END_OF_TIME):
+            piece, is_gap = _FILLINGS[piece](run, moment), False
+        if is_gap or not complete or complete[-1] in _FILLINGS:
+            complete.append(piece)
+        else:
+            complete[-1] += piece
+    return Written(row, {name: run[name] for name in _ESTIMATED_FROM}, complete)
 
 
 def _converted(row: Sequence[Any], columns: list[tuple[str, int, Callable[[Any], Any] | None]]) -> dict[str, Any]:
@@ -212,19 +219,16 @@ def _pieces(
     return _GAPS.split(json_bytes({name: values.get(name) for name in order}, _OPTIONS)), run
 
 
-def _estimates(run: Any, moment: datetime) -> tuple[timedelta, timedelta]:
-    return rows.estimated_run_time(run, moment), rows.estimated_start_time_delta(run, moment)
-
-
 def _filled(pieces: list[bytes], run: Any, moment: datetime) -> bytes:
-    duration, delay = _estimates(run, moment)
-    filling = {
-        _RUN_TIME: repr(duration.total_seconds()).encode(),
-        _DELAY: repr(delay.total_seconds()).encode(),
-    }
-    if _NOW in pieces:
-        filling[_NOW] = orjson.dumps(moment, option=_OPTIONS)
-    return b"".join([filling.get(piece, piece) for piece in pieces])
+    return b"".join([_FILLINGS[piece](run, moment) if piece in _FILLINGS else piece for piece in pieces])
+
+
+_FILLINGS: dict[bytes, Callable[[Any, datetime], bytes]] = {
+    _RUN_TIME: lambda run, moment: repr(rows.estimated_run_time(run, moment).total_seconds()).encode(),
+    _DELAY: lambda run, moment: repr(rows.estimated_start_time_delta(run, moment).total_seconds()).encode(),
+    _NOW: lambda run, moment: orjson.dumps(moment, option=_OPTIONS),
+}
+"""What goes into the gaps."""
 
 
 def _state(values: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from prefect._clock import to_us
 from prefect._store.documents import json_text
+from prefect._store.prepared import rows_changed
 from prefect._store.types import Duration, Id, Json, Timestamp
 
 Row = dict[str, Any]
@@ -55,7 +56,7 @@ def _execute(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: S
     if tx.dialect.name == "sqlite":
         marks = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}"
-        return tx.exec_driver_sql(statement, list(_tuples(table, tuple(columns), rows))).rowcount
+        return rows_changed(tx, statement, list(_tuples(table, tuple(columns), rows)))
     statement = (
         f"INSERT INTO {table.name} ({names}) SELECT {names} "
         f"FROM json_populate_recordset(NULL::{table.name}, %s::json) {conflict}"
@@ -67,7 +68,7 @@ def _execute(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: S
         if durations:
             part = [{**row, **{name: row[name] // _MICROSECOND for name in durations}} for row in part]
         document = json_text(part)
-        done += tx.exec_driver_sql(statement, (document,)).rowcount
+        done += rows_changed(tx, statement, (document,))
     return done
 
 

@@ -7,6 +7,7 @@ longer than most of them run. What every run does, and what is asked for again a
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -51,9 +52,8 @@ class Fixed:
             result = tx.execute(self._statement)
             context: Any = result.context
             self._given = _spelled_out(context.statement, context.parameters[0])
-        else:
-            result = tx.exec_driver_sql(*self._given)
-        return _fetched(result)
+            return _all(result)
+        return fetched(tx, *self._given)
 
 
 def _spelled_out(sql: str, parameters: Any) -> tuple[str, Any]:
@@ -95,19 +95,17 @@ class Query:
             parameters: a value for each name.
         """
         form = self._form(tx.dialect)
-        return [converted(form.taken, row) for row in self._fetched(tx, form, parameters)]
+        return [converted(form.taken, row) for row in self.as_given(tx, parameters)]
 
     def first(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> Row | None:
         """The first row, None when there is none."""
         form = self._form(tx.dialect)
-        found = self._fetched(tx, form, parameters)
+        found = self.as_given(tx, parameters)
         return converted(form.taken, found[0]) if found else None
 
     def as_given(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> list[Sequence[Any]]:
         """All rows, as the driver gives them."""
-        return self._fetched(tx, self._form(tx.dialect), parameters)
-
-    def _fetched(self, tx: sa.Connection, form: _Form, parameters: Mapping[str, Any]) -> list[Sequence[Any]]:
+        form = self._form(tx.dialect)
         values: Any = [
             value if convert is None else convert(value)
             for name, convert in form.given
@@ -118,7 +116,7 @@ class Query:
             if form.by_name
             else tuple(values)
         )
-        return _fetched(tx.exec_driver_sql(form.sql, given))
+        return fetched(tx, form.sql, given)
 
     def _form(self, dialect: Dialect) -> _Form:
         form = self._forms.get(dialect.name)
@@ -140,7 +138,42 @@ def converted(columns: Iterable[tuple[str, Converter]], row: Sequence[Any]) -> R
     }
 
 
-def _fetched(result: sa.CursorResult[Any]) -> list[Sequence[Any]]:
+def fetched(tx: sa.Connection, sql: str, given: Any) -> list[Sequence[Any]]:
+    """All rows of a statement, which and whose values are as the driver takes them; they are as it gives them."""
+    cursor = _short_cut(tx, sql, given)
+    return _all(tx.exec_driver_sql(sql, given)) if cursor is None else cursor.fetchall()
+
+
+def rows_changed(tx: sa.Connection, sql: str, given: Any) -> int:
+    """How many rows a statement has changed.
+
+    Args:
+        sql: the statement, as the driver takes it.
+        given: its values, as the driver takes them; a list when it is to be carried out for each of several.
+    """
+    cursor = _short_cut(tx, sql, given)
+    return tx.exec_driver_sql(sql, given).rowcount if cursor is None else cursor.rowcount
+
+
+def _short_cut(tx: sa.Connection, sql: str, given: Any) -> sqlite3.Cursor | None:
+    """The result of a statement on SQLite; None where SQLAlchemy is to be asked.
+
+    It keeps books of each statement and describes the columns of its result, which takes longer than most statements here.
+    Those who want to see all statements, as programs do that trace them, see them.
+    """
+    is_seen = tx.engine.echo or tx.dispatch.before_cursor_execute
+    if tx.dialect.name != "sqlite" or not tx.in_transaction() or is_seen:
+        return None
+    connection: Any = tx.connection.driver_connection
+    try:
+        execute = connection.executemany if isinstance(given, list) else connection.execute
+        cursor: sqlite3.Cursor = execute(sql, given)
+    except sqlite3.Error:
+        return None  # it fails again, and SQLAlchemy says so in its own words
+    return cursor
+
+
+def _all(result: sa.CursorResult[Any]) -> list[Sequence[Any]]:
     cursor: Any = result.cursor
     found: list[Sequence[Any]] = cursor.fetchall()
     result.close()

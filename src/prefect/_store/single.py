@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from prefect._store import dialects
-from prefect._store.prepared import Converter, Row, converted, from_driver, to_driver
+from prefect._store.prepared import Converter, Row, converted, fetched, from_driver, rows_changed, to_driver
 
 
 def read(tx: sa.Connection, table: sa.Table, key: Any, *, lock: bool = False) -> Row | None:
@@ -24,11 +24,8 @@ def read(tx: sa.Connection, table: sa.Table, key: Any, *, lock: bool = False) ->
         lock: hold it against other transactions until this one ends. On SQLite there is one writer anyway.
     """
     names = (_key(table),)
-    result = tx.exec_driver_sql(_select(table, tx.dialect.name, lock), _given(table, tx.dialect, names, (key,)))
-    cursor: Any = result.cursor
-    found = cursor.fetchone()
-    result.close()
-    return None if found is None else converted(_types(table, tx.dialect).taken, found)
+    found = fetched(tx, _select(table, tx.dialect.name, lock), _given(table, tx.dialect, names, (key,)))
+    return converted(_types(table, tx.dialect).taken, found[0]) if found else None
 
 
 def insert(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> None:
@@ -39,14 +36,14 @@ def insert(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> Non
     """
     row = complete(table, values)
     names = tuple(row)
-    tx.exec_driver_sql(_insert(table, tx.dialect.name, names), _given(table, tx.dialect, names, row.values()))
+    rows_changed(tx, _insert(table, tx.dialect.name, names), _given(table, tx.dialect, names, row.values()))
 
 
 def insert_if_new(tx: sa.Connection, table: sa.Table, row: Row) -> bool:
     """Insert a row that is complete; returns whether there was none with the same unique values."""
     names = tuple(row)
     statement = f"{_insert(table, tx.dialect.name, names)} ON CONFLICT DO NOTHING"
-    return tx.exec_driver_sql(statement, _given(table, tx.dialect, names, row.values())).rowcount == 1
+    return rows_changed(tx, statement, _given(table, tx.dialect, names, row.values())) == 1
 
 
 def insert_new(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> sa.RowMapping | None:
@@ -64,14 +61,12 @@ def update(tx: sa.Connection, table: sa.Table, key: Any, values: Mapping[str, An
     changed = {name: make() for name, make in _made_anew(table) if name not in values} | dict(values)
     names = tuple(changed)
     given = _given(table, tx.dialect, (*names, _key(table)), (*changed.values(), key))
-    return tx.exec_driver_sql(_update(table, tx.dialect.name, names), given).rowcount
+    return rows_changed(tx, _update(table, tx.dialect.name, names), given)
 
 
 def delete(tx: sa.Connection, table: sa.Table, key: Any) -> int:
     """Delete a row by its primary key; returns how many rows there were, 0 or 1."""
-    return tx.exec_driver_sql(
-        _delete(table, tx.dialect.name), _given(table, tx.dialect, (_key(table),), (key,))
-    ).rowcount
+    return rows_changed(tx, _delete(table, tx.dialect.name), _given(table, tx.dialect, (_key(table),), (key,)))
 
 
 def complete(table: sa.Table, values: Mapping[str, Any]) -> Row:

@@ -392,7 +392,8 @@ class _View:
             )
             self._raw, self._connection = raw, engine.connect()
         elif self._connection.in_transaction():
-            self._connection.rollback()  # of SQLAlchemy's books; the transaction itself is the writer's
+            self._connection.rollback()  # of SQLAlchemy's books; the transaction itself is that of the owner
+        self._connection.begin()
         return self._connection
 
 
