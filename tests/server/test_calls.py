@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from prefect._store.prepared import fetched
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect.server.calls import Calls, Pace, calls_of
 from prefect.server.database import SQLiteDatabase
@@ -92,6 +93,20 @@ async def test_a_long_read_is_broken_off_and_made_in_a_thread(calls: Calls) -> N
     await calls.read(brief, Pace())
     assert brief.idents[0] != here
     assert brief.idents[1] == here
+
+
+@pytest.mark.parametrize("how", ["by SQLAlchemy", "as the driver takes it"])
+async def test_a_long_result_is_broken_off_too(how: str, calls: Calls) -> None:
+    sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT i FROM n"
+    idents: list[int] = []
+
+    def work(tx: sa.Connection) -> int:
+        idents.append(threading.get_ident())
+        return len(fetched(tx, sql, ()) if how == "as the driver takes it" else tx.exec_driver_sql(sql).all())
+
+    assert await calls.read(work, Pace()) == 300_000
+    assert len(idents) == 2
+    assert idents[0] == threading.get_ident() != idents[1]
 
 
 async def test_reads_of_the_loop_see_what_was_written_and_write_nothing(calls: Calls) -> None:

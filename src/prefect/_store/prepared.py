@@ -6,6 +6,7 @@ longer than most of them run. What every run does, and what is asked for again a
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -140,8 +141,11 @@ def converted(columns: Iterable[tuple[str, Converter]], row: Sequence[Any]) -> R
 
 def fetched(tx: sa.Connection, sql: str, given: Any) -> list[Sequence[Any]]:
     """All rows of a statement, which and whose values are as the driver takes them; they are as it gives them."""
-    cursor = _short_cut(tx, sql, given)
-    return _all(tx.exec_driver_sql(sql, given)) if cursor is None else cursor.fetchall()
+    with contextlib.suppress(sqlite3.Error):  # when the rows are fetched: it is tried again, as in `_short_cut`
+        cursor = _short_cut(tx, sql, given)
+        if cursor is not None:
+            return cursor.fetchall()
+    return _all(tx.exec_driver_sql(sql, given))
 
 
 def rows_changed(tx: sa.Connection, sql: str, given: Any) -> int:

@@ -336,8 +336,11 @@ class _BriefReads:
                 self._connection.set_progress_handler(self._is_late, _STEPS)
             self._end = time.monotonic() + seconds
             return self._in_transaction(self._connection, work)
-        except sa_exc.OperationalError as exc:
-            if getattr(exc.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+        except (
+            sa_exc.OperationalError,
+            sqlite3.OperationalError,
+        ) as exc:  # SQLAlchemy's where it fetched the rows itself
+            if getattr(getattr(exc, "orig", exc), "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 raise TookLong from exc
             raise
         finally:
