@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from prefect._store.prepared import fetched
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect.server.calls import Calls, Pace, calls_of
-from prefect.server.database import SQLiteDatabase
+from prefect.server.sqlite import SQLiteDatabase
 
 _LONG = sa.text(
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT count(*) FROM n"

@@ -14,7 +14,8 @@ from sqlalchemy import exc as sa_exc
 
 from prefect._store.sqlite import DatabaseUnavailable
 from prefect._store.tables import flow
-from prefect.server.database import SQLiteDatabase, _connections, database_of, make_database
+from prefect.server.database import _connections, database_of, make_database
+from prefect.server.sqlite import SQLiteDatabase
 from prefect.settings import get_current_settings
 
 

@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from prefect._store.types import Json
-from prefect.server import database as databases
-from prefect.server.database import PostgreSQLDatabase, make_database
+from prefect.server import postgresql as server_postgresql
+from prefect.server.database import make_database
+from prefect.server.postgresql import PostgreSQLDatabase
 from store.conftest import PostgreSQL
 from store.conftest import postgresql as postgresql
 
@@ -145,7 +146,7 @@ def test_connections_of_a_busy_time_are_closed_when_it_is_over(
     assert together(database, 8) == many  # all are kept for now
     database.read(notes)
     assert together(database, 8) == many
-    monkeypatch.setattr(databases, "_SURPLUS_SECONDS", 0.0)
+    monkeypatch.setattr(server_postgresql, "_SURPLUS_SECONDS", 0.0)
     database.read(notes)  # more than two were needed in the time that ends here
     database.read(notes)
     database.read(notes)

@@ -25,7 +25,8 @@ from starlette.concurrency import run_in_threadpool
 
 from prefect._store.announcements import Bus
 from prefect._store.writer import Unit
-from prefect.server.database import Database, SQLiteDatabase, TookLong
+from prefect.server.database import Database
+from prefect.server.sqlite import SQLiteDatabase, TookLong
 
 T = TypeVar("T")
 
