@@ -81,7 +81,8 @@ async def test_what_is_brief_is_read_in_the_event_loop(calls: Calls) -> None:
     assert first == threading.get_ident() != second
 
 
-async def test_a_long_read_is_broken_off_and_made_in_a_thread(calls: Calls) -> None:
+async def test_a_long_read_is_broken_off_and_made_in_a_thread(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prefect.server.calls._REST_SECONDS", 1000.0)  # a busy machine takes its time for the rest
     work, pace, here = Threads(_LONG), Pace(), threading.get_ident()
     assert await calls.read(work, pace) == 2_000_000
     assert work.idents[0] == here
@@ -173,7 +174,8 @@ async def test_who_would_have_to_wait_does_so_in_a_thread(kept: str, calls: Call
     assert await writing != threading.get_ident()
     await asyncio.gather(*more)
     assert notes(database) == ["mine", "more 0", "more 1", "more 2"]
-    assert await calls.write(note("later"), Pace()) == threading.get_ident()  # in the loop again
+    # in the loop again, unless somebody just looks for what other programs have written
+    assert threading.get_ident() in {await calls.write(note(f"later {number}"), Pace()) for number in range(10)}
 
 
 async def test_the_log_of_the_database_does_not_grow(calls: Calls, database: SQLiteDatabase) -> None:
@@ -230,6 +232,6 @@ async def test_nobody_waits_for_a_writer_that_fails(
         with pytest.raises(DatabaseUnavailable):
             await calls.write(note("lost"), pace)
     monkeypatch.undo()
-    await asyncio.sleep(0.02)
+    database._writer.flush()  # soon after a failure it is not tried again otherwise
     await calls.write(note("kept"), Pace())
     assert notes(database) == ["kept"]
