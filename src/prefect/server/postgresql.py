@@ -39,12 +39,13 @@ class PostgreSQLDatabase:
     """
 
     def __init__(self, url: sa.URL, *, migrate_on_start: bool = True, pool: Mapping[str, Any] | None = None) -> None:
+        pool = pool or {}
         self.bus = Bus()
         self.url = url
         self._migrate_on_start = migrate_on_start
         # a connection that was lost is noticed by who uses it, and what it was used for is done again
-        self._engine = make_engine(url, pool={**(pool or {}), **_all_kept(pool or {}), "pool_pre_ping": False})
-        self._surplus = _Surplus(self._engine, (pool or {}).get("pool_size", _KEPT))
+        self._engine = make_engine(url, pool={**pool, **_all_kept(pool), "pool_pre_ping": False})
+        self._surplus = _Surplus(self._engine, pool.get("pool_size", _KEPT))
         # a statement sees one moment anyway: to begin and to end a transaction around it would be two more questions
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine, "do_connect", self._add_arguments)

@@ -139,14 +139,8 @@ class SQLiteDatabase:
         Returns:
             what came of each, in their order.
         """
-        topics: set[str] = set()
-        units = self._units(works, topics)
-        try:
+        with self._units(works) as units:
             self._writer.commit_all(units)
-        except Exception as error:  # each tells it to whoever waits for it
-            for unit in units:
-                unit.error = unit.error or error
-        self._publish(units, topics)
         return units
 
     def write_at_once(self, works: Sequence[Callable[[sa.Connection], Any]]) -> list[Unit] | None:
@@ -155,22 +149,22 @@ class SQLiteDatabase:
         Somebody should call one of the others now and then: only they wait until SQLite has moved to the file what was
         written.
         """
-        topics: set[str] = set()
-        units = self._units(works, topics)
-        try:
+        with self._units(works) as units:
             if not self._writer.commit_at_once(units):
                 return None
+        return units
+
+    @contextlib.contextmanager
+    def _units(self, works: Iterable[Callable[[sa.Connection], Any]]) -> Iterator[list[Unit]]:
+        """What is to be committed in the block; told of afterwards, and what goes wrong is each unit's to tell."""
+        topics: set[str] = set()
+        units = [Unit(functools.partial(self._do, work, topics)) for work in works]
+        try:
+            yield units
         except Exception as error:
             for unit in units:
                 unit.error = unit.error or error
-        self._publish(units, topics)
-        return units
-
-    def _units(self, works: Iterable[Callable[[sa.Connection], Any]], topics: set[str]) -> list[Unit]:
-        return [Unit(functools.partial(self._do, work, topics)) for work in works]
-
-    def _publish(self, units: Iterable[Unit], topics: set[str]) -> None:
-        if any(unit.error is None for unit in units):
+        if any(unit.done and unit.error is None for unit in units):
             self.bus.publish(topics)
 
     def _do(self, work: Callable[[sa.Connection], T], topics: set[str], connection: sqlite3.Connection) -> T:
@@ -228,10 +222,7 @@ class _BriefReads:
                 self._connection.set_progress_handler(self._is_late, _STEPS)
             self._end = time.monotonic() + seconds
             return self._in_transaction(self._connection, work)
-        except (
-            sa_exc.OperationalError,
-            sqlite3.OperationalError,
-        ) as exc:  # SQLAlchemy's where it fetched the rows itself
+        except (sa_exc.OperationalError, sqlite3.OperationalError) as exc:  # while rows are fetched it is the driver's
             if getattr(getattr(exc, "orig", exc), "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 raise TookLong from exc
             raise
