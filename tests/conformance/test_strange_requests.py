@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import schemathesis
+import schemathesis.specs.openapi.schemas  # else while a server's threads are at work: `prefect._defaults`
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from starlette.testclient import TestClient
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from prefect._bridge import async_dispatch, run_coro_as_sync
+from prefect._defaults import new_list
 from prefect._deploying import applying, entrypoints, schedules, triggers, versions
 from prefect._deploying.parameters import as_json, check, with_references
 from prefect._engine import flow_options
@@ -52,7 +53,7 @@ class RunnerDeployment(BaseModel):
     version: str | None = None
     # "vcs:git" or "prefect:simple"
     version_type: str | None = None
-    tags: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=new_list)
     schedules: list[DeploymentScheduleCreate] | None = None
     # how many runs at once, and what becomes of one more
     concurrency_limit: int | None = None
@@ -60,7 +61,7 @@ class RunnerDeployment(BaseModel):
     paused: bool | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     entrypoint: str | None = None
-    triggers: list[Any] = Field(default_factory=list)
+    triggers: list[Any] = Field(default_factory=new_list)
     enforce_parameter_schema: bool = True
     # where the code is; None: where this program runs
     storage: RunnerStorage | None = None

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from prefect import _names
 from prefect._clock import now_us
+from prefect._defaults import new_list
 from prefect._ids import new_uuid
 from prefect._operations import flow_runs, rows
 from prefect._operations.errors import Conflict, Invalid, NotFound
@@ -44,7 +45,7 @@ class FlowRunCreateResult(PrefectBaseModel):
 class FlowRunBulkCreateResponse(PrefectBaseModel):
     """What became of many runs to be made, in the order of the request."""
 
-    results: list[FlowRunCreateResult] = Field(default_factory=list)
+    results: list[FlowRunCreateResult] = Field(default_factory=new_list)
 
 
 @operation("POST", "/deployments/{id}/create_flow_run", writes=True, status=201)

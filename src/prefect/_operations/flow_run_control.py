@@ -11,6 +11,7 @@ from pydantic import Field
 
 from prefect import _names
 from prefect._clock import now_us
+from prefect._defaults import new_list
 from prefect._ids import new_uuid
 from prefect._operations import flow_run_inputs, flow_runs, outbox, rows
 from prefect._operations.errors import Conflict, Invalid, NotFound
@@ -78,7 +79,7 @@ class FlowRunOrchestrationResult(OrchestrationResult[Any]):
 class BulkSetStateResponse(PrefectBaseModel):
     """The answers, one for each run."""
 
-    results: list[FlowRunOrchestrationResult] = Field(default_factory=list)
+    results: list[FlowRunOrchestrationResult] = Field(default_factory=new_list)
 
 
 @operation("POST", "/flow_runs/", writes=True, status=201)

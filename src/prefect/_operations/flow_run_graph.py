@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field
 
+from prefect._defaults import new_list
 from prefect._operations import rows
 from prefect._operations.registry import operation
 from prefect._schemas.base import PrefectBaseModel
@@ -65,10 +66,10 @@ class Node(PrefectBaseModel):
     state_type: StateType
     start_time: DateTime
     end_time: DateTime | None
-    parents: list[Edge] = Field(default_factory=list)
-    children: list[Edge] = Field(default_factory=list)
-    encapsulating: list[Edge] = Field(default_factory=list)
-    artifacts: list[GraphArtifact] = Field(default_factory=list)
+    parents: list[Edge] = Field(default_factory=new_list)
+    children: list[Edge] = Field(default_factory=new_list)
+    encapsulating: list[Edge] = Field(default_factory=new_list)
+    artifacts: list[GraphArtifact] = Field(default_factory=new_list)
 
 
 class Graph(PrefectBaseModel):

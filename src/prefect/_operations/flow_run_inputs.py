@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field
 
+from prefect._defaults import new_list
 from prefect._operations import edits, rows
 from prefect._operations.errors import Conflict, NotFound
 from prefect._operations.registry import NotYet, PlainText, operation
@@ -32,7 +33,7 @@ class InputQuery(PrefectBaseModel):
 
     prefix: str
     limit: int = Field(default=1, ge=0)
-    exclude_keys: list[str] = Field(default_factory=list)
+    exclude_keys: list[str] = Field(default_factory=new_list)
     wait_seconds: float = Field(default=0, ge=0, description="How long to wait while there is nothing.")
 
 

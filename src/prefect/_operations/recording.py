@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from prefect._clock import from_us, now, now_us, to_us
+from prefect._defaults import new_list
 from prefect._operations import deferred_runs, outbox, task_run_deliveries
 from prefect._operations.artifacts import ArtifactChangeRecord, ArtifactRecord, change_artifacts, keep_artifacts
 from prefect._operations.errors import Conflict
@@ -100,7 +101,7 @@ class TaskRunRecord(ActionBaseModel):
     flow_run_run_count: int = 0
     empirical_policy: Annotated[dict[str, Any], _kept_as(TaskRun, "empirical_policy")] = Field(default_factory=dict)
     task_inputs: Annotated[dict[str, Any], _kept_as(TaskRun, "task_inputs")] = Field(default_factory=dict)
-    tags: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=new_list)
     labels: KeyValueLabelsField
     run_count: int = 0
     expected_start_time: DateTime | None = None
@@ -123,10 +124,10 @@ class Recorded(PrefectBaseModel):
 
     recorded: int
     orphans: list[UUID] = Field(
-        default_factory=list, description="Task runs that were not recorded: their flow run has been deleted."
+        default_factory=new_list, description="Task runs that were not recorded: their flow run has been deleted."
     )
     fenced: list[UUID] = Field(
-        default_factory=list, description="Task runs that were not recorded: somebody else has claimed them since."
+        default_factory=new_list, description="Task runs that were not recorded: somebody else has claimed them since."
     )
 
 
@@ -138,11 +139,11 @@ class FlowRunRecord(ActionBaseModel):
     created: DateTime
     flow_name: str
     flow_labels: KeyValueLabelsField
-    flow_tags: list[str] = Field(default_factory=list)
+    flow_tags: list[str] = Field(default_factory=new_list)
     flow_version: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     empirical_policy: _FlowRunPolicy = Field(default_factory=dict)
-    tags: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=new_list)
     labels: KeyValueLabelsField
     parent_task_run_id: UUID | None = None
     parent_flow_run_id: UUID | None = None
@@ -174,13 +175,13 @@ class FlowRunProposal(ActionBaseModel):
 class RecordRuns(RecordTaskRuns):
     """What a process has to report."""
 
-    flow_runs: list[FlowRunRecord] = Field(default_factory=list, max_length=5_000)
-    task_runs: list[TaskRunRecord] = Field(default_factory=list, max_length=5_000)
-    logs: list[LogLine] = Field(default_factory=list, max_length=20_000)
-    events: list[SentEvent] = Field(default_factory=list, max_length=5_000)
-    artifacts: list[ArtifactRecord] = Field(default_factory=list, max_length=5_000)
-    artifact_changes: list[ArtifactChangeRecord] = Field(default_factory=list, max_length=5_000)
-    proposals: list[FlowRunProposal] = Field(default_factory=list, max_length=5_000)
+    flow_runs: list[FlowRunRecord] = Field(default_factory=new_list, max_length=5_000)
+    task_runs: list[TaskRunRecord] = Field(default_factory=new_list, max_length=5_000)
+    logs: list[LogLine] = Field(default_factory=new_list, max_length=20_000)
+    events: list[SentEvent] = Field(default_factory=new_list, max_length=5_000)
+    artifacts: list[ArtifactRecord] = Field(default_factory=new_list, max_length=5_000)
+    artifact_changes: list[ArtifactChangeRecord] = Field(default_factory=new_list, max_length=5_000)
+    proposals: list[FlowRunProposal] = Field(default_factory=new_list, max_length=5_000)
 
 
 class ProposalResult(OrchestrationResult[Any]):
@@ -198,7 +199,7 @@ class RunsRecorded(Recorded):
 
     flow_ids: dict[str, UUID] = Field(description="The flows of the flow runs that were made, by the flow's name.")
     missing_artifacts: list[UUID] = Field(
-        default_factory=list, description="Artifacts that were to be changed, and are not there."
+        default_factory=new_list, description="Artifacts that were to be changed, and are not there."
     )
     proposals: list[ProposalResult] = Field(description="An answer to each proposed state, in the same order.")
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now, to_us
+from prefect._defaults import new_list
 from prefect._operations.errors import NotFound
 from prefect._rules.states import RUNNING, TERMINAL, RunState
 from prefect._schemas.base import PrefectBaseModel
@@ -48,7 +49,7 @@ class Pages(PrefectBaseModel):
 class Deleted(PrefectBaseModel):
     """What was deleted."""
 
-    deleted: list[UUID] = Field(default_factory=list)
+    deleted: list[UUID] = Field(default_factory=new_list)
 
 
 @functools.cache

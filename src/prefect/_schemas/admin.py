@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, IPvAnyNetwork
 
+from prefect._defaults import new_list
 from prefect._lazy import lazy_module
 from prefect._schemas.base import ObjectBaseModel, PrefectBaseModel
 from prefect._schemas.moments import DateTime
@@ -48,7 +49,7 @@ class SavedSearch(ObjectBaseModel):
     """A search that was given a name."""
 
     name: str
-    filters: list[SavedSearchFilter] = Field(default_factory=list)
+    filters: list[SavedSearchFilter] = Field(default_factory=new_list)
 
 
 class ServerDefaultResultStorage(PrefectBaseModel):

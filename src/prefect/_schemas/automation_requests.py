@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
+from prefect._defaults import new_list
 from prefect._ids import new_uuid
 from prefect._schemas import automations
 from prefect._schemas.automation_actions import ServerActionTypes
@@ -56,12 +57,12 @@ class _Parts(PrefectBaseModel):
     name: ShortText = Field(description="What people call it.")
     description: str = Field(default="", description="What it is for.")
     enabled: bool = Field(default=True, description="Whether it does anything.")
-    tags: list[ShortText] = Field(default_factory=list, description="To find it by.")
+    tags: list[ShortText] = Field(default_factory=new_list, description="To find it by.")
     trigger: ServerTriggerTypes = Field(description="What it waits for.")
     actions: list[ServerActionTypes] = Field(description="What is done when the trigger fires.")
-    actions_on_trigger: list[ServerActionTypes] = Field(default_factory=list, description="What else is done then.")
+    actions_on_trigger: list[ServerActionTypes] = Field(default_factory=new_list, description="What else is done then.")
     actions_on_resolve: list[ServerActionTypes] = Field(
-        default_factory=list, description="What is done when the reason for a firing has gone."
+        default_factory=new_list, description="What is done when the reason for a firing has gone."
     )
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
+from prefect._defaults import new_list
 from prefect._schemas.auto_enum import AutoEnum
 from prefect._schemas.automation_actions import ActionTypes, RunDeployment
 from prefect._schemas.base import PrefectBaseModel
@@ -324,12 +325,12 @@ class AutomationCore(PrefectBaseModel):
     name: str = Field(description="What people call it.")
     description: str = Field(default="", description="What it is for.")
     enabled: bool = Field(default=True, description="Whether it does anything.")
-    tags: list[str] = Field(default_factory=list, description="To find it by.")
+    tags: list[str] = Field(default_factory=new_list, description="To find it by.")
     trigger: TriggerTypes = Field(description="What it waits for.")
     actions: list[ActionTypes] = Field(description="What is done when the trigger fires.")
-    actions_on_trigger: list[ActionTypes] = Field(default_factory=list, description="What else is done then.")
+    actions_on_trigger: list[ActionTypes] = Field(default_factory=new_list, description="What else is done then.")
     actions_on_resolve: list[ActionTypes] = Field(
-        default_factory=list, description="What is done when the reason for a firing has gone."
+        default_factory=new_list, description="What is done when the reason for a firing has gone."
     )
     owner_resource: str | None = Field(default=None, description="The resource that it belongs to.")
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field, HttpUrl, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import to_jsonable_python
 
+from prefect._defaults import new_list
 from prefect._names import obfuscate
 from prefect._schemas.base import ObjectBaseModel
 from prefect._schemas.fields import BlockDocumentName, Name
@@ -39,7 +40,7 @@ class BlockSchema(ObjectBaseModel):
     block_type_id: UUID | None
     block_type: BlockType | None = None
     # what blocks of the type can do, such as "read-path"
-    capabilities: list[str] = Field(default_factory=list)
+    capabilities: list[str] = Field(default_factory=new_list)
     version: str = DEFAULT_BLOCK_SCHEMA_VERSION
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from prefect._defaults import new_list
 from prefect._schemas.base import ObjectBaseModel, PrefectBaseModel
 from prefect._schemas.enums import ConcurrencyLimitStrategy
 
@@ -19,7 +20,7 @@ class ConcurrencyLimit(ObjectBaseModel):
     tag: str
     concurrency_limit: int
     # the task runs that hold a slot
-    active_slots: list[UUID] = Field(default_factory=list)
+    active_slots: list[UUID] = Field(default_factory=new_list)
 
 
 class GlobalConcurrencyLimit(ObjectBaseModel):

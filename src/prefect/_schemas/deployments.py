@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from prefect._defaults import new_list
 from prefect._lazy import lazy_module
 from prefect._schemas.base import ObjectBaseModel, PrefectBaseModel
 from prefect._schemas.concurrency import ConcurrencyOptions, GlobalConcurrencyLimitResponse
@@ -67,13 +68,13 @@ class _Deployment(ObjectBaseModel):
     # with the schedules paused, no runs are made
     paused: bool = False
     concurrency_limit: int | None = None
-    schedules: list[DeploymentSchedule] = Field(default_factory=list)
+    schedules: list[DeploymentSchedule] = Field(default_factory=new_list)
     # over the defaults of the work pool's job template
     job_variables: dict[str, Any] = Field(default_factory=dict)
     parameters: dict[str, Any] = Field(default_factory=dict)
     # what a worker does to get the code
     pull_steps: list[dict[str, Any]] | None = None
-    tags: list[str] = Field(default_factory=list, examples=[["tag-1", "tag-2"]])
+    tags: list[str] = Field(default_factory=new_list, examples=[["tag-1", "tag-2"]])
     labels: KeyValueLabelsField
     work_queue_name: str | None = None
     # when a worker last asked for its runs

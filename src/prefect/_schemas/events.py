@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, RootModel, ValidationInfo, field_validator, model_validator
 
 from prefect._clock import now
+from prefect._defaults import new_list
 from prefect._ids import new_uuid
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.labels import Labelled
@@ -114,7 +115,7 @@ class Event(PrefectBaseModel):
     occurred: DateTime = Field(default_factory=now, description="When it happened.")
     event: str = Field(description="The name of what happened.")
     resource: Resource = Field(description="What it happened to.")
-    related: list[RelatedResource] = Field(default_factory=list, description="What had to do with it.")
+    related: list[RelatedResource] = Field(default_factory=new_list, description="What had to do with it.")
     payload: dict[str, Any] = Field(default_factory=dict, description="What describes it further.")
     id: UUID = Field(default_factory=new_uuid, description="Identifies the event.")
     follows: UUID | None = Field(default=None, description="An event that comes before this one.")

@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 from pydantic import Field, field_validator, model_validator
 
+from prefect._defaults import new_list
 from prefect._names import generate_slug
 from prefect._schemas.base import ObjectBaseModel, PrefectBaseModel, TimeSeriesBaseModel
 from prefect._schemas.fields import CreatedBy, FlowRunInputKey, KeyValueLabelsField
@@ -65,7 +66,7 @@ class _FlowRun(TimeSeriesBaseModel, ObjectBaseModel):
     # free for the maker of the run to use
     context: dict[str, Any] = Field(default_factory=dict, examples=[{"my_var": "my_value"}])
     empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
-    tags: list[str] = Field(default_factory=list, examples=[["tag-1", "tag-2"]])
+    tags: list[str] = Field(default_factory=new_list, examples=[["tag-1", "tag-2"]])
     labels: KeyValueLabelsField
     # for a sub-flow: the task run that stands for it in its parent
     parent_task_run_id: UUID | None = None

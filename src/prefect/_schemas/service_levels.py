@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from prefect._defaults import new_list
 from prefect._schemas.base import PrefectBaseModel
 
 
@@ -17,9 +18,9 @@ class SlaMergeResponse(PrefectBaseModel):
         created, updated, deleted: those that were, by name.
     """
 
-    created: list[str] = Field(default_factory=list)
-    updated: list[str] = Field(default_factory=list)
-    deleted: list[str] = Field(default_factory=list)
+    created: list[str] = Field(default_factory=new_list)
+    updated: list[str] = Field(default_factory=new_list)
+    deleted: list[str] = Field(default_factory=new_list)
 
 
 def as_mapping(service_level: Mapping[str, Any] | BaseModel) -> Mapping[str, Any]:

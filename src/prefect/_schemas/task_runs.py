@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from prefect._defaults import new_list
 from prefect._names import generate_slug
 from prefect._schemas.base import ObjectBaseModel, PrefectBaseModel, TimeSeriesBaseModel
 from prefect._schemas.fields import KeyValueLabelsField
@@ -108,7 +109,7 @@ class TaskRun(TimeSeriesBaseModel, ObjectBaseModel):
     cache_expiration: DateTime | None = None
     task_version: str | None = None
     empirical_policy: TaskRunPolicy = Field(default_factory=TaskRunPolicy)
-    tags: list[str] = Field(default_factory=list, examples=[["tag-1", "tag-2"]])
+    tags: list[str] = Field(default_factory=new_list, examples=[["tag-1", "tag-2"]])
     labels: KeyValueLabelsField
     state_id: UUID | None = None
     # where the arguments came from, by parameter

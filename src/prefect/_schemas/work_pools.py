@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from prefect._clock import now
+from prefect._defaults import new_list
 from prefect._names import generate_slug
 from prefect._schemas.base import ObjectBaseModel, PrefectBaseModel
 from prefect._schemas.enums import WorkerStatus, WorkPoolStatus, WorkQueueStatus
@@ -182,7 +183,7 @@ class WorkQueueConcurrencyStatusDetail(PrefectBaseModel):
     queue_name: str
     active_slots: _Slots
     concurrency_limit: int | None = None
-    flow_runs: list[FlowRunSlotSummary] = Field(default_factory=list)
+    flow_runs: list[FlowRunSlotSummary] = Field(default_factory=new_list)
     # of all, also those that are not in the list
     flow_run_count: int | None = None
 
@@ -192,7 +193,7 @@ class WorkPoolConcurrencyStatus(PrefectBaseModel):
 
     active_slots: _Slots
     concurrency_limit: int | None = None
-    queues: list[WorkQueueConcurrencyStatusDetail] = Field(default_factory=list)
+    queues: list[WorkQueueConcurrencyStatusDetail] = Field(default_factory=new_list)
     count: int
     limit: int
     pages: int
@@ -204,7 +205,7 @@ class WorkQueueConcurrencyStatus(PrefectBaseModel):
 
     active_slots: _Slots
     concurrency_limit: int | None = None
-    flow_runs: list[FlowRunSlotSummary] = Field(default_factory=list)
+    flow_runs: list[FlowRunSlotSummary] = Field(default_factory=new_list)
     count: int
     limit: int
     pages: int

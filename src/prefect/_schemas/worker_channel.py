@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
+from prefect._defaults import new_list
 from prefect._schemas.base import PrefectBaseModel
 from prefect._schemas.fields import NonNegativeInteger, PositiveInteger
 from prefect._schemas.moments import DateTime
@@ -153,8 +154,8 @@ class WorkerHelloPayload(_Message):
     supported_channel_versions: list[_Text] = Field(min_length=1)
     requested_capabilities: list[_Text] = Field(min_length=1)
     # all queues of the pool when empty
-    work_queue_names: list[_Text] = Field(default_factory=list)
-    handled_cleanup_kinds: list[CleanupKind] = Field(default_factory=list)
+    work_queue_names: list[_Text] = Field(default_factory=new_list)
+    handled_cleanup_kinds: list[CleanupKind] = Field(default_factory=new_list)
     max_cleanup_concurrency: NonNegativeInteger = 0
     create_pool_if_not_found: bool = False
     default_base_job_template: dict[str, Any] = Field(default_factory=dict)
@@ -228,9 +229,9 @@ class WorkerReadyPayload(_Message):
     selected_channel_version: WorkerChannelVersion
     effective_heartbeat_interval_seconds: PositiveInteger
     accepted_capabilities: list[WorkerChannelCapability] = Field(min_length=1)
-    rejected_capabilities: list[_Text] = Field(default_factory=list)
+    rejected_capabilities: list[_Text] = Field(default_factory=new_list)
     effective_max_cleanup_concurrency: NonNegativeInteger = 0
-    resolved_work_queues: list[ResolvedWorkQueue] = Field(default_factory=list)
+    resolved_work_queues: list[ResolvedWorkQueue] = Field(default_factory=new_list)
     initial_snapshot: WorkPoolSnapshotPayload
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, HttpUrl, model_validator
 
+from prefect._defaults import new_list
 from prefect._ids import new_uuid
 from prefect._schemas.base import ActionBaseModel
 from prefect._schemas.blocks import DEFAULT_BLOCK_SCHEMA_VERSION, refuse_self_reference, require_name
@@ -44,7 +45,7 @@ class BlockSchemaCreate(ActionBaseModel):
     # as JSON schema
     fields: dict[str, Any] = Field(default_factory=dict)
     block_type_id: UUID | None = None
-    capabilities: list[str] = Field(default_factory=list)
+    capabilities: list[str] = Field(default_factory=new_list)
     version: ShortText = DEFAULT_BLOCK_SCHEMA_VERSION
 
 

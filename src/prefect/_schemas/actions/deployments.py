@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from prefect._defaults import new_list
 from prefect._lazy import lazy_module
 from prefect._rules.recurrence import with_start
 from prefect._schemas.base import ActionBaseModel
@@ -165,7 +166,7 @@ class DeploymentCreate(ActionBaseModel):
     name: Annotated[NameOrEmpty, Short] = Field(examples=["my-deployment"])
     flow_id: UUID
     paused: bool | None = None
-    schedules: list[DeploymentScheduleCreate] = Field(default_factory=list)
+    schedules: list[DeploymentScheduleCreate] = Field(default_factory=new_list)
     concurrency_limit: int | None = None
     # a limit that is shared with others, instead of one of its own
     global_concurrency_limit_id: UUID | None = None
@@ -174,7 +175,7 @@ class DeploymentCreate(ActionBaseModel):
     enforce_parameter_schema: bool | None = None
     parameter_openapi_schema: ParameterOpenAPISchema | None = Field(default_factory=_empty_schema)
     parameters: dict[str, Any] = Field(default_factory=dict)
-    tags: list[ShortText] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=new_list)
     labels: KeyValueLabelsField
     # what a worker does to get the code
     pull_steps: list[dict[str, Any]] | None = None
@@ -230,7 +231,7 @@ class DeploymentUpdate(ActionBaseModel):
     # a limit that is shared with others, instead of one of its own
     global_concurrency_limit_id: UUID | None = None
     concurrency_options: ConcurrencyOptions | None = None
-    tags: list[ShortText] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=new_list)
     work_queue_name: ShortText | None = None
     work_pool_name: ShortText | None = None
     path: str | None = None

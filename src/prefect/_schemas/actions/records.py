@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from prefect._defaults import new_list
 from prefect._schemas.admin import SavedSearchFilter
 from prefect._schemas.base import ActionBaseModel
 from prefect._schemas.fields import ArtifactKey, Short, ShortText, StrictVariableValue, VariableName
@@ -54,4 +55,4 @@ class SavedSearchCreate(ActionBaseModel):
     """Give a search a name."""
 
     name: ShortText
-    filters: list[SavedSearchFilter] = Field(default_factory=list)
+    filters: list[SavedSearchFilter] = Field(default_factory=new_list)

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field, field_serializer, model_validator
 from pydantic_core import to_jsonable_python
 
+from prefect._defaults import new_list
 from prefect._schemas.base import ActionBaseModel
 from prefect._schemas.fields import KeyValueLabelsField, ShortText
 from prefect._schemas.flow_runs import FlowRunPolicy
@@ -38,14 +39,14 @@ class FlowCreate(ActionBaseModel):
     """Make a flow, or find the one of that name."""
 
     name: ShortText = Field(examples=["my-flow"])
-    tags: list[ShortText] = Field(default_factory=list, examples=[["tag-1", "tag-2"]])
+    tags: list[ShortText] = Field(default_factory=new_list, examples=[["tag-1", "tag-2"]])
     labels: KeyValueLabelsField
 
 
 class FlowUpdate(ActionBaseModel):
     """Change a flow."""
 
-    tags: list[ShortText] = Field(default_factory=list, examples=[["tag-1", "tag-2"]])
+    tags: list[ShortText] = Field(default_factory=new_list, examples=[["tag-1", "tag-2"]])
 
 
 class FlowRunCreate(ActionBaseModel):
@@ -62,7 +63,7 @@ class FlowRunCreate(ActionBaseModel):
     parent_task_run_id: UUID | None = None
     infrastructure_document_id: UUID | None = None
     empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
-    tags: list[ShortText] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=new_list)
     # a second run with the same key is not made; the first is returned
     idempotency_key: ShortText | None = None
     labels: KeyValueLabelsField
@@ -78,7 +79,7 @@ class FlowRunUpdate(ActionBaseModel):
     flow_version: ShortText | None = None
     parameters: dict[str, Any] | None = Field(default_factory=dict)
     empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
-    tags: list[ShortText] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=new_list)
     infrastructure_pid: str | None = None
     job_variables: dict[str, Any] | None = None
 
@@ -94,7 +95,7 @@ class DeploymentFlowRunCreate(ActionBaseModel):
     context: dict[str, Any] = Field(default_factory=dict)
     infrastructure_document_id: UUID | None = None
     empirical_policy: FlowRunPolicy = Field(default_factory=FlowRunPolicy)
-    tags: list[ShortText] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=new_list)
     # a second run with the same key is not made; the first is returned
     idempotency_key: ShortText | None = None
     parent_task_run_id: UUID | None = None
@@ -140,7 +141,7 @@ class TaskRunCreate(ActionBaseModel):
     cache_expiration: DateTime | None = None
     task_version: ShortText | None = None
     empirical_policy: TaskRunPolicy = Field(default_factory=TaskRunPolicy)
-    tags: list[ShortText] = Field(default_factory=list)
+    tags: list[ShortText] = Field(default_factory=new_list)
     labels: KeyValueLabelsField
     task_inputs: dict[str, list[TaskRunResult | FlowRunResult | Parameter | Constant]] = Field(default_factory=dict)
 

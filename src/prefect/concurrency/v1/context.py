@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from prefect._defaults import new_list
 from prefect._engine.contexts import ContextModel
 from prefect.client.utilities import sync_client
 from prefect.logging.loggers import get_logger
@@ -24,7 +25,7 @@ class ConcurrencyContext(ContextModel):
 
     __var__: ClassVar[ContextVar[Any]] = ContextVar("prefect_concurrency_v1")
 
-    cleanup_slots: list[tuple[list[str], float, UUID]] = Field(default_factory=list)
+    cleanup_slots: list[tuple[list[str], float, UUID]] = Field(default_factory=new_list)
 
     def __exit__(self, *exc_info: object) -> None:
         super().__exit__(*exc_info)
