@@ -8,7 +8,6 @@ want of a package that only the flow's own environment has, the source is read a
 from __future__ import annotations
 
 import ast
-import gc
 import hashlib
 import importlib
 import importlib.util
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from prefect._parsing import undisturbed
 from prefect.exceptions import ScriptError
 
 _loading = threading.RLock()  # sys.path and sys.modules are shared by all threads
@@ -110,23 +110,11 @@ def on_path(directory: str | None) -> Iterator[None]:
 def syntax_tree(source: str) -> ast.Module:
     """Parse a module, also beside other threads that parse.
 
-    CPython 3.11 counts how deep a tree is in one place for all threads. If the collector of garbage lets another thread in
-    while a tree is made, and that thread makes one as well, it finds the count wrong and raises `SystemError`.
-
     Raises:
         SyntaxError: it is not Python.
         ValueError: it has null characters.
     """
-    try:
-        return ast.parse(source)
-    except SystemError:
-        collected = gc.isenabled()
-        gc.disable()  # without it no other thread comes in between
-        try:
-            return ast.parse(source)
-        finally:
-            if collected:
-                gc.enable()
+    return undisturbed(lambda: ast.parse(source))
 
 
 def find_definition(source: str, qualified_name: str) -> Definition | None:

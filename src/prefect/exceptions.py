@@ -37,6 +37,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prefect._lazy import lazy_module
+from prefect._parsing import undisturbed
 
 if TYPE_CHECKING:
     from typing import Self
@@ -54,7 +55,7 @@ def _docline(error: BaseException) -> str:
 
 def exception_traceback(exc: BaseException) -> str:
     """The traceback of an exception, with those of its causes, as one text."""
-    return "".join(traceback.TracebackException.from_exception(exc).format())
+    return "".join(undisturbed(lambda: list(traceback.TracebackException.from_exception(exc).format())))
 
 
 # ── the roots ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,7 @@ from prefect._engine.outcome import combine, is_state_collection
 from prefect._engine.wording import crash_message, describe
 from prefect._ids import new_id
 from prefect._lazy import lazy_module
+from prefect._parsing import undisturbed
 from prefect._rules.states import Value
 from prefect._schemas.states import TERMINAL_STATES, State, StateDetails, StateType
 
@@ -130,7 +131,7 @@ def is_state_iterable(obj: Any) -> bool:
 
 def format_exception(exc: BaseException, tb: TracebackType | None = None) -> str:
     """The text of an exception with its traceback."""
-    return "".join(traceback.format_exception(type(exc), exc, tb or exc.__traceback__))
+    return "".join(undisturbed(lambda: traceback.format_exception(type(exc), exc, tb or exc.__traceback__)))
 
 
 async def exception_to_crashed_state(exc: BaseException, result_store: ResultStore | None = None) -> State[Any]:

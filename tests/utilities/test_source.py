@@ -1,16 +1,23 @@
-"""Looking into source (`prefect._scripts`)."""
+"""What parses Python, beside other threads that do so (`prefect._parsing`)."""
 
 from __future__ import annotations
 
+import ast
 import gc
 import inspect
+import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from prefect._scripts import syntax_tree
+from prefect.exceptions import exception_traceback
+from prefect.logging.handlers import APILogHandler
+from prefect.states import format_exception
 
 _SOURCE = "\n".join(f"def f{number}(a: int = 1, *b, c=None): return [x for x in a if x]" for number in range(60))
 
@@ -66,3 +73,34 @@ def test_threads_parse_beside_each_other() -> None:
         for thread in threads:
             thread.join()
     assert gc.isenabled()
+
+
+def _logged(error: BaseException) -> str:
+    record = logging.LogRecord(
+        "x", logging.ERROR, __file__, 1, "It failed", (), (type(error), error, error.__traceback__)
+    )
+    record.flow_run_id = str(uuid4())
+    return str(APILogHandler().prepare(record)["message"])
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tracebacks do not mark what failed in a line")
+@pytest.mark.parametrize("text", [format_exception, exception_traceback, _logged])
+def test_a_traceback_that_another_thread_disturbs(
+    text: Callable[[BaseException], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = ast.parse
+    disturbed: list[str] = []
+
+    def disturbed_once(source: str, *args: Any, **kwargs: Any) -> ast.AST:
+        if not disturbed:
+            disturbed.append(source)
+            raise SystemError("AST constructor recursion depth mismatch (before=261, after=63)")
+        return parse(source, *args, **kwargs)
+
+    monkeypatch.setattr(ast, "parse", disturbed_once)
+    try:
+        print((1 + 2) / (3 - 3))
+    except ZeroDivisionError as error:
+        told = text(error)
+    assert "ZeroDivisionError: division by zero" in told
+    assert "(1 + 2) / (3 - 3)" in disturbed[0]

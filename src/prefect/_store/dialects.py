@@ -83,7 +83,8 @@ def make_engine(
     """
     parsed = parse_url(url)
     if not is_sqlite(parsed):
-        engine = sa.create_engine(parsed, **{"pool_pre_ping": True, **(pool or {})})
+        # we have no `hstore`, which each connection would ask for
+        engine = sa.create_engine(parsed, use_native_hstore=False, **{"pool_pre_ping": True, **(pool or {})})
         event.listen(engine, "connect", _leave_documents)
         return engine
     path = sqlite_path(parsed)

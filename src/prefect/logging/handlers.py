@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 from prefect._clock import from_us, to_us
 from prefect._engine.frames import current_flow, current_task
 from prefect._lazy import lazy_module
+from prefect._parsing import undisturbed
 from prefect.exceptions import MissingContextError
 from prefect.logging import sink as _sink
 from prefect.logging._colors import paint, wants_color
@@ -145,7 +146,7 @@ class APILogHandler(logging.Handler):
         return _text(flow_run_id), _text(task_run_id), None
 
     def _row(self, record: logging.LogRecord, ids: tuple[str | None, str | None, str | None], limit: int) -> LogRow:
-        message = _recordable(redact_secrets(self.format(record)), limit)
+        message = _recordable(redact_secrets(undisturbed(lambda: self.format(record))), limit)
         return record.name, record.levelno, message, round(record.created * 1_000_000), *ids
 
 
@@ -331,7 +332,7 @@ class PrefectConsoleHandler(logging.StreamHandler[Any]):
             stream = self.stream
             if stream is None:  # a process without a console (pythonw)
                 return
-            line = redact_secrets(self.format(record))
+            line = redact_secrets(undisturbed(lambda: self.format(record)))
             settings = get_current_settings().logging
             if settings.markup or ((self._styles or self._highlighter) and settings.colors):
                 self._print_with_rich(line, settings.markup, settings.colors)

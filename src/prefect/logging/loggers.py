@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from prefect._engine.frames import FlowFrame, RunFrame, TaskFrame, current_flow, current_frame
+from prefect._parsing import undisturbed
 from prefect.exceptions import MissingContextError
 
 if TYPE_CHECKING:
@@ -322,7 +323,7 @@ class LogEavesdropper(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Collect one record."""
-        self._lines.append(self.format(record))
+        self._lines.append(undisturbed(lambda: self.format(record)))
 
     def text(self) -> str:
         """What was collected, a record a line: `[LEVEL]: message`."""

@@ -15,7 +15,7 @@ from sqlalchemy import exc as sa_exc
 from prefect._lazy import lazy_module
 from prefect._store.announcements import Bus, collected
 from prefect._store.dialects import make_engine
-from prefect._store.schema import POSTGRESQL_SCRIPT, read_script, statements
+from prefect._store.schema import POSTGRESQL_SCRIPT, SCHEMA_REVISION, read_script
 from prefect.server.notifications import PostgreSQLAnnouncements
 from prefect.settings import get_current_settings
 
@@ -64,12 +64,13 @@ class PostgreSQLDatabase:
 
     def _bring_up_to_date(self) -> None:
         with self._engine.begin() as tx:
+            if _revision(tx) == SCHEMA_REVISION:
+                return
             # replicas that start together do this one after the other, and wait for as long as it takes
             tx.exec_driver_sql("SET LOCAL statement_timeout = 0")
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
             if not sa.inspect(tx).get_table_names():
-                for statement in statements(read_script(POSTGRESQL_SCRIPT)):
-                    tx.exec_driver_sql(statement)
+                tx.exec_driver_sql(read_script(POSTGRESQL_SCRIPT))  # all its statements in one message
                 return
         migrate.upgrade(self.url)
 
@@ -113,6 +114,14 @@ class PostgreSQLDatabase:
     def close(self) -> None:
         self._announcements.close()
         self._engine.dispose()
+
+
+def _revision(tx: sa.Connection) -> str | None:
+    """The schema revision of a database, None for one without."""
+    if tx.exec_driver_sql("SELECT to_regclass('alembic_version')").scalar_one() is None:
+        return None
+    revision: str | None = tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+    return revision
 
 
 def _all_kept(pool: Mapping[str, Any]) -> dict[str, int]:
