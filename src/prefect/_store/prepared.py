@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -141,10 +142,11 @@ def converted(columns: Iterable[tuple[str, Converter]], row: Sequence[Any]) -> R
 
 def fetched(tx: sa.Connection, sql: str, given: Any) -> list[Sequence[Any]]:
     """All rows of a statement, which and whose values are as the driver takes them; they are as it gives them."""
-    with contextlib.suppress(sqlite3.Error):  # when the rows are fetched: it is tried again, as in `_short_cut`
-        cursor = _short_cut(tx, sql, given)
-        if cursor is not None:
-            return cursor.fetchall()
+    cursor = _short_cut(tx, sql, given)
+    if cursor is not None:
+        with contextlib.suppress(sqlite3.Error):  # when the rows are fetched: it is tried again, as in `_on_sqlite`
+            found: list[Sequence[Any]] = cursor.fetchall()
+            return found
     return _all(tx.exec_driver_sql(sql, given))
 
 
@@ -156,17 +158,23 @@ def rows_changed(tx: sa.Connection, sql: str, given: Any) -> int:
         given: its values, as the driver takes them; a list when it is to be carried out for each of several.
     """
     cursor = _short_cut(tx, sql, given)
-    return tx.exec_driver_sql(sql, given).rowcount if cursor is None else cursor.rowcount
+    changed: int = tx.exec_driver_sql(sql, given).rowcount if cursor is None else cursor.rowcount
+    return changed
 
 
-def _short_cut(tx: sa.Connection, sql: str, given: Any) -> sqlite3.Cursor | None:
-    """The result of a statement on SQLite; None where SQLAlchemy is to be asked.
+def _short_cut(tx: sa.Connection, sql: str, given: Any) -> Any:
+    """The driver's cursor with the result of a statement; None where SQLAlchemy is to be asked.
 
     It keeps books of each statement and describes the columns of its result, which takes longer than most statements here.
     Those who want to see all statements, as programs do that trace them, see them.
     """
-    is_seen = tx.engine.echo or tx.dispatch.before_cursor_execute
-    if tx.dialect.name != "sqlite" or not tx.in_transaction() or is_seen:
+    if tx.engine.echo or tx.dispatch.before_cursor_execute:
+        return None
+    return _on_sqlite(tx, sql, given) if tx.dialect.name == "sqlite" else _on_postgresql(tx, sql, given)
+
+
+def _on_sqlite(tx: sa.Connection, sql: str, given: Any) -> sqlite3.Cursor | None:
+    if not tx.in_transaction():
         return None
     connection: Any = tx.connection.driver_connection
     try:
@@ -174,6 +182,26 @@ def _short_cut(tx: sa.Connection, sql: str, given: Any) -> sqlite3.Cursor | None
         cursor: sqlite3.Cursor = execute(sql, given)
     except sqlite3.Error:
         return None  # it fails again, and SQLAlchemy says so in its own words
+    return cursor
+
+
+def _on_postgresql(tx: sa.Connection, sql: str, given: Any) -> Any:
+    if isinstance(given, list):
+        return None
+    connection: Any = tx.connection.driver_connection
+    cursor = connection.cursor()
+    try:
+        cursor.execute(sql, given)
+    except tx.dialect.loaded_dbapi.Error as error:
+        # the transaction has failed with it, so that it cannot be tried again
+        is_lost = tx.dialect.is_disconnect(error, connection, cursor)
+        if is_lost:
+            tx.invalidate(error)
+        errors: Any = sa_exc.DBAPIError
+        raise errors.instance(
+            sql, given, error, tx.dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=tx.dialect,
+            hide_parameters=tx.engine.hide_parameters,
+        ) from error  # fmt: skip
     return cursor
 
 

@@ -44,6 +44,8 @@ _QUIET_AFTER = 20.0
 _EVERYTHING = "*"
 _MOST_BYTES = 7_500  # PostgreSQL takes 8000 in one notification
 _LONGEST_PAUSE = 5.0
+_SEND_SECONDS = 0.01
+"""What is announced within so short a time is sent together."""
 
 
 class PostgreSQLAnnouncements:
@@ -117,12 +119,15 @@ class PostgreSQLAnnouncements:
 
     def _carry(self, connection: psycopg.Connection[Any]) -> None:
         look_again = time.monotonic() + LOOK_AGAIN_SECONDS
+        send_again = 0.0
         while True:
             ending = self._ended.is_set()
-            self._send(connection)
+            if ending or time.monotonic() >= send_again:
+                self._send(connection)
+                send_again = time.monotonic() + _SEND_SECONDS
             if ending:
                 return
-            left = max(0.0, look_again - time.monotonic())
+            left = max(0.0, (send_again if self._outgoing else look_again) - time.monotonic())
             readable, _, _ = select.select([connection.fileno(), self._wake_reader], [], [], left)
             if self._wake_reader in readable:
                 os.read(self._wake_reader, 4096)
