@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from prefect import _ids
-from prefect._ids import new_id, new_uuid
+from prefect._ids import new_id, new_ids, new_uuid
 
 
 def test_it_is_a_uuid_of_version_7_and_holds_the_time() -> None:
@@ -34,7 +34,14 @@ def test_they_go_on_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) 
     first = new_id()
     monkeypatch.setattr(_ids.time, "time_ns", lambda: 1_000_000_000)
     second, third = new_id(), new_id()
-    assert first < second < third
+    assert first < second < third < min(new_ids(3)) < new_id()
+
+
+def test_many_at_once_are_like_one_after_the_other() -> None:
+    before, ids, after = new_id(), new_ids(10_000), new_id()
+    assert [before, *ids, after] == sorted({before, *ids, after})
+    assert {uuid.UUID(one).version for one in ids} == {7}
+    assert new_ids(0) == []
 
 
 def test_threads_never_get_the_same() -> None:

@@ -117,10 +117,11 @@ def read_flow_run_history(tx: sa.Connection, body: RecentFlowRuns) -> list[Simpl
     columns = (
         "id", "state_type", "state_timestamp", "start_time", "expected_start_time", "total_run_time",
     )  # fmt: skip
-    shown = sa.and_(body.clause(), flow_run.c.state_type.is_not(None), flow_run.c.expected_start_time.is_not(None))
+    is_shown = sa.and_(flow_run.c.state_type.is_not(None), flow_run.c.expected_start_time.is_not(None))
     order = queries.FLOW_RUN_ORDERS[body.sort.value]
     runs = sa.select(*(flow_run.c[name] for name in columns))
-    cut = pages.Cut(shown, order, body.limit, body.offset, values=body.state_types())
+    parts = [sa.and_(part, is_shown) for part in body.clauses_by_state()]
+    cut = pages.Cut(sa.and_(body.clause(), is_shown), order, body.limit, body.offset, parts)
     statement = pages.page(tx, runs, cut)
     return [
         SimpleFlowRun(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ from prefect._schemas.filters.task_runs import TaskRunFilter
 from prefect._schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
 from prefect._schemas.flow_runs import FlowRun, FlowRunPolicy
 from prefect._schemas.sorting import FlowRunSort
-from prefect._schemas.states import State
+from prefect._schemas.states import State, StateType
 from prefect._store import pages, placement, queries
 from prefect._store.tables import flow_run, flow_run_input, flow_run_state, log, task_run, task_run_state
 
@@ -50,6 +50,19 @@ class FlowRunSelection(PrefectBaseModel):
         if state.operator != Operator.and_ and state.name is not None:
             return []
         return sorted({type.value for type in state.type.any_})
+
+    def clauses_by_state(self) -> list[sa.ColumnElement[bool]]:
+        """For runs in one of several states: a clause for those in each. Empty when there is nothing to tell apart."""
+        types = self.state_types()
+        return [self._in_state(type).clause() for type in types] if len(types) > 1 else []
+
+    def _in_state(self, type: str) -> Self:
+        assert self.flow_runs is not None
+        assert self.flow_runs.state is not None
+        assert self.flow_runs.state.type is not None
+        of_type = self.flow_runs.state.type.model_copy(update={"any_": [StateType(type)]})
+        state = self.flow_runs.state.model_copy(update={"type": of_type})
+        return self.model_copy(update={"flow_runs": self.flow_runs.model_copy(update={"state": state})})
 
     def clause(self) -> sa.ColumnElement[bool]:
         return sa.and_(
@@ -122,7 +135,7 @@ def reads() -> RunReads:
 
 def _cut(body: FlowRunQuery | FlowRunPages) -> pages.Cut:
     order = queries.FLOW_RUN_ORDERS[body.sort.value]
-    return pages.Cut(body.clause(), order, body.limit, body.offset, values=body.state_types())
+    return pages.Cut(body.clause(), order, body.limit, body.offset, body.clauses_by_state())
 
 
 @operation("GET", "/flow_runs/{id}")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from prefect._clock import now
-from prefect._ids import new_id
+from prefect._ids import new_ids
 from prefect._operations import rows
 from prefect._operations.registry import PlainText, operation
 from prefect._schemas.actions.runs import LogCreate
@@ -65,7 +65,10 @@ class LogLine(LogCreate):
 def create_logs(tx: sa.Connection, body: list[LogLine]) -> None:
     """Write lines of logs."""
     moment = now()
-    lines = [{**line.__dict__, "id": line.id or new_id(), "created": moment} for line in body]
+    lines = [
+        {**line.__dict__, "id": line.id or id, "created": moment}
+        for line, id in zip(body, new_ids(len(body)), strict=True)
+    ]
     bulk.insert_new(tx, log, _COLUMNS, lines)
     announce(tx, "logs")
 

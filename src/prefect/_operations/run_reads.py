@@ -97,12 +97,12 @@ class RunReads:
 
     def _reader(self, tx: sa.Connection, body: Query) -> Reader:
         if _depends_on_the_clock(body):
-            return Reader(self._statement, self._cut(body))
+            return Reader(self._statement, self._cut(body), tx.dialect.name)
         key = (tx.dialect.name, f"{type(body).__name__}{body.model_dump_json(exclude_unset=True)}")
         with self._lock:
             reader = self._readers.get(key)
             if reader is None:
-                reader = self._readers[key] = Reader(self._statement, self._cut(body))
+                reader = self._readers[key] = Reader(self._statement, self._cut(body), tx.dialect.name)
         return reader
 
 

@@ -10,14 +10,20 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from prefect._clock import to_us
+from prefect._lazy import lazy_module
 from prefect._store.documents import json_text
 from prefect._store.prepared import rows_changed
 from prefect._store.types import Duration, Id, Json, Timestamp
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+else:
+    postgresql = lazy_module("sqlalchemy.dialects.postgresql")  # who looks at SQLite does not wait for it
 
 Row = dict[str, Any]
 """A value for each column that is written, in the types of Python: UUID, aware datetime, timedelta, JSON values."""
@@ -57,19 +63,48 @@ def _execute(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: S
         marks = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}"
         return rows_changed(tx, statement, list(_tuples(table, tuple(columns), rows)))
-    statement = (
-        f"INSERT INTO {table.name} ({names}) SELECT {names} "
-        f"FROM json_populate_recordset(NULL::{table.name}, %s::json) {conflict}"
-    )
     durations = [name for name in columns if isinstance(table.c[name].type, Duration)]
     done = 0
     for start in range(0, len(rows), _MANY):
         part = rows[start : start + _MANY]
         if durations:
             part = [{**row, **{name: row[name] // _MICROSECOND for name in durations}} for row in part]
-        document = json_text(part)
-        done += rows_changed(tx, statement, (document,))
+        common = _in_common(table, columns, part)
+        values = ", ".join(f"%s::{common[name]}" if name in common else name for name in columns)
+        statement = (
+            f"INSERT INTO {table.name} ({names}) SELECT {values} "
+            f"FROM json_populate_recordset(NULL::{table.name}, %s::json) {conflict}"
+        )
+        given = [part[0][name] for name in common]
+        if common:
+            varying = [name for name in columns if name not in common]
+            part = [{name: row[name] for name in varying} for row in part]
+        done += rows_changed(tx, statement, (*given, json_text(part)))
     return done
+
+
+def _in_common(table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
+    """The columns in which all rows have the same value, in their order, with their types on PostgreSQL.
+
+    What is written into the document once a row takes as long to parse as the row takes to be inserted.
+    """
+    if len(rows) == 1:
+        return {}
+    plain = _plain(table)
+    return {
+        name: plain[name]
+        for name in columns
+        if name in plain
+        for values in ([row[name] for row in rows],)
+        if values.count(values[0]) == len(values)
+    }
+
+
+@functools.cache
+def _plain(table: sa.Table) -> dict[str, str]:
+    dialect = postgresql.dialect()
+    kinds = (Id, Timestamp, sa.Text, sa.Integer)
+    return {one.name: one.type.compile(dialect) for one in table.c if isinstance(one.type, kinds)}
 
 
 def _tuples(table: sa.Table, columns: tuple[str, ...], rows: Sequence[Row]) -> Iterable[tuple[Any, ...]]:

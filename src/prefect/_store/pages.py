@@ -32,8 +32,8 @@ class Order:
     descending: bool = False
     optional: bool = True
     """Whether there may be rows that have no value."""
-    within: Column | None = None
-    """What an index has in front of this order: rows with one value of it are read in order."""
+    by_part: bool = False
+    """Whether there are indexes in which the rows of each part, such as those in one state, are in this order."""
 
     @property
     def clauses(self) -> tuple[Column, ...]:
@@ -65,29 +65,30 @@ class Cut:
         order: their order.
         limit: so many rows at most.
         offset: leave out so many first.
-        values: when every row that matches has one of a few values of `order.within`: which.
+        parts: the same as `where`, as a few clauses of which each row that matches fits exactly one.
     """
 
     where: Clause
     order: Order
     limit: int
     offset: int = 0
-    values: Sequence[Any] = ()
+    parts: Sequence[Clause] = ()
 
     @property
     def present(self) -> Clause:
         """The rows that match and have a value."""
-        return sa.and_(self.where, self.order.key.is_not(None)) if self.order.optional else sa.and_(self.where)
+        return self._present(self.where)
+
+    def _present(self, where: Clause) -> Clause:
+        return sa.and_(where, self.order.key.is_not(None)) if self.order.optional else sa.and_(where)
 
     def ids_of_present(self) -> sa.Select[Any]:
         """The ids of those on the page that have a value."""
         order = self.order
-        if order.within is None or len(self.values) < 2:
+        if not order.by_part or not self.parts:
             return self._cut(sa.select(order.id.label("id")).where(self.present).order_by(*order.of_present))
-        keys = sa.select(order.id.label("id"), order.key.label("key")).where(self.present).order_by(*order.of_present)
-        beginnings = [
-            keys.where(order.within == value).limit(self.limit + self.offset).subquery() for value in self.values
-        ]
+        keys = sa.select(order.id.label("id"), order.key.label("key")).order_by(*order.of_present)
+        beginnings = [keys.where(self._present(part)).limit(self.limit + self.offset).subquery() for part in self.parts]
         merged = sa.union_all(*(sa.select(one) for one in beginnings)).subquery()
         by = (order.directed(merged.c.key), order.directed(merged.c.id))
         return self._cut(sa.select(merged.c.id).order_by(*by))
@@ -134,11 +135,13 @@ class Reader:
     Args:
         statement: selects from the table of the order, and from whatever is joined to it.
         cut: which rows.
+        dialect: of the database, `sqlite` or `postgresql`.
     """
 
-    def __init__(self, statement: sa.Select[Any], cut: Cut) -> None:
+    def __init__(self, statement: sa.Select[Any], cut: Cut, dialect: str) -> None:
         self._statement = statement
         self._cut = cut
+        self._dialect = dialect
         self._present = self._of(cut.ids_of_present())
 
     @cached_property
@@ -146,8 +149,13 @@ class Reader:
         return self._of(self._cut.ids_of_absent(self._cut.limit, 0))
 
     def _of(self, ids: sa.Select[Any]) -> Fixed:
-        order, on_page = self._cut.order, ids.subquery()
-        return Fixed(self._statement.join(on_page, on_page.c.id == order.id).order_by(*order.clauses))
+        order = self._cut.order
+        if self._dialect == "postgresql":  # it looks up an array by the index; to join it, it may read the whole table
+            on_page = self._statement.where(order.id == sa.any_(sa.func.array(ids.scalar_subquery())))
+        else:
+            found = ids.subquery()
+            on_page = self._statement.join(found, found.c.id == order.id)
+        return Fixed(on_page.order_by(*order.clauses))
 
     def rows(self, tx: sa.Connection) -> list[Sequence[Any]]:
         """The rows of the page, in order, as the driver gives them."""

@@ -197,7 +197,7 @@ FLOW_ORDERS: Mapping[str, list[Column]] = {
     "NAME_DESC": [flow.c.name.desc()],
 }
 FLOW_RUN_ORDERS: Mapping[str, Order] = _run_orders(flow_run) | {
-    f"{name}_{direction}": Order(flow_run.c.id, key, direction == "DESC", within=flow_run.c.state_type)
+    f"{name}_{direction}": Order(flow_run.c.id, key, direction == "DESC", by_part=True)
     for name, key in {"START_TIME": STARTED, "EXPECTED_START_TIME": flow_run.c.expected_start_time}.items()
     for direction in ("ASC", "DESC")
 }
