@@ -14,6 +14,7 @@ import pytest
 
 from prefect import flow, get_run_logger, runtime, task
 from prefect._engine.recorder import get_recorder
+from prefect._engine.recording import outbox
 from prefect._schemas.flow_runs import FlowRun
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
@@ -249,3 +250,31 @@ def test_a_forked_child_has_a_recorder_of_its_own(server: Server) -> None:
         assert server.states(id) == ["Pending", "Running", "Completed"]
     flows = server.ask("POST", "/flows/filter", {"flows": {"name": {"any_": ["of the child"]}}})
     assert {run["state_type"] for run in server.flow_runs(flow_id=flows[0]["id"])} == {"COMPLETED"}
+
+
+def test_a_task_run_is_told_of_once_it_has_ended_or_waited(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 3600.0)  # what the background thread does, this test does
+    monkeypatch.setattr(outbox, "_FIRST_FLUSH_SECONDS", 3600.0)
+    ids: list[str] = []
+
+    def shown() -> list[str]:
+        return [each["state_name"] for each in server.task_runs(ids[0])]
+
+    @task
+    def lasts(times: int) -> list[str]:
+        box = get_recorder().outbox
+        for _ in range(times):
+            with box._lock:
+                box._drain(leave_open=True)
+        return shown()
+
+    @flow
+    def waits() -> tuple[list[str], list[str], list[str]]:
+        ids.append(str(runtime.flow_run.id))
+        return lasts(1), lasts(1), lasts(2)
+
+    assert waits() == ([], ["Completed"], ["Completed", "Completed", "Running"])
+    assert shown() == ["Completed"] * 3
+    assert [server.task_states(each["id"]) for each in server.task_runs(ids[0])] == [
+        ["Pending", "Running", "Completed"]
+    ] * 3

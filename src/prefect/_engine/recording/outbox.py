@@ -2,7 +2,7 @@
 
 Two kinds of things are handed in. *Units* (`commit`) are answered before the caller goes on: the beginning of a flow
 run, a state that it is to enter, an artifact that it leaves. *Records* (`task_runs`, `logs`, `events`) may wait a tenth
-of a second. Whoever needs an answer takes the lock and sends everything that is pending, its own unit last; the threads
+of a second, and those of a task run that has not ended by then another tenth: most end, and are recorded once. Whoever needs an answer takes the lock and sends everything that is pending, its own unit last; the threads
 that waited meanwhile find their units already answered. A background thread exists only while records wait, or the
 server is away.
 
@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect._engine.frames import TaskFrame
 from prefect._engine.recording import messages
 from prefect._engine.recording.messages import Message, TaskItem
 from prefect._engine.recording.spool import Spool
@@ -38,7 +39,10 @@ else:
 _log = logging.getLogger("prefect.recorder")
 
 FLUSH_SECONDS = 0.1
-"""How long a record waits, at most, before the background thread sends it."""
+"""How long a record waits before the background thread sends it."""
+_FIRST_FLUSH_SECONDS = 0.05
+"""How long one waits after a while in which there was nothing: the server has its part of the work early, then."""
+_QUIET_SECONDS = 0.5
 MOST_TASK_ITEMS = 4_000
 MOST_RECORDS = 4_000
 """How much goes into one message, at most."""
@@ -87,6 +91,8 @@ class Outbox:
         self._attempts = 0
         self._retry_at = 0.0
         self._kept = 0
+        self._left = 0
+        """So many of the task items were there when the background thread sent records, and were left for the next time."""
         self._told_of_loss = False
         self._looked_for_abandoned = False
 
@@ -118,7 +124,7 @@ class Outbox:
         self.notify()
 
     def notify(self) -> None:
-        """Say that there are records; they are sent within `FLUSH_SECONDS`."""
+        """Say that there are records; they are sent after `FLUSH_SECONDS`, or twice as long."""
         if not self._wake.is_set():
             self._wake.set()
             if self._thread is None:
@@ -133,13 +139,14 @@ class Outbox:
                 self._thread.start()
 
     def _background(self) -> None:
-        wake = self._wake
+        wake, sent = self._wake, 0.0
         while True:
             wake.wait(max(self._retry_at - time.monotonic(), 0.01) if self._away is not None else None)
             if self._wake is not wake:
                 return  # closed; one that is used again has another event and another thread
             if self._away is None:
-                time.sleep(FLUSH_SECONDS)  # let a batch gather; a unit in the meantime takes it along
+                # let a batch gather; a unit in the meantime takes it along
+                time.sleep(_FIRST_FLUSH_SECONDS if time.monotonic() - sent > _QUIET_SECONDS else FLUSH_SECONDS)
             else:
                 time.sleep(min(max(self._retry_at - time.monotonic(), FLUSH_SECONDS), 1.0))
             wake.clear()
@@ -147,15 +154,21 @@ class Outbox:
                 if self._wake is not wake:
                     return
                 try:
-                    self._drain()
+                    self._drain(leave_open=True)
                     self._send_abandoned()
                 except Exception:  # the thread must go on; what was not sent is kept
                     _log.exception("What was recorded could not be sent, and it is tried again:")
+            sent = time.monotonic()
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    def _drain(self, *, now: bool = False) -> None:
-        """Send all that is pending. Called with the lock held."""
+    def _drain(self, *, now: bool = False, leave_open: bool = False) -> None:
+        """Send all that is pending. Called with the lock held.
+
+        Args:
+            now: whether the server is away or not.
+            leave_open: all but what has come in since the last time about task runs that have not ended.
+        """
         if self._sending:
             return  # something that is logged on the way
         self._sending = True
@@ -167,7 +180,7 @@ class Outbox:
                 self._units.popleft()
             while len(self.task_items) > MOST_TASK_ITEMS or len(self.logs) > MOST_RECORDS:
                 self._deliver(self._take(), [], now=now)
-            message = self._take()
+            message = self._take(leave_open=leave_open and not units)
             for unit in units:
                 for kind, record in unit.records():
                     message[kind].append(record)
@@ -183,10 +196,9 @@ class Outbox:
                 unit.done = True
             self._sending = False
 
-    def _take(self) -> Message:
+    def _take(self, *, leave_open: bool = False) -> Message:
         """Take the records that are pending, as a message. (The lists are never replaced: others append meanwhile.)"""
-        items = self.task_items[:MOST_TASK_ITEMS]
-        del self.task_items[: len(items)]
+        items = self._take_items(leave_open=leave_open)
         logs = self.logs[:MOST_RECORDS]
         del self.logs[: len(logs)]
         events = self.events[:MOST_RECORDS]
@@ -194,6 +206,20 @@ class Outbox:
         message: Message = {kind: [] for kind in messages.KINDS}
         message.update(task_runs=messages.task_runs(items), logs=logs, events=events)
         return message
+
+    def _take_items(self, *, leave_open: bool) -> list[TaskItem]:
+        items = self.task_items[:MOST_TASK_ITEMS]
+        waited = {item[0] for item in items[: self._left]}
+        # whether a run has ended is asked once, for all its items: others go on meanwhile
+        stays = (
+            {frame for frame in {item[0] for item in items} - waited if not _has_ended(frame)} if leave_open else set()
+        )
+        left = [item for item in items if item[0] in stays]
+        self.task_items[: len(items)] = left
+        self._left = len(left)
+        if left:
+            self.notify()
+        return [item for item in items if item[0] not in stays] if stays else items
 
     def _deliver(self, message: Message, units: list[Unit], *, now: bool) -> None:
         """Send a message; or keep it, when the server is away."""
@@ -458,6 +484,10 @@ class Outbox:
             pending.clear()
         self.spool.after_fork_in_child()
         self._reset()
+
+
+def _has_ended(frame: TaskFrame) -> bool:
+    return frame.state is not None and frame.state.is_final
 
 
 _EMPTY: Message = {kind: [] for kind in messages.KINDS}
