@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+import waiting
 from prefect._store.types import Json
 from prefect.server import postgresql as server_postgresql
 from prefect.server.database import make_database
@@ -151,3 +152,51 @@ def test_connections_of_a_busy_time_are_closed_when_it_is_over(
     database.read(notes)
     database.read(notes)
     assert not together(database, 2) & many
+
+
+_ANALYSED = "SELECT relname FROM pg_stat_user_tables WHERE last_analyze IS NOT NULL"
+
+
+def test_new_tables_that_grow_are_analysed_before_autovacuum_comes(
+    database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_postgresql, "_WRITES_BETWEEN_LOOKS", 20)
+    for statement in (
+        'CREATE TABLE "Grows, too" (text text) WITH (autovacuum_enabled = off)',
+        "CREATE TABLE small (text text) WITH (autovacuum_enabled = off)",
+        "ALTER TABLE note SET (autovacuum_enabled = off)",
+    ):
+        database.write(lambda tx, statement=statement: tx.exec_driver_sql(statement))
+
+    def analysed() -> list[str]:
+        return sorted(database.read(lambda tx: tx.exec_driver_sql(_ANALYSED).scalars().all()))
+
+    def grows(tx: sa.Connection) -> None:
+        for table in ("note", '"Grows, too"'):
+            tx.exec_driver_sql(f"INSERT INTO {table} VALUES ('x')")
+
+    database.write(lambda tx: tx.exec_driver_sql("INSERT INTO small VALUES ('x')"))
+
+    def written() -> bool:
+        database.write(grows)
+        return len(analysed()) == 2
+
+    waiting.until(written, 60, what="the statistics")
+    assert analysed() == ["Grows, too", "note"]
+
+
+def test_a_schema_that_is_current_is_seen_without_what_migrates_it(
+    postgresql: PostgreSQL, run_script: Callable[..., Any]
+) -> None:
+    url = postgresql.database("current")
+    source = f"""
+import sys
+from prefect.server.database import make_database
+database = make_database({url!r})
+database.open()
+print(database.read(lambda tx: tx.exec_driver_sql("SELECT count(*) FROM flow").scalar_one()))
+database.close()
+print([name for name in ("alembic", "mako") if name in sys.modules])
+"""
+    for _ in range(2):  # made, and opened again
+        assert run_script(source).ok().stdout.split("\n")[:2] == ["0", "[]"]

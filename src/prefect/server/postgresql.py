@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +30,8 @@ else:
 
 T = TypeVar("T")
 
+_log = logging.getLogger("prefect.server")
+
 
 class PostgreSQLDatabase:
     """A PostgreSQL database.
@@ -50,6 +54,7 @@ class PostgreSQLDatabase:
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine, "do_connect", self._add_arguments)
         self._announcements = PostgreSQLAnnouncements(self._engine, self.bus)
+        self._statistics = _FirstStatistics(self._reading)
 
     def _add_arguments(self, dialect: Any, record: Any, args: list[Any], arguments: dict[str, Any]) -> None:
         settings = get_current_settings()
@@ -89,6 +94,7 @@ class PostgreSQLDatabase:
         value, topics = self._until_done(work)
         self.bus.publish(topics)
         self._announcements.announce(topics)
+        self._statistics.count_write()
         return value
 
     def _until_done(self, work: Callable[[sa.Connection], T]) -> tuple[T, Collection[str]]:
@@ -128,6 +134,43 @@ def _all_kept(pool: Mapping[str, Any]) -> dict[str, int]:
     """A pool that keeps all the connections that it may open: to open one takes longer than most of what it is used for."""
     kept, more = pool.get("pool_size", _KEPT), pool.get("max_overflow", 0)
     return {} if kept <= 0 or more <= 0 else {"pool_size": kept + more, "max_overflow": 0}
+
+
+class _FirstStatistics:
+    """Has PostgreSQL look at tables that are new and grow quickly.
+
+    Its autovacuum does so, after a minute or two. Until then it plans for a few rows what is asked of thousands.
+
+    Args:
+        engine: of the database, in autocommit mode.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._writes = 0
+
+    def count_write(self) -> None:
+        """Something was written. (That threads count at the same time and one is missed matters little.)"""
+        self._writes += 1
+        if self._writes % _WRITES_BETWEEN_LOOKS == 0 and self._writes <= _WRITES_LOOKED_AT:
+            threading.Thread(target=self.look, name="prefect-statistics", daemon=True).start()
+
+    def look(self) -> None:
+        """Have those tables analysed that never were and have grown."""
+        try:
+            with self._engine.connect() as tx:
+                for table in tx.execute(_NEVER_ANALYSED, {"rows": _WRITES_BETWEEN_LOOKS}).scalars().all():
+                    tx.exec_driver_sql(f"ANALYZE {tx.dialect.identifier_preparer.quote(table)}")
+        except sa_exc.SQLAlchemyError as exc:
+            _log.debug("The statistics of new tables were not made: %s", exc)
+
+
+_WRITES_BETWEEN_LOOKS = 500
+_WRITES_LOOKED_AT = 10_000
+_NEVER_ANALYSED = sa.text(
+    "SELECT relname FROM pg_stat_user_tables WHERE schemaname = current_schema() "
+    "AND last_analyze IS NULL AND last_autoanalyze IS NULL AND n_mod_since_analyze >= :rows ORDER BY relname"
+)
 
 
 class _Surplus:
