@@ -31,7 +31,6 @@ Labels = dict[str, str]
 _EVENT_COLUMNS = ("id", "occurred", "event", "resource_id", "payload", "follows", "received")
 _RESOURCE_COLUMNS = ("event_id", "position", "resource_id", "role", "labels", "occurred")
 _BATCH = 500
-_KNOWN = sa.select(event.c.id).where(event.c.id.in_(sa.bindparam("ids", expanding=True)))
 _LONGEST_MESSAGE = 100_000
 
 
@@ -87,12 +86,12 @@ def write(tx: sa.Connection, events: Sequence[NewEvent]) -> int:
         events = [one._replace(related=(*one.related, first)) for one in events]
     for start in range(0, len(events), _BATCH):
         some = {one.id: one for one in reversed(events[start : start + _BATCH])}
-        # one event is looked for by writing it
-        known = set(tx.execute(_KNOWN, {"ids": list(some)}).scalars()) if len(some) > 1 else ()
-        new = [one for one in reversed(some.values()) if one.id not in known]
-        if bulk.insert_new(tx, event, _EVENT_COLUMNS, [_row(one, received) for one in new]):
-            bulk.insert_new(tx, event_resource, _RESOURCE_COLUMNS, [row for one in new for row in _resource_rows(one)])
-            written += len(new)
+        told = [*reversed(some.values())]
+        resources = [row for one in told for row in _resource_rows(one)]
+        written += bulk.insert_new_with_parts(
+            tx, event, _EVENT_COLUMNS, [_row(one, received) for one in told],
+            bulk.Parts(event_resource, _RESOURCE_COLUMNS, resources, "event_id"),
+        )  # fmt: skip
     if written:
         announce(tx, "events")
     return written

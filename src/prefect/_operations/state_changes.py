@@ -303,9 +303,9 @@ def insert_flow_run(
         the run and its state, as their rows are; None when a run with the same unique values is there.
     """
     row = single.complete(flow_run, {**values, **_columns(enter(Progress(), None, state)), **_copied(state)})
-    if not single.insert_if_new(tx, flow_run, row):
+    states, state_row = _state_row(flow_run, row["id"], state)
+    if not single.insert_if_new_with(tx, flow_run, row, states, state_row):
         return None
-    state_row = _insert_state(tx, flow_run, row["id"], state)
     _tell_of_flow_run(tx, row, None, state, begun=0, around=around)
     return row, state_row
 
@@ -327,13 +327,19 @@ def insert_flow_run_of_task_run(tx: sa.Connection, values: Mapping[str, Any], st
 
 
 def _insert_state(tx: sa.Connection, run: sa.Table, run_id: UUID, entered: RunState) -> Row:
+    states, row = _state_row(run, run_id, entered)
+    single.insert(tx, states, row)
+    return row
+
+
+def _state_row(run: sa.Table, run_id: UUID, entered: RunState) -> tuple[sa.Table, Row]:
+    """A state of a run as a row, and its table."""
     states, run_column = _STATES[run]
     row: Row = {
         "id": entered.id, "type": entered.type, "name": entered.name, "message": entered.message, "data": entered.data,
         "state_details": entered.details, "timestamp": from_us(entered.timestamp), run_column: run_id,
     }  # fmt: skip
-    single.insert(tx, states, row)
-    return row
+    return states, row
 
 
 def _write_flow_run(

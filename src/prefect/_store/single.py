@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
+from prefect._lazy import lazy_module
 from prefect._store import dialects
 from prefect._store.prepared import Converter, Row, converted, fetched, from_driver, rows_changed, to_driver
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+else:
+    postgresql = lazy_module("sqlalchemy.dialects.postgresql")  # who looks at SQLite does not wait for it
 
 
 def read(tx: sa.Connection, table: sa.Table, key: Any, *, lock: bool = False) -> Row | None:
@@ -44,6 +50,26 @@ def insert_if_new(tx: sa.Connection, table: sa.Table, row: Row) -> bool:
     names = tuple(row)
     statement = f"{_insert(table, tx.dialect.name, names)} ON CONFLICT DO NOTHING"
     return rows_changed(tx, statement, _given(table, tx.dialect, names, row.values())) == 1
+
+
+def insert_if_new_with(tx: sa.Connection, table: sa.Table, row: Row, belonging: sa.Table, its_row: Row) -> bool:
+    """Insert a row that is complete, and one that refers to it; returns whether there was none with the same unique values.
+
+    Args:
+        table: one whose key is `id`.
+        row: its row.
+        belonging: the table of the other.
+        its_row: the row of that, with all that it does not leave to the database.
+    """
+    if tx.dialect.name == "sqlite":
+        is_new = insert_if_new(tx, table, row)
+        if is_new:
+            insert(tx, belonging, its_row)
+        return is_new
+    names, its_names = tuple(row), tuple(its_row)
+    statement = _insert_both(table, names, belonging, its_names)
+    given = _given(table, tx.dialect, names, row.values())
+    return rows_changed(tx, statement, (*given, *_given(belonging, tx.dialect, its_names, its_row.values()))) == 1
 
 
 def insert_new(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> sa.RowMapping | None:
@@ -144,6 +170,17 @@ def _select(table: sa.Table, dialect_name: str, lock: bool) -> str:
 def _insert(table: sa.Table, dialect_name: str, names: tuple[str, ...]) -> str:
     marks = ", ".join([_mark(dialect_name)] * len(names))
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"
+
+
+@functools.cache
+def _insert_both(table: sa.Table, names: tuple[str, ...], belonging: sa.Table, its_names: tuple[str, ...]) -> str:
+    """For PostgreSQL, which has one question to answer then."""
+    dialect = postgresql.dialect()
+    values = ", ".join(f"%s::{belonging.c[name].type.compile(dialect)}" for name in its_names)
+    return (
+        f"WITH made AS ({_insert(table, dialect.name, names)} ON CONFLICT DO NOTHING RETURNING id) "
+        f"INSERT INTO {belonging.name} ({', '.join(its_names)}) SELECT {values} FROM made"
+    )
 
 
 @functools.cache
