@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 import waiting
+from prefect._store.prepared import fetched, rows_changed, sent_ahead
 from prefect._store.types import Json
 from prefect.server import postgresql as server_postgresql
 from prefect.server.database import make_database
@@ -200,3 +201,67 @@ print([name for name in ("alembic", "mako") if name in sys.modules])
 """
     for _ in range(2):  # made, and opened again
         assert run_script(source).ok().stdout.split("\n")[:2] == ["0", "[]"]
+
+
+def test_statements_that_are_sent_ahead(database: PostgreSQLDatabase) -> None:
+    def work(tx: sa.Connection) -> list[Any]:
+        with sent_ahead(tx):
+            for text in "abc":
+                rows_changed(tx, "INSERT INTO note VALUES (%s)", (text,))
+            seen = fetched(tx, "SELECT text FROM note WHERE text > %s ORDER BY text", ("a",))
+            rows_changed(tx, "DELETE FROM note WHERE text = 'a'", ())
+        return [*seen, *fetched(tx, "SELECT count(*) FROM note", ()), *notes(tx)]
+
+    assert database.write(work) == [("b",), ("c",), (2,), "b", "c"]
+    assert database.read(notes) == ["b", "c"]
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_one_of_several_statements_sent_ahead_that_fails(database: PostgreSQLDatabase, is_asked: bool) -> None:
+    def work(tx: sa.Connection) -> None:
+        rows_changed(tx, "INSERT INTO note VALUES ('before')", ())
+        with sent_ahead(tx):
+            rows_changed(tx, "INSERT INTO note VALUES ('one')", ())
+            rows_changed(tx, "INSERT INTO notes VALUES ('two')", ())
+            rows_changed(tx, "INSERT INTO note VALUES ('three')", ())
+            if is_asked:
+                fetched(tx, "SELECT 1", ())
+
+    with pytest.raises(sa.exc.ProgrammingError, match='"notes" does not exist'):
+        database.write(work)
+    assert database.read(notes) == []
+    database.write(lambda tx: tx.exec_driver_sql("INSERT INTO note VALUES ('after')"))
+    assert database.read(notes) == ["after"]
+
+
+def test_a_connection_that_is_lost_under_statements_sent_ahead(database: PostgreSQLDatabase, url: str) -> None:
+    attempts: list[int] = []
+
+    def work(tx: sa.Connection) -> None:
+        attempts.append(tx.exec_driver_sql(_PID).scalar_one())
+        with sent_ahead(tx):
+            rows_changed(tx, "INSERT INTO note VALUES ('one')", ())
+            if len(attempts) == 1:
+                end_connections(url)
+            rows_changed(tx, "INSERT INTO note VALUES ('two')", ())
+
+    database.write(work)
+    assert len(set(attempts)) == 2
+    assert database.read(notes) == ["one", "two"]
+
+
+def test_who_listens_sees_statements_that_could_be_sent_ahead(database: PostgreSQLDatabase) -> None:
+    seen: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        seen.append(statement)
+
+    def work(tx: sa.Connection) -> None:
+        sa.event.listen(tx.engine, "before_cursor_execute", note)
+        with sent_ahead(tx):
+            rows_changed(tx, "INSERT INTO note VALUES ('one')", ())
+        sa.event.remove(tx.engine, "before_cursor_execute", note)
+
+    database.write(work)
+    assert seen == ["INSERT INTO note VALUES ('one')"]
+    assert database.read(notes) == ["one"]

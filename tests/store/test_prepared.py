@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from prefect._store.dialects import make_engine
-from prefect._store.prepared import _spelled_out, fetched, rows_changed
+from prefect._store.prepared import _spelled_out, fetched, rows_changed, sent_ahead
 
 
 @pytest.fixture
@@ -67,3 +67,9 @@ def test_only_numbers_and_plain_words_are_spelled_out() -> None:
     sql = "%(a)s %(a1)s::INTEGER %(b)s::VARCHAR %(c)s %(d)s %(e)s %(f)s %(g)s"
     assert _spelled_out(sql, given) == ("5 50::INTEGER 'SCHEDULED'::VARCHAR %(c)s %(d)s %(e)s %(f)s %(g)s", given)
     assert _spelled_out("SELECT ?", (5,)) == ("SELECT ?", (5,))
+
+
+def test_sqlite_has_nothing_sent_ahead(tx: sa.Connection) -> None:
+    with sent_ahead(tx):
+        assert rows_changed(tx, "INSERT INTO note VALUES (?)", ("a",)) == 1
+        assert fetched(tx, "SELECT text FROM note", ()) == [("a",)]

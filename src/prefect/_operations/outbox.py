@@ -293,7 +293,22 @@ _OF_THE_RUN = (
 )
 
 
-def task_runs_entered(tx: sa.Connection, records: Sequence[Any]) -> None:
+AroundTaskRuns = Mapping[UUID, list[Labels]]
+"""What task runs have to do with, by their flow run: the flow run and its flow."""
+
+
+def around_task_runs(tx: sa.Connection, records: Sequence[Any]) -> AroundTaskRuns | None:
+    """What there is to know before `task_runs_entered`; None when it has nothing to tell.
+
+    Args:
+        records: task runs, as `prefect._operations.recording` has them.
+    """
+    if not records or get_current_settings().server.events.task_run_events == "none":
+        return None
+    return _flow_runs(tx, {record.flow_run_id for record in records if record.flow_run_id is not None})
+
+
+def task_runs_entered(tx: sa.Connection, records: Sequence[Any], around: AroundTaskRuns) -> None:
     """Write that task runs entered states, which their processes decided.
 
     Which of the states is the setting `server.events.task_run_events`: a short task has left all but the last one when
@@ -302,11 +317,9 @@ def task_runs_entered(tx: sa.Connection, records: Sequence[Any]) -> None:
     Args:
         tx: the transaction in which the states are written.
         records: task runs with the states that they entered, as `prefect._operations.recording` has them.
+        around: what `around_task_runs` found.
     """
     which = get_current_settings().server.events.task_run_events
-    if not records or which == "none":
-        return
-    around = _flow_runs(tx, {record.flow_run_id for record in records if record.flow_run_id is not None})
     told = [one for record in records for one in _of_task_run(record, around, every=which == "every")]
     write(tx, told)
 

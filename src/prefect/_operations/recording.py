@@ -8,6 +8,7 @@ batch whose answer was lost is simply sent again.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
@@ -47,6 +48,7 @@ from prefect._schemas.task_runs import TaskRun
 from prefect._store import bulk, leases, single
 from prefect._store.announcements import announce
 from prefect._store.dialects import insert
+from prefect._store.prepared import sent_ahead
 from prefect._store.tables import flow, flow_run, flow_run_state, task_run, task_run_state
 
 _OWN_IDS = frozenset({"flow_run_id", "task_run_id"})
@@ -204,6 +206,10 @@ class RunsRecorded(Recorded):
     proposals: list[ProposalResult] = Field(description="An answer to each proposed state, in the same order.")
 
 
+_MANY = 50
+"""Of so many task runs the database has some while the others are made ready for it."""
+
+
 @operation("POST", "/task_runs/record", writes=True)
 def record_task_runs(tx: sa.Connection, body: RecordTaskRuns) -> Recorded:
     """Record task runs whose states were decided by the process that runs them.
@@ -226,9 +232,11 @@ def keep_task_runs(tx: sa.Connection, reported: list[TaskRunRecord], *, tell: bo
     tokens = {record.id: record.lease_token for record in records if record.lease_token is not None}
     fenced = deferred_runs.stale(tx, tokens)
     kept = [record for record in records if record.id not in fenced]
-    store_task_runs(tx, kept)
-    if tell:
-        outbox.task_runs_entered(tx, kept)
+    around = outbox.around_task_runs(tx, kept) if tell else None
+    with sent_ahead(tx) if len(kept) >= _MANY else contextlib.nullcontext():
+        store_task_runs(tx, kept)
+        if around is not None:
+            outbox.task_runs_entered(tx, kept, around)
     if tokens:
         deferred_runs.recorded(tx, {each.id: each.states[-1].type.value for each in kept if each.id in tokens})
         announce(tx, deferred_runs.ENDED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
@@ -168,9 +168,14 @@ def _short_cut(tx: sa.Connection, sql: str, given: Any) -> Any:
     It keeps books of each statement and describes the columns of its result, which takes longer than most statements here.
     Those who want to see all statements, as programs do that trace them, see them.
     """
-    if tx.engine.echo or tx.dispatch.before_cursor_execute:
+    if _is_seen(tx):
         return None
     return _on_sqlite(tx, sql, given) if tx.dialect.name == "sqlite" else _on_postgresql(tx, sql, given)
+
+
+def _is_seen(tx: sa.Connection) -> bool:
+    """Whether somebody wants to see all statements."""
+    return bool(tx.engine.echo or tx.dispatch.before_cursor_execute)
 
 
 def _on_sqlite(tx: sa.Connection, sql: str, given: Any) -> sqlite3.Cursor | None:
@@ -188,13 +193,20 @@ def _on_sqlite(tx: sa.Connection, sql: str, given: Any) -> sqlite3.Cursor | None
 def _on_postgresql(tx: sa.Connection, sql: str, given: Any) -> Any:
     if isinstance(given, list):
         return None
-    connection: Any = tx.connection.driver_connection
-    cursor = connection.cursor()
-    try:
+    cursor = cast(Any, tx.connection.driver_connection).cursor()
+    with _told_as_by_sqlalchemy(tx, sql, given):
         cursor.execute(sql, given)
+    return cursor
+
+
+@contextlib.contextmanager
+def _told_as_by_sqlalchemy(tx: sa.Connection, sql: str, given: Any) -> Iterator[None]:
+    """The errors of a driver become those of SQLAlchemy. The transaction has failed with one: it cannot be asked again."""
+    connection: Any = tx.connection.driver_connection
+    try:
+        yield
     except tx.dialect.loaded_dbapi.Error as error:
-        # the transaction has failed with it, so that it cannot be tried again
-        is_lost = tx.dialect.is_disconnect(error, connection, cursor)
+        is_lost = tx.dialect.is_disconnect(error, connection, None)
         if is_lost:
             tx.invalidate(error)
         errors: Any = sa_exc.DBAPIError
@@ -202,7 +214,21 @@ def _on_postgresql(tx: sa.Connection, sql: str, given: Any) -> Any:
             sql, given, error, tx.dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=tx.dialect,
             hide_parameters=tx.engine.hide_parameters,
         ) from error  # fmt: skip
-    return cursor
+
+
+@contextlib.contextmanager
+def sent_ahead(tx: sa.Connection) -> Iterator[None]:
+    """Let PostgreSQL work on the statements of a block while the next ones are made; it has done so when the block ends.
+
+    For statements by `fetched` and `rows_changed` only. Of those that write nothing is known before the end, neither how
+    many rows they changed nor that they failed.
+    """
+    if tx.dialect.name == "sqlite" or _is_seen(tx):
+        yield
+        return
+    connection: Any = tx.connection.driver_connection
+    with _told_as_by_sqlalchemy(tx, "statements that were sent together", None), connection.pipeline():
+        yield
 
 
 def _all(result: sa.CursorResult[Any]) -> list[Sequence[Any]]:
