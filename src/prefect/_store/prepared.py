@@ -223,7 +223,8 @@ def sent_ahead(tx: sa.Connection) -> Iterator[None]:
     For statements by `fetched` and `rows_changed` only. Of those that write nothing is known before the end, neither how
     many rows they changed nor that they failed.
     """
-    if tx.dialect.name == "sqlite" or _is_seen(tx):
+    driver: Any = tx.dialect.loaded_dbapi
+    if tx.dialect.name == "sqlite" or _is_seen(tx) or not driver.Pipeline.is_supported():
         yield
         return
     connection: Any = tx.connection.driver_connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import random
@@ -153,7 +154,8 @@ class _FirstStatistics:
         """Something was written. (That threads count at the same time and one is missed matters little.)"""
         self._writes += 1
         if self._writes % _WRITES_BETWEEN_LOOKS == 0 and self._writes <= _WRITES_LOOKED_AT:
-            threading.Thread(target=self.look, name="prefect-statistics", daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # the system has no thread left; what was written is written
+                threading.Thread(target=self.look, name="prefect-statistics", daemon=True).start()
 
     def look(self) -> None:
         """Have those tables analysed that never were and have grown."""
