@@ -234,6 +234,18 @@ def test_pages_by_expected_start_are_in_the_order_of_their_index(
         assert re.search(r"Limit.*\n *->  Index Only Scan (Backward )?using ix_flow_run__expected", found[0])
 
 
+def test_the_newest_of_two_states_are_the_first_of_each_in_their_index(both: sa.Connection) -> None:
+    if both.dialect.name == "postgresql":
+        both.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+    two = runs("START_TIME_DESC", state={"type": {"any_": ["RUNNING", "SCHEDULED"]}})
+    found = plans(both, asked(both, "POST", "/flow_runs/filter", body=two), in_order=True)[0]
+    assert found.count("ix_flow_run__started_by_state") == 2
+    if both.dialect.name == "postgresql":
+        # those that have the same time are sorted by their ids, and no others
+        assert found.count("Presorted Key: (COALESCE(flow_run") == 2
+        assert "id = ANY" in found  # and the page is looked up, not joined
+
+
 @pytest.mark.parametrize(("path", "body", "index"), _COVERED)
 def test_what_is_counted_and_added_up_is_read_from_an_index_alone(
     both: sa.Connection, path: str, body: dict[str, Any], index: str
