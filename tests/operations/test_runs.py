@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from prefect._operations import flow_runs, flows, logs, rows, task_runs
 from prefect._operations.errors import NotFound
+from prefect._operations.registry import BY_ROUTE
 from prefect._schemas.filters.flow_runs import FlowRunFilter
 from prefect._schemas.filters.flows import FlowFilter
 from prefect._schemas.filters.logs import LogFilter
@@ -276,3 +278,23 @@ def test_the_newest_runs_are_found_through_an_index(world: World) -> None:
     plan = _plan(world, newest.where(flow_run.c.state_type.in_(["COMPLETED"])))
     assert "USING INDEX ix_flow_run__by_state" in plan
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan
+
+
+def test_lines_of_logs_are_written_by_one_statement(world: World) -> None:
+    """It may be a transaction of its own (`one_statement`)."""
+    assert BY_ROUTE["POST", "/logs/"].one_statement
+    statements: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        statements.append(statement)
+
+    lines = [
+        logs.LogLine(name="x", level=number % 7, message=f"number {number}", timestamp=NOON) for number in range(6_000)
+    ]
+    sa.event.listen(world.tx.engine, "before_cursor_execute", note)
+    try:
+        logs.create_logs(world.tx, lines)
+    finally:
+        sa.event.remove(world.tx.engine, "before_cursor_execute", note)
+    assert len(statements) == 1
+    assert world.tx.execute(sa.select(sa.func.count()).select_from(log)).scalar_one() == 6_000

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 import waiting
+from prefect._store.announcements import announce
 from prefect._store.prepared import fetched, rows_changed, sent_ahead
 from prefect._store.types import Json
 from prefect.server import postgresql as server_postgresql
@@ -264,4 +265,43 @@ def test_who_listens_sees_statements_that_could_be_sent_ahead(database: PostgreS
 
     database.write(work)
     assert seen == ["INSERT INTO note VALUES ('one')"]
+    assert database.read(notes) == ["one"]
+
+
+def test_a_statement_alone_is_a_transaction(database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(database.bus, "publish", told.extend)
+
+    def work(tx: sa.Connection) -> str:
+        rows_changed(tx, "INSERT INTO note VALUES ('one')", ())
+        announce(tx, "notes")
+        return "done"
+
+    def fails(tx: sa.Connection) -> None:
+        announce(tx, "notes")
+        rows_changed(tx, "INSERT INTO note SELECT (1 / n)::text FROM generate_series(1, -1, -1) AS n", ())
+
+    assert database.write(work, alone=True) == "done"
+    assert told == ["notes"]
+    with pytest.raises(sa.exc.DataError, match="division by zero"):
+        database.write(fails, alone=True)
+    for _ in range(8):  # on the same connection, too
+        database.write(lambda tx: None, alone=True)
+    assert told == ["notes"], "what failed is not told of, then or later"
+    assert database.read(notes) == ["one"]
+
+
+def test_a_statement_alone_whose_connection_is_lost_is_not_done_twice(database: PostgreSQLDatabase, url: str) -> None:
+    attempts: list[int] = []
+
+    def work(tx: sa.Connection) -> None:
+        attempts.append(1)
+        rows_changed(tx, "INSERT INTO note VALUES ('one')", ())
+        end_connections(url)
+        rows_changed(tx, "SELECT 1", ())  # as if the answer of the first had not come
+
+    with pytest.raises(sa.exc.OperationalError) as caught:
+        database.write(work, alone=True)
+    assert caught.value.connection_invalidated
+    assert attempts == [1]
     assert database.read(notes) == ["one"]

@@ -61,7 +61,7 @@ class LogLine(LogCreate):
     id: UUID | None = Field(default=None, description="Made up unless given; a line that is sent again is kept once.")
 
 
-@operation("POST", "/logs/", writes=True, status=201)
+@operation("POST", "/logs/", writes=True, one_statement=True, status=201)
 def create_logs(tx: sa.Connection, body: list[LogLine]) -> None:
     """Write lines of logs."""
     moment = now()

@@ -137,6 +137,8 @@ class Operation:
     """The HTTP status of success."""
     lengthy: bool
     """Whether it may take long even where the database answers at once."""
+    one_statement: bool
+    """Whether it writes by one statement and reads nothing."""
     function: Callable[..., Any]
 
     @cached_property
@@ -230,7 +232,13 @@ def all_operations() -> list[Operation]:
 
 
 def operation(
-    method: Method, path: str, *, writes: bool = False, lengthy: bool = False, status: int = 200
+    method: Method,
+    path: str,
+    *,
+    writes: bool = False,
+    lengthy: bool = False,
+    one_statement: bool = False,
+    status: int = 200,
 ) -> Callable[[F], F]:
     """Declare a function `(tx, ...) -> result` as an operation of the API.
 
@@ -239,6 +247,8 @@ def operation(
         path: the route below `/api`; names in braces are parameters of the function.
         writes: whether it needs a transaction that may write.
         lengthy: whether it may take long even where the database answers at once.
+        one_statement: whether it writes by one statement and reads nothing, so that a database need not be told where its
+            transaction begins and ends.
         status: the HTTP status of success.
 
     Raises:
@@ -254,7 +264,7 @@ def operation(
         other = OPERATIONS.get(function.__name__) or BY_ROUTE.get((method, path))
         if other is not None:
             raise ValueError(f"{method} {path} ({function.__name__!r}) is declared already, as {other.name!r}.")
-        made = Operation(function.__name__, method, path, writes, status, lengthy, function)
+        made = Operation(function.__name__, method, path, writes, status, lengthy, one_statement, function)
         OPERATIONS[made.name] = BY_ROUTE[method, path] = made
         return function
 

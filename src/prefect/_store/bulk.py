@@ -29,12 +29,11 @@ Row = dict[str, Any]
 """A value for each column that is written, in the types of Python: UUID, aware datetime, timedelta, JSON values."""
 
 _MICROSECOND = timedelta(microseconds=1)
-_MANY = 5_000
-_MANY_ENOUGH = 20
+_MANY = 20
 
 
 def insert_new(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> int:
-    """Insert rows; those whose key is taken are left out. Returns how many were inserted."""
+    """Insert rows, by one statement; those whose key is taken are left out. Returns how many were inserted."""
     return _execute(tx, table, columns, rows, "ON CONFLICT DO NOTHING")
 
 
@@ -124,11 +123,8 @@ def _execute(tx: sa.Connection, table: sa.Table, columns: Sequence[str], rows: S
         marks = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) {conflict}"
         return rows_changed(tx, statement, list(_tuples(table, tuple(columns), rows)))
-    done = 0
-    for start in range(0, len(rows), _MANY):
-        into, given = _source(table, columns, rows[start : start + _MANY])
-        done += rows_changed(tx, f"{into} {conflict}", given)
-    return done
+    into, given = _source(table, columns, rows)
+    return rows_changed(tx, f"{into} {conflict}", given)
 
 
 def _source(
@@ -161,7 +157,7 @@ def _in_common(table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> 
     What is written into the document once a row takes as long to parse as the row takes to be inserted. A few rows are written
     whole, so that the statement is always the same: it is planned once.
     """
-    if len(rows) < _MANY_ENOUGH:
+    if len(rows) < _MANY:
         return {}
     plain = _plain(table)
     return {

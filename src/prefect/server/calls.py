@@ -77,11 +77,12 @@ class Calls(Protocol):
         """
         ...
 
-    async def write(self, work: Callable[[sa.Connection], T], pace: Pace | None = None) -> T:
+    async def write(self, work: Callable[[sa.Connection], T], pace: Pace | None = None, *, alone: bool = False) -> T:
         """As `Database.write`.
 
         Args:
             pace: as for `read`.
+            alone: whether the work is one statement.
         """
         ...
 
@@ -104,8 +105,8 @@ class _Far:
     async def read(self, work: Callable[[sa.Connection], T], pace: Pace | None = None) -> T:
         return await run_in_threadpool(self._database.read, work)
 
-    async def write(self, work: Callable[[sa.Connection], T], pace: Pace | None = None) -> T:
-        return await run_in_threadpool(self._database.write, work)
+    async def write(self, work: Callable[[sa.Connection], T], pace: Pace | None = None, *, alone: bool = False) -> T:
+        return await run_in_threadpool(self._database.write, work, alone=alone)
 
     def close(self) -> None: ...
 
@@ -157,7 +158,7 @@ class _Near:
                 return contextvars.copy_context().run(self._database.read_briefly, work, BRIEF_SECONDS)
         return await run_in_threadpool(self._database.read, work)
 
-    async def write(self, work: Callable[[sa.Connection], T], pace: Pace | None = None) -> T:
+    async def write(self, work: Callable[[sa.Connection], T], pace: Pace | None = None, *, alone: bool = False) -> T:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop

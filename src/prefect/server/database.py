@@ -34,10 +34,14 @@ class Database(Protocol):
         """Run `work(tx)`, which reads. On SQLite it sees one moment of the database, elsewhere each of its statements does."""
         ...
 
-    def write(self, work: Callable[[sa.Connection], T]) -> T:
+    def write(self, work: Callable[[sa.Connection], T], *, alone: bool = False) -> T:
         """Run `work(tx)` in a transaction and return its value once it is committed.
 
         It may be run more than once, if the database takes back what it wrote.
+
+        Args:
+            work: reads and writes.
+            alone: whether it is one statement, which is a transaction anyway.
 
         Raises:
             DatabaseUnavailable: the database cannot be opened or written; nothing of this work was written.

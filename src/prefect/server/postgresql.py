@@ -51,11 +51,11 @@ class PostgreSQLDatabase:
         # a connection that was lost is noticed by who uses it, and what it was used for is done again
         self._engine = make_engine(url, pool={**pool, **_all_kept(pool), "pool_pre_ping": False})
         self._surplus = _Surplus(self._engine, pool.get("pool_size", _KEPT))
-        # a statement sees one moment anyway: to begin and to end a transaction around it would be two more questions
-        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        # a statement is a transaction anyway: to begin and to end one around it would be two more questions
+        self._each_alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine, "do_connect", self._add_arguments)
         self._announcements = PostgreSQLAnnouncements(self._engine, self.bus)
-        self._statistics = _FirstStatistics(self._reading)
+        self._statistics = _FirstStatistics(self._each_alone)
 
     def _add_arguments(self, dialect: Any, record: Any, args: list[Any], arguments: dict[str, Any]) -> None:
         settings = get_current_settings()
@@ -83,20 +83,26 @@ class PostgreSQLDatabase:
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         self._surplus.close_unused()
         try:
-            with self._reading.connect() as tx:
+            with self._each_alone.connect() as tx:
                 return work(tx)
         except sa_exc.DBAPIError as exc:
             if not exc.connection_invalidated:
                 raise
-        with self._reading.connect() as tx:
+        with self._each_alone.connect() as tx:
             return work(tx)
 
-    def write(self, work: Callable[[sa.Connection], T]) -> T:
-        value, topics = self._until_done(work)
+    def write(self, work: Callable[[sa.Connection], T], *, alone: bool = False) -> T:
+        value, topics = self._alone(work) if alone else self._until_done(work)
         self.bus.publish(topics)
         self._announcements.announce(topics)
         self._statistics.count_write()
         return value
+
+    def _alone(self, work: Callable[[sa.Connection], T]) -> tuple[T, Collection[str]]:
+        # not made up for when the connection is lost: nobody knows then whether it was done
+        with self._each_alone.connect() as tx:
+            collected(tx)
+            return work(tx), collected(tx)
 
     def _until_done(self, work: Callable[[sa.Connection], T]) -> tuple[T, Collection[str]]:
         for attempt in itertools.count(1):

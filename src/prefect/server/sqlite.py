@@ -127,7 +127,7 @@ class SQLiteDatabase:
         """
         return self._brief.read(work, seconds)
 
-    def write(self, work: Callable[[sa.Connection], T]) -> T:
+    def write(self, work: Callable[[sa.Connection], T], *, alone: bool = False) -> T:
         (outcome,) = self.write_together([work])
         if outcome.error is not None:
             raise outcome.error

@@ -125,8 +125,10 @@ class Endpoint:
             # serialised inside: what is returned may still be read from the database
             return value if isinstance(value, NotYet) else self._respond(value, status)
 
-        call = self._calls.write if self.operation.writes else self._calls.read
-        return await call(work, None if self.operation.lengthy else self._pace)
+        pace = None if self.operation.lengthy else self._pace
+        if self.operation.writes:
+            return await self._calls.write(work, pace, alone=self.operation.one_statement)
+        return await self._calls.read(work, pace)
 
     async def _wait(self, request: Request, arguments: dict[str, Any], first: NotYet) -> Response:
         seconds = waiting_seconds(arguments)
