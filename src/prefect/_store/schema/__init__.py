@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-SCHEMA_REVISION = "0018"
+SCHEMA_REVISION = "0019"
 """The Alembic revision that the scripts stand for: the newest one in `prefect/_store/migrations/versions`."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__))

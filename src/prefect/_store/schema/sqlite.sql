@@ -145,6 +145,19 @@ CREATE INDEX ix_event__resource_id_occurred ON event (resource_id, occurred);
 
 CREATE INDEX ix_event__xid_occurred_id ON event (xid, occurred, id) WHERE xid IS NOT NULL;
 
+CREATE TABLE event_resource (
+	event_id TEXT(36) NOT NULL,
+	position INTEGER NOT NULL,
+	resource_id TEXT NOT NULL,
+	role TEXT NOT NULL,
+	labels TEXT NOT NULL,
+	occurred INTEGER NOT NULL,
+	CONSTRAINT pk_event_resource PRIMARY KEY (event_id, position)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX ix_event_resource__resource_id_occurred ON event_resource (resource_id, occurred);
+
 CREATE TABLE flow (
 	id TEXT(36) NOT NULL,
 	created INTEGER NOT NULL,
@@ -334,20 +347,6 @@ CREATE TABLE concurrency_waiter (
  WITHOUT ROWID;
 
 CREATE INDEX ix_concurrency_waiter__waiter_id ON concurrency_waiter (waiter_id);
-
-CREATE TABLE event_resource (
-	event_id TEXT(36) NOT NULL,
-	position INTEGER NOT NULL,
-	resource_id TEXT NOT NULL,
-	role TEXT NOT NULL,
-	labels TEXT NOT NULL,
-	occurred INTEGER NOT NULL,
-	CONSTRAINT pk_event_resource PRIMARY KEY (event_id, position),
-	CONSTRAINT fk_event_resource__event_id FOREIGN KEY(event_id) REFERENCES event (id) ON DELETE CASCADE
-)
- WITHOUT ROWID;
-
-CREATE INDEX ix_event_resource__resource_id_occurred ON event_resource (resource_id, occurred);
 
 CREATE TABLE flow_run (
 	id TEXT(36) NOT NULL,
@@ -724,4 +723,4 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0018');
+INSERT INTO alembic_version (version_num) VALUES ('0019');

@@ -38,7 +38,8 @@ index_where_present(event.c.xid, event.c.occurred, event.c.id)
 event_resource = sa.Table(
     "event_resource",
     metadata,
-    sa.Column("event_id", Id, sa.ForeignKey("event.id", ondelete="CASCADE"), nullable=False),
+    # written and removed together with the event: a foreign key would look that up once more for each
+    sa.Column("event_id", Id, nullable=False),
     # 0 is what the event happened to; what is related follows in the order it was given
     sa.Column("position", sa.Integer, nullable=False),
     text_column("resource_id"),
