@@ -10,13 +10,14 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from prefect._dispatch import identity, lastword, wire
 from prefect._dispatch.children import end_group, gone, is_alive
 from prefect._dispatch.ending import describe_status, explain_status, parse_identifier
-from prefect._dispatch.starting import CAN_FORK, Job, Starter, StartError
+from prefect._dispatch.starting import CAN_FORK, ForkServer, Job, Starter, StartError
 from prefect.logging.configuration import PROCESS_LOGGING_CONFIG, ensure_logging_setup
 
 HERE = "runner.test_starting"
@@ -221,3 +222,48 @@ def test_words_for_statuses() -> None:
     assert parse_identifier("host:12") == ("host", 12)
     with pytest.raises(ValueError, match="host:pid"):
         parse_identifier("12")
+
+
+def begins(file: str) -> int:
+    with open(file, "a") as marks:
+        marks.write(f"{os.getpid()}\n")
+    return 0
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="no fork")
+async def test_a_fork_of_which_nobody_heard_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is killed when it has forked, before its answer is read; another one is asked for the same run."""
+    take = ForkServer._take
+    unheard: list[int] = []
+
+    def lost(self: ForkServer, message: dict[str, Any]) -> None:
+        if "pid" in message and "status" not in message and not unheard:
+            unheard.append(message["pid"])
+            self._process.kill()
+            self._lost()
+        else:
+            take(self, message)
+
+    monkeypatch.setattr(ForkServer, "_take", lost)
+    starter, file = Starter(), tmp_path / "begun"
+    child = await starter.start(Job(environment(), str(tmp_path), call=f"{HERE}:begins", args=[str(file)]))
+    assert await child.wait() == 0
+    async with asyncio.timeout(30):
+        await gone(unheard[0])
+    assert file.read_text().split() == [str(child.pid)]
+    await starter.close()
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="no fork")
+async def test_a_fork_that_nobody_waits_for_any_more_does_not_begin(tmp_path: Path) -> None:
+    starter, file = Starter(), tmp_path / "begun"
+    await starter.warm_up()
+    job = Job(environment(), str(tmp_path), call=f"{HERE}:begins", args=[str(file)])
+    abandoned = asyncio.create_task(starter.start(job))
+    await asyncio.sleep(0)  # asked for, not answered
+    abandoned.cancel()
+    child = await starter.start(job)
+    assert await child.wait() == 0
+    assert abandoned.cancelled()
+    assert file.read_text().split() == [str(child.pid)]
+    await starter.close()

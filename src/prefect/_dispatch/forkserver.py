@@ -6,7 +6,8 @@ A new interpreter needs most of a second before a flow's first line; a fork need
 what was loaded before. The server has one thread and never runs a flow, opens a database or a connection itself, so a fork
 of it is safe. It ends when the program that started it does; the runs it started go on.
 
-It is asked with `{"id", "call": "module:function", "args", "env", "cwd"}` and two file descriptors (stdout, stderr),
+It is asked with `{"id", "call": "module:function", "args", "env", "cwd"}` and three file descriptors (stdout, stderr, and one
+from which the fork reads `wire.GO` before it begins: who asks may not hear of a fork whose server is killed at that moment),
 and answers `{"id", "pid"}` or `{"id", "error"}`, and later `{"pid", "status", "settled"}` with the exit status (negative: the
 signal), and whether the process has said that the end of its run is recorded.
 """
@@ -200,7 +201,12 @@ class Server:
 
 
 def become(job: dict[str, Any], fds: list[int]) -> int:
-    """In a child: be the process that was asked for. Returns its exit status."""
+    """In a child: be the process that was asked for, once its program has heard of it. Returns its exit status."""
+    *fds, goes = fds
+    is_wanted = os.read(goes, len(wire.GO)) == wire.GO
+    os.close(goes)
+    if not is_wanted:
+        return 0
     for number, fd in enumerate(fds, start=1):
         os.dup2(fd, number)
         os.close(fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 
 from prefect._dispatch import identity, wire
 from prefect._dispatch.children import Child, gone
+from prefect._dispatch.wire import GO
 from prefect.logging.loggers import get_logger
 
 _log = get_logger("dispatch")
@@ -144,6 +146,32 @@ def _same_interpreter(env: Mapping[str, str]) -> bool:
     return concerned(env) == concerned(os.environ)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A process that a fork server was asked for.
+
+    The server may be killed when it has forked, and before it says so; then another one is asked. So the process begins only when
+    it hears, by a pipe, that it was heard of.
+
+    Attributes:
+        answer: the process, or why there is none.
+        go: the end of the pipe that is written to.
+    """
+
+    answer: asyncio.Future[Child]
+    go: int
+
+    def let_begin(self) -> None:
+        """Tell the process to begin."""
+        with contextlib.suppress(BrokenPipeError):  # it has been killed
+            os.write(self.go, GO)
+        os.close(self.go)
+
+    def forget(self) -> None:
+        """Have it not begin, if there is one."""
+        os.close(self.go)
+
+
 class ForkServer:
     """The program's end of a fork server; see `forkserver`.
 
@@ -157,7 +185,7 @@ class ForkServer:
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.closed = False
         self._ids = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[Child]] = {}
+        self._asked: dict[int, _Asked] = {}
         self._children: dict[int, Child] = {}
         self._frames = wire.Frames()
         self._watching: set[asyncio.Task[None]] = set()
@@ -179,18 +207,23 @@ class ForkServer:
         if self.closed:
             raise wire.Closed
         number = next(self._ids)
-        answer = self._asked[number] = self._loop.create_future()
         message = {
             "id": number, "call": job.call, "args": list(job.args), "env": dict(job.env), "cwd": job.cwd,
             "argv": list(job.argv),
         }  # fmt: skip
         nothing = None if job.stream_output else os.open(os.devnull, os.O_WRONLY)
+        goes, go = os.pipe()
+        asked = self._asked[number] = _Asked(self._loop.create_future(), go)
         try:
-            wire.send(self._sock, message, [1, 2] if nothing is None else [nothing, nothing])
+            wire.send(self._sock, message, [*((1, 2) if nothing is None else (nothing, nothing)), goes])
+        except BaseException:
+            self._asked.pop(number).forget()
+            raise
         finally:
+            os.close(goes)
             if nothing is not None:
                 os.close(nothing)
-        return await answer
+        return await asked.answer
 
     def _read(self) -> None:
         try:
@@ -213,25 +246,32 @@ class ForkServer:
             if child is not None:
                 child.has_ended(message["status"], settled=message["settled"])
         else:
-            answer = self._asked.pop(message["id"])
-            if "pid" in message:
-                # known before anybody waits for it: it may have ended by the next message
-                child = self._children[message["pid"]] = Child(message["pid"], introduces_itself=True)
-                if not answer.done():
-                    answer.set_result(child)
-            elif not answer.done():
-                answer.set_exception(StartError(message["error"]))
+            asked = self._asked.pop(message["id"])
+            if asked.answer.done() or "pid" not in message:  # nobody waits any more: it is not to begin
+                asked.forget()
+                if not asked.answer.done():
+                    asked.answer.set_exception(StartError(message["error"]))
+                return
+            # known before anybody waits for it: it may have ended by the next message
+            child = self._children[message["pid"]] = Child(message["pid"], introduces_itself=True)
+            asked.let_begin()
+            asked.answer.set_result(child)
 
     def _lost(self) -> None:
         """The server is gone. Its children go on without a parent, and only the system can tell when they end."""
         self._let_go()
         if not self.ready.done():
             self.ready.set_exception(wire.Closed())
-        for answer in self._asked.values():
-            if not answer.done():
-                answer.set_exception(wire.Closed())
-        self._asked.clear()
+        self._forget_asked()
         self._watch_orphans()
+
+    def _forget_asked(self) -> None:
+        """What was asked for is not had: a process that was forked all the same does not begin."""
+        for asked in self._asked.values():
+            asked.forget()
+            if not asked.answer.done():
+                asked.answer.set_exception(wire.Closed())
+        self._asked.clear()
 
     def _watch_orphans(self) -> None:
         for child in self._children.values():
@@ -244,7 +284,7 @@ class ForkServer:
         """End the server. What it has started goes on."""
         if not self.closed:
             self._let_go()
-        self._asked.clear()
+        self._forget_asked()
         self._watch_orphans()
 
     def _let_go(self) -> None:

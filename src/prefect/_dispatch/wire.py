@@ -12,6 +12,8 @@ from typing import Any
 
 _LENGTH = struct.Struct("!I")
 MAX_FDS = 4
+GO = b"."
+"""What a fork is told before it begins."""
 
 
 class Closed(Exception):
