@@ -16,7 +16,6 @@ from typing import Any
 
 from prefect._dispatch import identity, wire
 from prefect._dispatch.children import Child, gone
-from prefect._dispatch.wire import GO
 from prefect.logging.loggers import get_logger
 
 _log = get_logger("dispatch")
@@ -164,12 +163,18 @@ class _Asked:
     def let_begin(self) -> None:
         """Tell the process to begin."""
         with contextlib.suppress(BrokenPipeError):  # it has been killed
-            os.write(self.go, GO)
+            os.write(self.go, wire.GO)
         os.close(self.go)
 
-    def forget(self) -> None:
-        """Have it not begin, if there is one."""
+    def forget(self, why: Exception | None = None) -> None:
+        """Have it not begin, if there is one.
+
+        Args:
+            why: what whoever waits for it is told.
+        """
         os.close(self.go)
+        if why is not None and not self.answer.done():
+            self.answer.set_exception(why)
 
 
 class ForkServer:
@@ -247,31 +252,25 @@ class ForkServer:
                 child.has_ended(message["status"], settled=message["settled"])
         else:
             asked = self._asked.pop(message["id"])
-            if asked.answer.done() or "pid" not in message:  # nobody waits any more: it is not to begin
+            if "error" in message:
+                asked.forget(StartError(message["error"]))
+            elif asked.answer.done():  # nobody waits any more
                 asked.forget()
-                if not asked.answer.done():
-                    asked.answer.set_exception(StartError(message["error"]))
-                return
-            # known before anybody waits for it: it may have ended by the next message
-            child = self._children[message["pid"]] = Child(message["pid"], introduces_itself=True)
-            asked.let_begin()
-            asked.answer.set_result(child)
+            else:
+                # known before anybody waits for it: it may have ended by the next message
+                child = self._children[message["pid"]] = Child(message["pid"], introduces_itself=True)
+                asked.let_begin()
+                asked.answer.set_result(child)
 
     def _lost(self) -> None:
         """The server is gone. Its children go on without a parent, and only the system can tell when they end."""
         self._let_go()
         if not self.ready.done():
             self.ready.set_exception(wire.Closed())
-        self._forget_asked()
-        self._watch_orphans()
-
-    def _forget_asked(self) -> None:
-        """What was asked for is not had: a process that was forked all the same does not begin."""
         for asked in self._asked.values():
-            asked.forget()
-            if not asked.answer.done():
-                asked.answer.set_exception(wire.Closed())
+            asked.forget(wire.Closed())
         self._asked.clear()
+        self._watch_orphans()
 
     def _watch_orphans(self) -> None:
         for child in self._children.values():
@@ -284,7 +283,9 @@ class ForkServer:
         """End the server. What it has started goes on."""
         if not self.closed:
             self._let_go()
-        self._forget_asked()
+        for asked in self._asked.values():
+            asked.forget()  # who still waits is not told: it would ask another server
+        self._asked.clear()
         self._watch_orphans()
 
     def _let_go(self) -> None:
