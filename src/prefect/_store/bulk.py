@@ -10,20 +10,15 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from prefect._clock import to_us
-from prefect._lazy import lazy_module
+from prefect._store.dialects import postgresql_types
 from prefect._store.documents import json_text
 from prefect._store.prepared import fetched, rows_changed
 from prefect._store.types import Duration, Id, Json, Timestamp
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
-else:
-    postgresql = lazy_module("sqlalchemy.dialects.postgresql")  # who looks at SQLite does not wait for it
 
 Row = dict[str, Any]
 """A value for each column that is written, in the types of Python: UUID, aware datetime, timedelta, JSON values."""
@@ -171,9 +166,8 @@ def _in_common(table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> 
 
 @functools.cache
 def _plain(table: sa.Table) -> dict[str, str]:
-    dialect = postgresql.dialect()
     kinds = (Id, Timestamp, sa.Text, sa.Integer)
-    return {one.name: one.type.compile(dialect) for one in table.c if isinstance(one.type, kinds)}
+    return {name: kind for name, kind in postgresql_types(table).items() if isinstance(table.c[name].type, kinds)}
 
 
 def _tuples(table: sa.Table, columns: tuple[str, ...], rows: Sequence[Row]) -> Iterable[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,13 @@ def _begin(connection: sa.Connection) -> None:
     # sqlite3 is in autocommit mode, so that reads and DDL are in the transaction too
     write = connection.get_execution_options().get("write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@functools.cache
+def postgresql_types(table: sa.Table) -> Mapping[str, str]:
+    """The types of a table's columns on PostgreSQL, as a cast has them, by name."""
+    dialect = _postgresql.dialect()
+    return {column.name: column.type.compile(dialect) for column in table.c}
 
 
 def insert(connection: sa.Connection, table: sa.Table) -> _postgresql.Insert | _sqlite.Insert:

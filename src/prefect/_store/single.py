@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
-from prefect._lazy import lazy_module
 from prefect._store import dialects
 from prefect._store.prepared import Converter, Row, converted, fetched, from_driver, rows_changed, to_driver
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
-else:
-    postgresql = lazy_module("sqlalchemy.dialects.postgresql")  # who looks at SQLite does not wait for it
 
 
 def read(tx: sa.Connection, table: sa.Table, key: Any, *, lock: bool = False) -> Row | None:
@@ -175,10 +169,10 @@ def _insert(table: sa.Table, dialect_name: str, names: tuple[str, ...]) -> str:
 @functools.cache
 def _insert_both(table: sa.Table, names: tuple[str, ...], belonging: sa.Table, its_names: tuple[str, ...]) -> str:
     """For PostgreSQL, which has one question to answer then."""
-    dialect = postgresql.dialect()
-    values = ", ".join(f"%s::{belonging.c[name].type.compile(dialect)}" for name in its_names)
+    types = dialects.postgresql_types(belonging)
+    values = ", ".join(f"%s::{types[name]}" for name in its_names)
     return (
-        f"WITH made AS ({_insert(table, dialect.name, names)} ON CONFLICT DO NOTHING RETURNING id) "
+        f"WITH made AS ({_insert(table, 'postgresql', names)} ON CONFLICT DO NOTHING RETURNING id) "
         f"INSERT INTO {belonging.name} ({', '.join(its_names)}) SELECT {values} FROM made"
     )
 
