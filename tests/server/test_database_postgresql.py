@@ -305,3 +305,25 @@ def test_a_statement_alone_whose_connection_is_lost_is_not_done_twice(database: 
     assert caught.value.connection_invalidated
     assert attempts == [1]
     assert database.read(notes) == ["one"]
+
+
+@pytest.mark.parametrize("ask", [fetched, rows_changed])
+def test_when_one_connection_is_lost_the_others_are_not_tried(
+    database: PostgreSQLDatabase, url: str, ask: Callable[..., Any]
+) -> None:
+    together(database, 6)
+    end_connections(url)
+    assert database.read(lambda tx: ask(tx, "SELECT 1", ())) in (1, [(1,)])
+
+
+def test_a_statement_alone_finds_a_connection_that_lives(database: PostgreSQLDatabase, url: str) -> None:
+    ended = together(database, 6)
+    end_connections(url)
+    other = make_database(url, migrate_on_start=False)
+    alive = "SELECT pid FROM pg_stat_activity"
+    # they are told to end, and say so to their clients when they do
+    waiting.until(lambda: ended.isdisjoint(other.read(lambda tx: tx.exec_driver_sql(alive).scalars().all())), 30)
+    other.close()
+    for _ in range(8):
+        database.write(lambda tx: rows_changed(tx, "INSERT INTO note VALUES ('one')", ()), alone=True)
+    assert database.read(notes) == ["one"] * 8

@@ -208,7 +208,9 @@ def _told_as_by_sqlalchemy(tx: sa.Connection, sql: str, given: Any) -> Iterator[
     except tx.dialect.loaded_dbapi.Error as error:
         is_lost = tx.dialect.is_disconnect(error, connection, None)
         if is_lost:
-            tx.invalidate(error)
+            # it fails again, and SQLAlchemy lets go of this connection and of all others that are kept
+            with contextlib.suppress(sa_exc.DBAPIError):
+                tx.exec_driver_sql("SELECT 1")
         errors: Any = sa_exc.DBAPIError
         raise errors.instance(
             sql, given, error, tx.dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=tx.dialect,

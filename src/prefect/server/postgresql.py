@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import random
+import select
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -92,15 +93,21 @@ class PostgreSQLDatabase:
             return work(tx)
 
     def write(self, work: Callable[[sa.Connection], T], *, alone: bool = False) -> T:
-        value, topics = self._alone(work) if alone else self._until_done(work)
+        value, topics = (self._alone(work) if alone else None) or self._until_done(work)
         self.bus.publish(topics)
         self._announcements.announce(topics)
         self._statistics.count_write()
         return value
 
-    def _alone(self, work: Callable[[sa.Connection], T]) -> tuple[T, Collection[str]]:
-        # not made up for when the connection is lost: nobody knows then whether it was done
+    def _alone(self, work: Callable[[sa.Connection], T]) -> tuple[T, Collection[str]] | None:
+        """Do work that is one statement; None when it was not begun, because the connection is as good as lost.
+
+        It is not made up for when the connection is lost under it: nobody knows then whether it was done.
+        """
         with self._each_alone.connect() as tx:
+            connection: Any = tx.connection.driver_connection
+            if select.select([connection.fileno()], [], [], 0)[0]:
+                return None  # a database has nothing to say to who asks nothing, but that it ends
             collected(tx)
             return work(tx), collected(tx)
 
